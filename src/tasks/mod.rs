@@ -1,0 +1,202 @@
+//! Data: what the networks are asked to learn.
+//!
+//! Floor 5. A task draws batches from counter-based random numbers, knows the loss of the best constant predictor, and
+//! says when it counts as solved. [`TASKS`] is the only place that lists them. Knows nothing about models.
+
+use crate::error::Result;
+use crate::options::{Chosen, OptionSpec};
+use crate::rng::Stream;
+
+/// A target that counts for nothing.
+pub const IGNORED: u32 = u32::MAX;
+
+/// What a model sees at each timestep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// `I` real features.
+    Features(usize),
+    /// One of `V` symbols, fed as a one-hot vector without an embedding.
+    Symbols(usize),
+}
+
+impl Input {
+    /// I or V: the `input_size` of the first layer.
+    pub fn size(self) -> usize {
+        match self {
+            Self::Features(n) | Self::Symbols(n) => n,
+        }
+    }
+}
+
+/// What a model answers at each timestep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// One of `V` classes: softmax and cross-entropy, in nats.
+    Class(usize),
+    /// `O` real numbers: mean squared error.
+    Value(usize),
+}
+
+impl Target {
+    /// V or O: the width of the linear head.
+    pub fn size(self) -> usize {
+        match self {
+            Self::Class(n) | Self::Value(n) => n,
+        }
+    }
+}
+
+/// The sizes and kinds of a task's data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Form {
+    /// T.
+    pub n_steps: usize,
+    /// What goes in.
+    pub input: Input,
+    /// What should come out.
+    pub target: Target,
+    /// True when only the last timestep is scored; then a caller's `y` is `[B]`.
+    pub last_only: bool,
+    /// True when consecutive batches continue the same sequences, so that state may be carried.
+    pub streams: bool,
+    /// For symbols: how to print each; for features: the name of each.
+    pub input_names: Vec<String>,
+    /// For classes: how to print each; for values: the name of each.
+    pub target_names: Vec<String>,
+    /// For values: an answer within this distance of the target counts as right.
+    pub tolerance: f32,
+}
+
+/// One batch, time-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// T.
+    pub n_steps: usize,
+    /// B.
+    pub batch: usize,
+    /// `[T, B, I]` for features, else empty.
+    pub features: Vec<f32>,
+    /// `[T, B]` for symbols, else empty.
+    pub symbols: Vec<u32>,
+    /// `[T, B]` for classes ([`IGNORED`] where nothing is asked), else empty.
+    pub classes: Vec<u32>,
+    /// `[T, B, O]` for values, else empty.
+    pub values: Vec<f32>,
+    /// `[T, B]`: 1 where an answer is scored, 0 elsewhere. The loss is the mean over the ones.
+    pub mask: Vec<f32>,
+    /// `[B]`: 1 where the sequence starts anew, 0 where it continues the row of the batch before.
+    pub starts: Vec<f32>,
+}
+
+impl Batch {
+    /// A batch of zeros in a task's form; sampling into it allocates nothing.
+    pub fn zeros(form: &Form, batch: usize) -> Self {
+        let positions = form.n_steps * batch;
+        let (features, symbols) = match form.input {
+            Input::Features(n) => (positions * n, 0),
+            Input::Symbols(_) => (0, positions),
+        };
+        let (classes, values) = match form.target {
+            Target::Class(_) => (positions, 0),
+            Target::Value(n) => (0, positions * n),
+        };
+        Self {
+            n_steps: form.n_steps,
+            batch,
+            features: vec![0.0; features],
+            symbols: vec![0; symbols],
+            classes: vec![IGNORED; classes],
+            values: vec![0.0; values],
+            mask: vec![0.0; positions],
+            starts: vec![1.0; batch],
+        }
+    }
+}
+
+/// Where random numbers are drawn: the same point gives the same batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// The session's seed.
+    pub seed: u64,
+    /// Train, held-out or probe.
+    pub stream: Stream,
+    /// Index of the batch in its stream.
+    pub step: u64,
+}
+
+/// The best predictor that ignores the input (or, for forecasts, a named simple one).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Baseline {
+    /// Its loss, in the unit of the task's loss.
+    pub loss: f64,
+    /// What it does, in a few words.
+    pub what: String,
+}
+
+/// When a task counts as solved, judged on held-out data.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Solved {
+    /// The held-out loss is below this.
+    LossBelow(f64),
+    /// The share of right answers is at least this.
+    AccuracyAtLeast(f64),
+}
+
+/// A configuration that solves the task, named so that it can be tried and tested.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recipe {
+    /// Options of the task that differ from the defaults, as `name=value` pairs.
+    pub task: &'static [(&'static str, f64)],
+    /// Id of the architecture.
+    pub model: &'static str,
+    /// H.
+    pub hidden: usize,
+    /// Id of the initialisation.
+    pub init: &'static str,
+    /// Options of the initialisation that differ from the defaults.
+    pub init_options: &'static [(&'static str, f64)],
+    /// B.
+    pub batch: usize,
+    /// Learning rate of Adam; gradients are clipped to norm 1.
+    pub lr: f64,
+    /// Training steps within which it solves the task for seeds 1, 2 and 3.
+    pub steps: u64,
+}
+
+/// A task with its options chosen.
+pub trait Task: Send + Sync {
+    /// Sizes and kinds.
+    fn form(&self) -> &Form;
+    /// Fills every field of `batch`, whose size `B` is the caller's; allocates nothing.
+    fn sample(&self, draw: Draw, batch: &mut Batch);
+    /// What a predictor without memory reaches.
+    fn baseline(&self) -> Baseline;
+    /// When it is solved.
+    fn solved(&self) -> Solved;
+}
+
+/// An entry of [`TASKS`].
+pub struct TaskSpec {
+    /// Kebab-case id.
+    pub id: &'static str,
+    /// Title in menus.
+    pub title: &'static str,
+    /// One or two sentences: what goes in, what must come out, what must be remembered.
+    pub summary: &'static str,
+    /// Papers, with DOI or arXiv number.
+    pub sources: &'static [&'static str],
+    /// The options, `length` first.
+    pub options: &'static [OptionSpec],
+    /// Builds the task.
+    pub make: fn(&Chosen) -> Result<Box<dyn Task>>,
+    /// A configuration that solves it; `None` says that none here does.
+    pub recipe: Option<Recipe>,
+}
+
+/// Every task.
+pub static TASKS: &[TaskSpec] = &[];
+
+/// The entry of an id.
+pub fn find(id: &str) -> Option<&'static TaskSpec> {
+    TASKS.iter().find(|spec| spec.id == id)
+}

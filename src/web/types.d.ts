@@ -1,0 +1,283 @@
+/** Everything that can be asked for. Menus, limits and defaults come from here. */
+export interface Catalog {
+  architectures: Architecture[];
+  tasks: TaskInfo[];
+  optimisers: Entry[];
+  inits: Init[];
+  limits: Limits;
+}
+
+/** The largest sizes a session accepts. */
+export interface Limits {
+  hidden: number;
+  length: number;
+  batch: number;
+  layers: number;
+  bytes: number;
+}
+
+/** What every table entry carries. */
+export interface Entry {
+  id: string;
+  title: string;
+  summary: string;
+  /** LaTeX, one equation each. */
+  equations: string[];
+  /** Papers, with DOI or arXiv number. */
+  sources: string[];
+  options: OptionInfo[];
+}
+
+export interface Architecture extends Entry {
+  /** Names of the gates in PyTorch's block order, such as i, f, g, o. */
+  gates: string[];
+}
+
+export interface Init extends Entry {
+  /** Ids of the architectures it is defined for. */
+  architectures: string[];
+}
+
+export interface TaskInfo extends Entry {
+  /** True when consecutive batches continue the same sequences, so that state may be carried. */
+  streams: boolean;
+  /** What the best predictor without memory does, with the default options. */
+  baseline: Baseline;
+  /** Null when no configuration here solves it. */
+  recipe: Recipe | null;
+}
+
+/** One option of an entry. */
+export type OptionInfo = { name: string; title: string; help: string } & (
+  | { kind: "integer"; min: number; max: number; default: number }
+  | { kind: "number"; min: number; max: number; default: number; log: boolean }
+  | { kind: "maybe"; min: number; max: number; default: number | null }
+  | { kind: "choice"; among: { id: string; title: string }[]; default: string }
+  | { kind: "switch"; default: boolean }
+);
+
+export interface Baseline {
+  loss: number;
+  what: string;
+}
+
+/** A configuration that solves a task. */
+export interface Recipe {
+  config: SessionConfig;
+  steps: number;
+}
+
+/** Everything but `task.id` and `model.id` has a default. */
+export interface SessionConfig {
+  /** `length` is T; further options are those of the task. */
+  task: { id: string; [option: string]: number | string | boolean | null };
+  model: ModelConfig;
+  optimiser?: { id?: string; [option: string]: number | string | boolean | null | undefined };
+  /** `at` is the largest global norm, or the largest absolute value of an element. */
+  clip?: Clip | null;
+  /** B. */
+  batch?: number;
+  /** A whole number from 0 to 2^53 − 1. */
+  seed?: number;
+  backend?: "auto" | "cpu" | "webgpu";
+}
+
+export interface ModelConfig {
+  id: string;
+  /** H. */
+  hidden?: number;
+  /** L. */
+  layers?: number;
+  bidirectional?: boolean;
+  /** Elman only. */
+  nonlinearity?: "tanh" | "relu" | "identity";
+  init?: { id?: string; [option: string]: number | string | boolean | null | undefined };
+  /** W: the state adjoint is cut every W steps; null for none. */
+  window?: number | null;
+  /** Hand the last state to the next batch; streaming tasks only. */
+  carry?: boolean;
+}
+
+export interface Clip {
+  kind: "norm" | "value";
+  at: number;
+}
+
+/** What may change while a session runs. Optimiser options carry their own names: lr, momentum, beta1 … */
+export interface Hyper {
+  clip?: Clip | null;
+  [option: string]: number | boolean | Clip | null | undefined;
+}
+
+export interface Progress {
+  /** Updates done since the session began. */
+  step: number;
+  /** Mean over the steps of this call, in the task's unit (nats or squared error). */
+  loss: number;
+  /** Share of right answers over the steps of this call, 0 to 1. */
+  accuracy: number;
+  /** Global norm of the last gradient before clipping. */
+  gradientNorm: number;
+  /** Factor that the last gradient was multiplied by; 1 when clipping did not act. */
+  clipCoefficient: number;
+  /** True when the last gradient was clipped. */
+  clipped: boolean;
+  stepsPerSecond: number;
+  /** The loss of every step of this call (the last 4096). */
+  losses: Float32Array;
+  /** Set when a number stopped being finite; the parameters are those before that step. */
+  diverged: Diverged | null;
+  /** True when the session was freed before all steps were done. */
+  ended: boolean;
+}
+
+export interface Diverged {
+  step: number;
+  /** The first tensor with a NaN or an infinity, in order of computation. */
+  tensor: string;
+  /** One sentence for the page. */
+  message: string;
+}
+
+export interface FrameOptions {
+  /** Which sequence of the probe batch the channels show; 0 by default. */
+  sequence?: number;
+  /** Where losses count: as the task says, at the last timestep, at all, or at one. */
+  lossAt?: "task" | "last" | "all" | number;
+}
+
+/** A scene: columns are timesteps, rows are layers, rows have channels. */
+export interface Frame {
+  header: FrameHeader;
+  /** 32-bit floats; every offset in the header counts floats. */
+  data: ArrayBuffer;
+}
+
+export interface FrameHeader {
+  /** Updates done when the frame was taken. */
+  step: number;
+  /** T. */
+  nSteps: number;
+  /** Number of probe sequences behind the ribbons. */
+  nSequences: number;
+  /** Which of them the channels and the probe show. */
+  sequence: number;
+  lossAt: "task" | "last" | "all" | number;
+  /** Lowest layer first. */
+  rows: Row[];
+  probe: Probe;
+  /** Global norm of the last training gradient before clipping, and the factor it was multiplied by. */
+  gradientNorm: number;
+  clipCoefficient: number;
+  /** Below this, f32 has no normal number: the floor of every gradient curve. */
+  floor: number;
+}
+
+export interface Row {
+  /** `l0`, `l0_reverse`, `l1` … */
+  id: string;
+  title: string;
+  layer: number;
+  reverse: boolean;
+  /** H. */
+  units: number;
+  channels: Channel[];
+  ribbons: Ribbon[];
+}
+
+/** One quantity per timestep and unit. */
+export interface Channel {
+  /** h, c, i, f, g, o, r, z, n … */
+  id: string;
+  title: string;
+  /** `state` is signed, `gate` lies in 0 to 1, `candidate` in −1 to 1 (or is unbounded for ReLU). */
+  role: "state" | "gate" | "candidate";
+  /** The range that the colours span, or null when the channel has no bound. */
+  range: [number, number] | null;
+  /** [T, units]. */
+  shape: [number, number];
+  offset: number;
+  /** Where the gradient of the loss with respect to this channel begins, same shape; null when it is not taken. */
+  gradientOffset: number | null;
+}
+
+/** B·‖∂L/∂s_t‖₂ over the probe sequences, for one state s. */
+export interface Ribbon {
+  /** The channel: h or c. */
+  id: string;
+  title: string;
+  /** Three arrays of T: median, 10 % and 90 % quantile over the sequences. */
+  offset: number;
+  fit: Fit | null;
+}
+
+/** ln median_t = ln a + (t_last − t)·ln factor, least squares over the timesteps where the median is above the floor. */
+export interface Fit {
+  /** Per step back; below 1 vanishes, above 1 explodes. */
+  factor: number;
+  /** Timesteps until half (or, above 1, double) is left; null when the factor is 1. */
+  halfLife: number | null;
+  /** −1 / ln factor, in timesteps; null when the factor is not below 1. */
+  horizon: number | null;
+  /** Median at the first timestep over median at the last; 0 when the first is below the floor. */
+  ratio: number;
+  /** First and last timestep of the fit. */
+  from: number;
+  to: number;
+  /** The fitted line's value at `to`, to draw it. */
+  atTo: number;
+}
+
+/** The probe sequence itself. */
+export interface Probe {
+  input: { kind: "symbols" | "features"; names: string[]; /** [T] symbols or [T, I] features. */ offset: number };
+  target: { kind: "class" | "value"; names: string[]; /** [T] classes (−1 where none is asked) or [T, O] values. */ offset: number };
+  /** [T, O]: probabilities for classes, values otherwise. */
+  outputOffset: number;
+  /** [T]: 1 where the loss counts. */
+  maskOffset: number;
+  /** [T]: the loss at each timestep, whether it counts or not; NaN where there is no target. */
+  lossOffset: number;
+}
+
+export interface Evaluation {
+  step: number;
+  /** On held-out data that no training step sees. */
+  loss: number;
+  accuracy: number;
+  nSequences: number;
+  baseline: Baseline;
+  solved: boolean;
+  /** The criterion in words, such as "held-out loss below 0.01". */
+  criterion: string;
+}
+
+/** The caller's own data, time-major. */
+export interface Batch {
+  /** [T, B, I] features or [T, B] symbols. */
+  x: Float32Array | Uint32Array;
+  /** [B] when only the last step is scored, [T, B] for a class per step, [T, B, O] for values per step. 0xFFFFFFFF is ignored. */
+  y: Float32Array | Uint32Array;
+  /** [T, B]: weights of the mean; by default 1 wherever there is a target. */
+  mask?: Float32Array;
+  T: number;
+  B: number;
+}
+
+export interface Gradients {
+  loss: number;
+  /** [B, O] when only the last step is scored, else [T, B, O]: logits or values. */
+  outputs: Float32Array;
+  /** safetensors of ∂L/∂p under the parameters' names. */
+  weights: Uint8Array;
+  /** [L·D, T]: Frobenius norm of ∂L/∂h_t over [B, H]. */
+  hidden: Float32Array;
+}
+
+/** The object that a failed call throws or rejects with. */
+export interface UnrollError extends Error {
+  /** Path of the value, such as `model.hidden`; absent when no value is at fault. */
+  field?: string;
+  expected?: string;
+  got?: string;
+}
