@@ -8,3 +8,4 @@ pub mod options;
 pub mod rng;
 pub mod shape;
 pub mod tasks;
+pub mod train;

@@ -165,6 +165,12 @@ impl Model {
         Bound { tensors: self.parameters().iter().map(declare).collect() }
     }
 
+    /// Declares the parameters in a graph whose loss is not differentiated by them.
+    pub fn bind_fixed(&self, graph: &mut Graph) -> Bound {
+        let declare = |p: &Parameter| (p.name.clone(), graph.persistent(&p.name, &p.shape, p.offset));
+        Bound { tensors: self.parameters().iter().map(declare).collect() }
+    }
+
     /// Records all recurrent layers. `state0` holds, per layer and direction, the initial states `[S, B, H]`, or is empty for zeros.
     pub fn recur(
         &self,

@@ -215,6 +215,12 @@ pub struct TaskSpec {
     pub recipe: Option<Recipe>,
 }
 
+impl std::fmt::Debug for TaskSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.id)
+    }
+}
+
 /// The option that every task begins with.
 const fn length(min: u32, default: u32, help: &'static str) -> OptionSpec {
     OptionSpec { name: "length", title: "Length", help, kind: Kind::Integer { min, max: MAX_LENGTH, default } }
