@@ -9,7 +9,7 @@ mod init;
 pub use init::{INITS, Init, InitSpec, Initial, find_init, spectral_radius};
 
 use crate::graph::Graph;
-use crate::kernels::recurrence::{Cell, Layer, Params};
+use crate::kernels::recurrence::{Cell, Channel, Layer, Params};
 use crate::kernels::{bias, carry, copy, elman, gather, gru, lstm, product};
 use crate::options::Chosen;
 use crate::shape::Tensor;
@@ -108,6 +108,12 @@ impl Bound {
 }
 
 impl Model {
+    /// The interval that a channel's values lie in, if there is one: an Elman state without tanh has none.
+    pub fn range(&self, channel: &Channel) -> Option<[f32; 2]> {
+        let bounded = !self.options.has("nonlinearity") || self.options.choice("nonlinearity") == "tanh";
+        channel.range.filter(|_| bounded)
+    }
+
     /// D.
     pub fn directions(&self) -> usize {
         if self.bidirectional { 2 } else { 1 }

@@ -331,7 +331,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Invalid`] when no loss counts there.
-    pub fn run_probe(&mut self, at: LossAt) -> Result<&Program> {
+    pub fn run_probe(&mut self, at: LossAt) -> Result<()> {
         let (n_steps, batch) = (self.probe_batch.n_steps, self.probe_batch.batch);
         let weights: Vec<f32> = (0..n_steps * batch)
             .map(|position| {
@@ -373,7 +373,15 @@ impl Session {
         let program = self.probe.as_ref().expect("compiled above");
         upload(&mut self.engine, program, &self.probe_batch, Some(&weights));
         self.engine.run(&program.plan, program.plan.range(Mark::Forward, Mark::Backward));
-        Ok(program)
+        Ok(())
+    }
+
+    /// The program of the probe.
+    ///
+    /// # Panics
+    /// Before the first [`Session::run_probe`].
+    pub fn probe_program(&self) -> &Program {
+        self.probe.as_ref().expect("the probe has run")
     }
 
     /// The engine, to read the slots of a program that has just run.
