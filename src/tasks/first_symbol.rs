@@ -32,14 +32,14 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
     ],
     make: |chosen| Ok(Box::new(FirstSymbol::new(chosen)) as Box<dyn Task>),
     recipe: Some(Recipe {
-        task: &[],
+        task: &[("symbols", 2.0), ("distractors", 8.0)],
         model: "lstm",
         hidden: 16,
         init: "forget-bias",
         init_options: &[],
-        batch: 32,
-        lr: 1e-2,
-        steps: 1000,
+        batch: 16,
+        lr: 1e-3,
+        steps: 500,
     }),
 };
 

@@ -43,7 +43,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         init_options: &[],
         batch: 32,
         lr: 3e-3,
-        steps: 1000,
+        steps: 1200,
     }),
 };
 

@@ -48,7 +48,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         init_options: &[],
         batch: 32,
         lr: 1e-2,
-        steps: 2000,
+        steps: 1000,
     }),
 };
 

@@ -35,7 +35,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         init_options: &[],
         batch: 32,
         lr: 3e-3,
-        steps: 700,
+        steps: 1500,
     }),
 };
 

@@ -215,3 +215,21 @@ fn every_recipe_solves_its_task() {
         }
     }
 }
+
+/// The variants of tasks that their recipes leave out: three relevant symbols, and the remembered symbol of a Reber string alone.
+#[cfg(not(target_arch = "wasm32"))]
+#[test]
+fn variants_of_tasks_are_solved_by_gated_cells() {
+    for settings in [
+        "task.id=temporal-order task.symbols=3 model.id=gru model.init.id=chrono",
+        "task.id=reber task.score=memory model.id=gru model.init.id=chrono",
+    ] {
+        for seed in 1..=3 {
+            let mut session = session(&format!("{settings} model.hidden=32 batch=32 optimiser.lr=0.01"), seed);
+            while !session.evaluate().solved {
+                assert!(session.step() < 600, "{settings}, seed {seed}: not solved");
+                train(&mut session, EVERY);
+            }
+        }
+    }
+}
