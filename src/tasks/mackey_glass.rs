@@ -87,7 +87,7 @@ struct MackeyGlass {
 impl MackeyGlass {
     fn new(chosen: &Chosen) -> Self {
         let (tau, horizon) = (chosen.integer("tau"), chosen.integer("horizon"));
-        let mut x = trajectory(tau, STRETCHES.iter().sum());
+        let mut x = trajectory(tau, STRETCHES.iter().sum::<usize>());
         let n = x.len() as f64;
         let mean = x.iter().sum::<f64>() / n;
         let variance = x.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
@@ -226,7 +226,7 @@ mod tests {
             assert!(range.len() > LAP + MAX_HORIZON);
             assert!(ranges[index + 1..].iter().all(|other| range.end <= other.start));
         }
-        assert_eq!(ranges[2].end, STRETCHES.iter().sum());
+        assert_eq!(ranges[2].end, STRETCHES.iter().sum::<usize>());
     }
 
     #[test]
