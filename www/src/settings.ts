@@ -17,7 +17,8 @@ export type Kind =
   | { kind: "number"; min: number; max: number; log: boolean }
   | { kind: "maybe"; min: number; max: number; whole: boolean }
   | { kind: "choice"; among: readonly { id: string; title: string }[] }
-  | { kind: "switch" };
+  | { kind: "switch" }
+  | { kind: "word" };
 
 /** `restart`: a lane must begin anew; `live`: acts on a running lane; `view`: changes only what is shown. */
 export type Effect = "restart" | "live" | "view";
@@ -137,6 +138,8 @@ function fits(kind: Kind, value: Value): boolean {
       return kind.among.some((choice) => choice.id === value);
     case "switch":
       return typeof value === "boolean";
+    case "word":
+      return typeof value === "string" && /^[\p{L}\d_-]{1,24}$/u.test(value);
     default:
       return kind satisfies never;
   }
@@ -155,6 +158,8 @@ export function expected(kind: Kind): string {
       return `one of ${kind.among.map((choice) => choice.id).join(", ")}`;
     case "switch":
       return "on or off";
+    case "word":
+      return "a short name";
     default:
       return kind satisfies never;
   }
@@ -174,6 +179,7 @@ function read(kind: Kind, text: string): Value | undefined {
     case "maybe":
       return text === "none" ? null : readNumber(text);
     case "choice":
+    case "word":
       return text;
     case "switch":
       return text === "on" ? true : text === "off" ? false : undefined;
@@ -396,7 +402,7 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
     title: "States show",
     help: "The channel that the heatmaps show; a network without it shows its first one.",
     // The channels come with the frames, so any short name is taken here.
-    kind: { kind: "choice", among: CHANNELS },
+    kind: { kind: "word" },
     default: "h",
     ...ofView,
   });
@@ -434,9 +440,6 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
   });
   return { settings: table.settings, values: table.values };
 }
-
-/** Channels that a heatmap can be asked for; frames say which of them a network has. */
-const CHANNELS = ["h", "c", "i", "f", "g", "o", "r", "z", "n"].map((id) => ({ id, title: id }));
 
 /** The hash of a URL: every setting that is not default. */
 export function toHash(catalog: Catalog, given: Values): string {

@@ -40,7 +40,7 @@ export class LaneClient {
     const id = this.nextId++;
     const request = { ...ask, type, id } as Request;
     return new Promise((resolve, reject) => {
-      this.pending.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      this.pending.set(id, { resolve, reject });
       this.worker.postMessage(request);
     });
   }

@@ -116,8 +116,10 @@ export class Trainer {
         const steps = this.nextSlice();
         if (steps > 0) {
           await this.train(steps);
-        } else if (this.wantedFrame === null && this.waiting.length === 0) {
-          return;
+        } else {
+          // At its limit: whoever moves the limit must know that this lane has come so far.
+          if (this.isRunning) this.report();
+          if (this.wantedFrame === null && this.waiting.length === 0) return;
         }
         // A lane that stands still has all the time in the world for a picture.
         if (this.wantedFrame !== null && (steps === 0 || this.frames.allows(this.around.now()))) await this.takeFrame();
@@ -215,6 +217,7 @@ export class Trainer {
           return;
         case "run":
           this.need();
+          if (this.target !== null) this.stand();
           this.isRunning = true;
           this.limit = request.limit;
           this.speed.reset();
