@@ -18,6 +18,6 @@ export default defineConfig({
     // WebAssembly must stay a file of its own, so that it compiles while it streams.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rollupOptions: { input: { index: here("index.html"), example: here("example.html") } },
+    rolldownOptions: { input: { index: here("index.html"), example: here("example.html") } },
   },
 });
