@@ -228,3 +228,13 @@ export function scratchOf(old: Scratch | null, width: number, height: number): S
   const image = ctx.createImageData(width, height);
   return { canvas, ctx, image, pixels: new Uint32Array(image.data.buffer) };
 }
+
+/** Draws inside a box only. */
+export function withClip(ctx: Canvas2D, box: Box, draw: () => void): void {
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(box.x, box.y, box.width, box.height);
+  ctx.clip();
+  draw();
+  ctx.restore();
+}
