@@ -407,6 +407,14 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
     ...ofView,
   });
   table.add({
+    name: "example",
+    title: "Example shown",
+    help: "Which of the probe sequences the pictures show. The gradient ribbon is always over all of them.",
+    kind: { kind: "integer", min: 1, max: 64 },
+    default: 1,
+    ...ofView,
+  });
+  table.add({
     name: "loss-at",
     title: "Gradient of the loss",
     help: "Which losses the gradient pictures look back from. Training is not touched.",
@@ -554,6 +562,37 @@ export function sessionConfig(catalog: Catalog, given: Values, lane: number): Se
     batch: Number(values["batch"]),
     seed: Number(values["seed"]),
   };
+}
+
+/** The values that a configuration stands for, its model in one lane: the way back from `sessionConfig`. */
+export function fromConfig(given: Values, config: SessionConfig, lane: number): Values {
+  const letter = letterOf(lane);
+  const { id: task, ...taskOptions } = config.task;
+  const { id: model, init, ...modelOptions } = config.model;
+  const { id: optimiser, ...optimiserOptions } = config.optimiser ?? {};
+  const { id: initId, ...initOptions } = init ?? {};
+  const values: Record<string, Value> = { ...given };
+  const put = (name: string, value: Value | undefined): void => {
+    if (value !== undefined) values[name] = value;
+  };
+  const putAll = (prefix: string, options: Record<string, Value | undefined>): void => {
+    for (const [name, value] of Object.entries(options)) put(`${prefix}.${name}`, value);
+  };
+  put("task", task);
+  putAll("task", taskOptions);
+  put(`${letter}.model`, model);
+  putAll(letter, modelOptions);
+  put(`${letter}.init`, initId);
+  putAll(`${letter}.init`, initOptions);
+  put("optimiser", optimiser);
+  putAll("optimiser", optimiserOptions);
+  if (config.clip !== undefined) {
+    put("clip", config.clip?.kind ?? "off");
+    put("clip.at", config.clip?.at);
+  }
+  put("batch", config.batch);
+  put("seed", config.seed);
+  return values;
 }
 
 /** What may change while a session runs. */

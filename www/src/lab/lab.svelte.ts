@@ -3,11 +3,12 @@
 // It owns the workers' clients and keeps lanes in step. It must not know elements or canvases; what it needs of the
 // browser is passed in.
 
-import type { Catalog, FrameOptions } from "unroll-types";
+import type { Catalog, FrameOptions, SessionConfig } from "unroll-types";
 import {
   addLane,
   describe,
   differences,
+  fromConfig,
   fromHash,
   hyperOf,
   letterOf,
@@ -43,7 +44,9 @@ export interface Note {
 /** Workers lost in a row before a lane gives up. */
 const MAX_CRASHES = 2;
 /** Lanes further apart than this much training are catching up, and a pause does not wait for them. */
-const CATCH_UP_MS = 250;
+const CATCH_UP_SECONDS = 0.25;
+/** Nor is it worth counting time below this. */
+const CATCH_UP_STEPS = 20;
 /** Settings at step 0 are taken this long after the last change, so that a slider does not build a network per pixel. */
 const SETTLE_MS = 150;
 
@@ -186,6 +189,13 @@ export class Lab {
     await Promise.all(changed.map((lane) => this.restartLane(lane)));
   }
 
+  /** Puts a configuration that is known to solve the task into a lane. */
+  useRecipe(config: SessionConfig, lane: number): void {
+    this.take(fromConfig(this.values, config, lane));
+    this.sendHyper();
+    if (this.step === 0 && !this.isRunning) this.applySoon();
+  }
+
   /** Takes changed settings back to what the lanes run. */
   discard(): void {
     const values: Record<string, Value> = { ...this.values };
@@ -284,6 +294,10 @@ export class Lab {
 
   run(): void {
     if (this.isRunning || !this.isReady) return;
+    if (this.lanes.every((lane) => lane.status !== "ready")) {
+      this.note("note", "No lane can go on: reset, or change a lane.");
+      return;
+    }
     if (this.pending.size > 0 && this.step === 0) {
       this.callOffApply?.();
       this.callOffApply = null;
@@ -313,9 +327,8 @@ export class Lab {
     // Lanes in step end at the same step: the slower one makes up the few steps it is behind.
     if (this.value("in-step") === true && !this.isRunning) {
       const target = Math.max(...lanes.map((lane) => lane.step));
-      const close = lanes.filter(
-        (lane) => lane.step < target && ((target - lane.step) * 1000) / Math.max(1, lane.stepsPerSecond) < CATCH_UP_MS,
-      );
+      const reach = Math.max(CATCH_UP_STEPS, ...lanes.map((lane) => CATCH_UP_SECONDS * lane.stepsPerSecond));
+      const close = lanes.filter((lane) => lane.step < target && target - lane.step <= reach);
       await Promise.allSettled(close.map((lane) => this.clientOf(lane).call("trainTo", { step: target })));
     }
     this.refresh();
@@ -447,7 +460,12 @@ export class Lab {
 
   private frameOptions(): FrameOptions {
     const at = this.value("loss-at");
-    return { sequence: 0, lossAt: at === "last" || at === "all" ? at : "task" };
+    // The package says how many probe sequences there are with the first frame.
+    const last = Math.min(...this.lanes.map((lane) => lane.frame?.header.nSequences ?? 1)) - 1;
+    return {
+      sequence: Math.max(0, Math.min(Number(this.value("example")) - 1, last)),
+      lossAt: at === "last" || at === "all" ? at : "task",
+    };
   }
 
   private pull(lane: Lane): void {

@@ -3,6 +3,7 @@ import {
   addLane,
   describe,
   differences,
+  fromConfig,
   fromHash,
   hyperOf,
   parse,
@@ -178,6 +179,15 @@ group("settings", () => {
     expect(sessionConfig(catalog, values, 0).model).toEqual(
       sessionConfig(catalog, describe(catalog, { ...defaults, "b.hidden": 99 }).values, 1).model,
     );
+  });
+
+  test("settings_a_configuration_goes_into_a_lane_and_comes_out_the_same", () => {
+    const config = sessionConfig(catalog, describe(catalog, { task: "sine", "a.model": "gru", clip: "off" }).values, 0);
+    const { values } = describe(catalog, fromConfig(defaults, config, 1));
+    expect(sessionConfig(catalog, values, 1)).toEqual(config);
+    const chrono = { ...config.model, init: { id: "chrono", tMax: 30 } };
+    const other = describe(catalog, fromConfig(defaults, { task: { id: "sine" }, model: chrono }, 0)).values;
+    expect(other["a.init.tMax"]).toBe(30);
   });
 
   test("settings_there_is_always_a_lane_and_never_a_fifth", () => {
