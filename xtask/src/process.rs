@@ -51,6 +51,8 @@ pub fn stream(command: &mut Command) -> Result<Streamed> {
     if std::io::stdout().is_terminal() {
         // The pipe hides the terminal from the program; these bring its colours back.
         command.env("CARGO_TERM_COLOR", "always").env("FORCE_COLOR", "1");
+    } else {
+        command.env("NO_COLOR", "1");
     }
     let mut child = command
         .stdin(Stdio::null())

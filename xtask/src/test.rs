@@ -220,6 +220,8 @@ fn wasm(session: &mut Session) -> Result<Tally> {
         .current_dir(&workspace.root)
         .args(["test", "--headless", "--chrome", "--release", "--mode", "no-install", "--chromedriver"])
         .arg(browser.chromedriver)
+        // Examples in documentation hold nothing that the runner finds: on wasm they would pass without having run.
+        .args(["--", "--all-targets"])
         .env("WASM_PACK_CACHE", workspace.path(".tools/wasm-pack"))
         // A test binary that does not say where it runs would be left out.
         .env("WASM_BINDGEN_USE_BROWSER", "1");

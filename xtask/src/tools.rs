@@ -3,6 +3,7 @@
 //! Rust programs go to `.tools/cargo`, npm packages to `node_modules`, Chromium comes from the system's package
 //! manager. Each function is quick when there is nothing to do.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -103,10 +104,10 @@ pub struct Browser {
 
 /// Chromium and its driver: named by `CHROMIUM` and `CHROMEDRIVER`, else found, else installed.
 pub fn browser() -> Result<Browser> {
-    if find_chromium().is_none() || find_chromedriver().is_none() {
+    if find_chromium()?.is_none() || find_chromedriver()?.is_none() {
         install_browser()?;
     }
-    match (find_chromium(), find_chromedriver()) {
+    match (find_chromium()?, find_chromedriver()?) {
         (Some(chromium), Some(chromedriver)) => Ok(Browser { chromium, chromedriver }),
         _ => Err(String::from(
             "Chromium or its driver is missing: install both (on Debian `chromium` and `chromium-driver`), \
@@ -115,19 +116,24 @@ pub fn browser() -> Result<Browser> {
     }
 }
 
-fn find_chromium() -> Option<PathBuf> {
-    std::env::var_os("CHROMIUM")
-        .map(PathBuf::from)
-        .or_else(|| CHROMIUM_NAMES.iter().find_map(|name| process::on_path(name)))
-        .or_else(|| Some(PathBuf::from(CHROMIUM_ON_MACOS)))
-        .filter(|path| path.is_file())
+fn find_chromium() -> Result<Option<PathBuf>> {
+    let found = || CHROMIUM_NAMES.iter().find_map(|name| process::on_path(name));
+    let on_macos = || Some(PathBuf::from(CHROMIUM_ON_MACOS)).filter(|path| path.is_file());
+    Ok(named("CHROMIUM", std::env::var_os("CHROMIUM"))?.or_else(found).or_else(on_macos))
 }
 
-fn find_chromedriver() -> Option<PathBuf> {
-    std::env::var_os("CHROMEDRIVER")
-        .map(PathBuf::from)
-        .or_else(|| process::on_path("chromedriver"))
-        .filter(|path| path.is_file())
+fn find_chromedriver() -> Result<Option<PathBuf>> {
+    Ok(named("CHROMEDRIVER", std::env::var_os("CHROMEDRIVER"))?.or_else(|| process::on_path("chromedriver")))
+}
+
+/// The program that a variable of the environment names; what it names must be there.
+fn named(variable: &str, value: Option<OsString>) -> Result<Option<PathBuf>> {
+    let Some(path) = value.map(PathBuf::from) else { return Ok(None) };
+    if path.is_file() {
+        Ok(Some(path))
+    } else {
+        Err(format!("{variable}: expected the path of a program, got `{}`", path.display()))
+    }
 }
 
 /// Asks Debian's package manager, where there is one.
@@ -219,6 +225,15 @@ mod tests {
         assert!(node_version("v20.9.0").is_some_and(|found| found < NODE_MIN));
         assert!(node_version("v8.17.0").is_some_and(|found| found < NODE_MIN));
         assert_eq!(node_version("20.19.1"), None);
+    }
+
+    #[test]
+    fn a_named_program_must_be_there() {
+        let rustc = process::on_path("rustc").expect("rustc built this test");
+        assert_eq!(named("CHROMIUM", None), Ok(None));
+        assert_eq!(named("CHROMIUM", Some(rustc.clone().into())), Ok(Some(rustc)));
+        let error = named("CHROMIUM", Some("unroll/no/such".into())).expect_err("it does not exist");
+        assert_eq!(error, "CHROMIUM: expected the path of a program, got `unroll/no/such`");
     }
 
     #[test]
