@@ -70,7 +70,8 @@ impl Gpu {
         }
         let staging = segments.each_ref().map(|buffer| {
             let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-            let descriptor = wgpu::BufferDescriptor { label: None, size: buffer.size(), usage, mapped_at_creation: false };
+            let descriptor =
+                wgpu::BufferDescriptor { label: None, size: buffer.size(), usage, mapped_at_creation: false };
             let staging = self.device.create_buffer(&descriptor);
             encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
             staging

@@ -7,7 +7,6 @@
 pub mod gpu;
 mod memory;
 
-
 pub use memory::{Memory, Precision};
 
 use crate::graph::Plan;

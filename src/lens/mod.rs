@@ -129,7 +129,11 @@ pub struct ProbePart {
 pub fn frame(session: &mut Session, options: FrameOptions) -> Result<Frame> {
     let n_sequences = session.probe_batch().batch;
     if options.sequence >= n_sequences {
-        return Err(Error::invalid("sequence", format!("a whole number from 0 to {}", n_sequences - 1), options.sequence));
+        return Err(Error::invalid(
+            "sequence",
+            format!("a whole number from 0 to {}", n_sequences - 1),
+            options.sequence,
+        ));
     }
     session.run_probe(options.loss_at)?;
     let session = &*session;
@@ -259,9 +263,7 @@ impl Packer<'_> {
         let sequence = self.sequence;
         let positions = move || (0..batch.n_steps).map(move |t| t * batch.batch + sequence);
         let input = match form.input {
-            Input::Features(n) => {
-                self.append(positions().flat_map(|at| batch.features[at * n..][..n].iter().copied()))
-            }
+            Input::Features(n) => self.append(positions().flat_map(|at| batch.features[at * n..][..n].iter().copied())),
             Input::Symbols(_) => self.append(positions().map(|at| batch.symbols[at] as f32)),
         };
         let class = |at: usize| if batch.classes[at] == IGNORED { -1.0 } else { batch.classes[at] as f32 };

@@ -208,11 +208,10 @@ impl Session {
         self.task.sample(draw, &mut self.batch);
         upload(&mut self.engine, &self.train, &self.batch, None);
         self.set_hyper_slot();
-        Self::update(&mut self.engine, &self.train, self.layout.norm, self.step).map(|report| {
-            self.step += 1;
-            self.last = report;
-            report
-        })
+        let report = Self::update(&mut self.engine, &self.train, self.layout.norm, self.step)?;
+        self.step += 1;
+        self.last = report;
+        Ok(report)
     }
 
     /// Forward, backward, check, update.
@@ -284,7 +283,9 @@ impl Session {
         if let Some(at) = self.callers.iter().position(known) {
             return Ok(at);
         }
-        check_memory(rough_bytes(&self.model, &form, batch.batch, self.layout.len) / form.n_steps as u64 * batch.n_steps as u64)?;
+        check_memory(
+            rough_bytes(&self.model, &form, batch.batch, self.layout.len) / form.n_steps as u64 * batch.n_steps as u64,
+        )?;
         let blueprint = Blueprint {
             model: &self.model,
             form: &form,

@@ -17,7 +17,11 @@ pub fn read(form: &Form, object: &JsValue) -> Result<Batch> {
     }
     for key in js_sys::Object::keys(object.unchecked_ref::<js_sys::Object>()).iter().filter_map(|key| key.as_string()) {
         if !["x", "y", "mask", "T", "B"].contains(&key.as_str()) {
-            return Err(Error::invalid(format!("batch.{key}"), "one of the fields x, y, mask, T, B", value::name(&field(object, &key))));
+            return Err(Error::invalid(
+                format!("batch.{key}"),
+                "one of the fields x, y, mask, T, B",
+                value::name(&field(object, &key)),
+            ));
         }
     }
     let size = |name: &str, max: u32| {

@@ -55,7 +55,10 @@ impl Serialize for OptionInfo {
             }
             Kind::Choice { among, .. } => {
                 map.serialize_entry("kind", "choice")?;
-                map.serialize_entry("among", &among.iter().map(|&(id, title)| Named { id, title }).collect::<Vec<_>>())?;
+                map.serialize_entry(
+                    "among",
+                    &among.iter().map(|&(id, title)| Named { id, title }).collect::<Vec<_>>(),
+                )?;
             }
             Kind::Switch { .. } => map.serialize_entry("kind", "switch")?,
         }

@@ -241,7 +241,10 @@ impl Session {
             let create = || -> Result<Core> {
                 let config = Config::read(value::read(&config))?;
                 if config.backend == "webgpu" {
-                    return Err(Error::unavailable("backend \"webgpu\"", "this version trains on the CPU (WebAssembly SIMD)"));
+                    return Err(Error::unavailable(
+                        "backend \"webgpu\"",
+                        "this version trains on the CPU (WebAssembly SIMD)",
+                    ));
                 }
                 Core::new(config, EngineKind::Cpu)
             };

@@ -7,7 +7,8 @@ use unroll::kernels::product::{self, Factor};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 /// Sizes around the tile of the shader and the panel of the SIMD code.
-const SIZES: [[usize; 3]; 7] = [[1, 1, 1], [3, 7, 1], [7, 3, 17], [16, 17, 33], [33, 65, 130], [130, 33, 7], [65, 1, 257]];
+const SIZES: [[usize; 3]; 7] =
+    [[1, 1, 1], [3, 7, 1], [7, 3, 17], [16, 17, 33], [33, 65, 130], [130, 33, 7], [65, 1, 257]];
 
 /// Products of sums of up to 257 terms, added in another order.
 const TOLERANCE: f32 = 1e-5;
@@ -20,9 +21,8 @@ async fn product_agrees_with_its_twin() {
             let (a_transposed, b_transposed, accumulate) = (form & 1 == 1, form & 2 == 2, form & 4 == 4);
             let mut graph = Graph::new();
             // Views with gaps: columns 3.. of a wider buffer.
-            let mut view = |name: &str, rows: usize, columns: usize| {
-                graph.slot(name, &[rows, columns + 5]).columns(3, columns)
-            };
+            let mut view =
+                |name: &str, rows: usize, columns: usize| graph.slot(name, &[rows, columns + 5]).columns(3, columns);
             let a = if a_transposed { view("a", k, m) } else { view("a", m, k) };
             let b = if b_transposed { view("b", n, k) } else { view("b", k, n) };
             let c = view("c", m, n);
