@@ -43,14 +43,14 @@ export interface TimeAxis {
 
 /** Gutters in CSS pixels. A phone gets narrow ones. */
 export function gutters(width: number): { left: number; right: number } {
-  return width < 520 ? { left: 40, right: 60 } : { left: 52, right: 80 };
+  return width < 520 ? { left: 46, right: 62 } : { left: 56, right: 82 };
 }
 
-/** The distance between ticks: 1, 2, 5, 10 … */
+/** The distance between ticks: 1, 5, 10, 20, 50, 100 … */
 function tickStep(nSteps: number, most: number): number {
   let step = 1;
   for (;;) {
-    for (const leading of [1, 2, 5]) {
+    for (const leading of step === 1 ? [1, 5] : [1, 2, 5]) {
       if (nSteps / (leading * step) <= most) return leading * step;
     }
     step *= 10;

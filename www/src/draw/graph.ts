@@ -16,9 +16,11 @@ import {
   drawCursors,
   drawHeading,
   drawTimeTicks,
+  HEADING_HEIGHT,
   NO_CURSORS,
   type PanelOptions,
   plotBox,
+  TICKS_HEIGHT,
   type TimeAxis,
   timeAxis,
 } from "./axis.js";
@@ -78,9 +80,8 @@ function modeOf(axis: TimeAxis): GraphMode {
 /** Height that suits a frame in a panel of this width, heading and ticks included. */
 export function graphHeight(frame: FrameView, width: number, options: PanelOptions): number {
   const axis = timeAxis(frame.nSteps, { x: 0, y: 0, width, height: 0 });
-  const slot = modeOf(axis) === "nodes" ? 62 : 46;
-  const frameHeight = 0 - plotBox({ x: 0, y: 0, width, height: 0 }, axis, options).y;
-  const around = -frameHeight + (options.ticks === true ? 20 : 0);
+  const slot = modeOf(axis) === "nodes" ? 64 : 58;
+  const around = (typeof options.heading === "string" ? HEADING_HEIGHT : 0) + (options.ticks === true ? TICKS_HEIGHT : 0);
   return around + OUTPUT_HEIGHT + frame.rows.length * slot + inputHeight(frame.probe) + 6;
 }
 
@@ -92,9 +93,9 @@ export function graphLayout(frame: FrameView, box: Box, options: PanelOptions): 
   const below = inputHeight(frame.probe);
   const nRows = Math.max(1, frame.rows.length);
   const slot = Math.max(12, (plot.height - OUTPUT_HEIGHT - below - 6) / nRows);
-  const edges = Math.min(mode === "nodes" ? 18 : 16, slot * 0.36);
+  const edges = Math.min(20, slot * 0.36);
   const room = Math.max(3, (slot - edges) / 2 - 5);
-  const radius = mode === "nodes" ? Math.min(axis.stepWidth * 0.34, room, 20) : Math.min(room, 11);
+  const radius = mode === "nodes" ? Math.min(axis.stepWidth * 0.34, room, 20) : Math.min(room, 16);
   const halfWidth = mode === "nodes" ? radius : mode === "marks" ? axis.stepWidth / 2 - 0.75 : axis.stepWidth / 2;
   const bottom = plot.y + plot.height - below - 6;
   return {
@@ -193,8 +194,8 @@ function gradientOf(row: RowView, options: GraphOptions): RibbonView | null {
 function arrowHead(ctx: Canvas2D, x: number, y: number, angle: number, size: number): void {
   ctx.beginPath();
   ctx.moveTo(x, y);
-  ctx.lineTo(x - size * Math.cos(angle - 0.5), y - size * Math.sin(angle - 0.5));
-  ctx.lineTo(x - size * Math.cos(angle + 0.5), y - size * Math.sin(angle + 0.5));
+  ctx.lineTo(x - size * Math.cos(angle - 0.52), y - size * Math.sin(angle - 0.52));
+  ctx.lineTo(x - size * Math.cos(angle + 0.52), y - size * Math.sin(angle + 0.52));
   ctx.closePath();
   ctx.fill();
 }
@@ -314,7 +315,7 @@ function drawBackwardEdges(
       continue;
     }
     const width = 1.25 + s * (thickest - 1.25);
-    const head = Math.max(6, width * 1.7);
+    const head = Math.min(Math.max(7, width * 2.1), Math.abs(endX - startX) * 0.7);
     // The head points along the curve's end; the line stops where the head begins.
     const angle = Math.atan2(startY - dip, endX - (startX + endX) / 2);
     const backX = endX - head * 0.8 * Math.cos(angle);

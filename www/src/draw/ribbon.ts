@@ -177,10 +177,10 @@ export function drawRibbon(ctx: Canvas2D, box: Box, row: RowView, floor: number,
     });
     ctx.restore();
 
-    if (options.fit !== false && main?.fit != null) drawFit(ctx, plot, main.fit, main.reverse, palette);
-    drawNames(ctx, plot, row.ribbons, options.ghosts ?? [], lane, palette);
     const { y, height } = plot.box;
     drawCursors(ctx, plot.axis, y, y + height, options.cursors ?? NO_CURSORS, palette, pixelRatio);
+    if (options.fit !== false && main !== undefined && main.fit !== null) drawFit(ctx, plot, main, main.fit, palette);
+    if (main !== undefined) drawNames(ctx, plot, main, row.ribbons, options.ghosts ?? [], lane, palette);
     drawCursorDots(ctx, plot, row.ribbons, options.cursors ?? NO_CURSORS, lane, palette);
     horizontal(ctx, plot.axis.x0, plot.axis.x1, y + height, 1, palette.line, pixelRatio);
     if (options.ticks === true) drawTimeTicks(ctx, plot.axis, y + height, palette, pixelRatio);
@@ -347,20 +347,19 @@ export function fitAt(fit: Fit, step: number, reverse: boolean): number {
   return Math.log10(fit.atTo) + (far - near) * Math.log10(fit.factor);
 }
 
-function drawFit(ctx: Canvas2D, plot: Plot, fit: Fit, reverse: boolean, palette: Palette): void {
+function drawFit(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, fit: Fit, palette: Palette): void {
+  const { reverse } = ribbon;
   if (!(fit.factor > 0) || !Number.isFinite(fit.factor) || !(fit.atTo > 0) || !Number.isFinite(fit.atTo)) return;
   const { axis } = plot;
   const from = { x: axis.centre(fit.from), y: plot.yOf(fitAt(fit, fit.from, reverse)) };
   const to = { x: axis.centre(fit.to), y: plot.yOf(fitAt(fit, fit.to, reverse)) };
-  ctx.setLineDash([5, 4]);
-  ctx.strokeStyle = palette.background;
-  ctx.lineWidth = 3.5;
+  // Thinner than the median, which stays visible around it where the fit is good.
+  ctx.setLineDash([6, 5]);
+  ctx.strokeStyle = palette.ink;
+  ctx.lineWidth = 1.5;
   ctx.beginPath();
   ctx.moveTo(from.x, from.y);
   ctx.lineTo(to.x, to.y);
-  ctx.stroke();
-  ctx.strokeStyle = palette.ink;
-  ctx.lineWidth = 1.75;
   ctx.stroke();
   ctx.setLineDash([]);
 
@@ -376,34 +375,54 @@ function drawFit(ctx: Canvas2D, plot: Plot, fit: Fit, reverse: boolean, palette:
   const lineTop = Math.min(from.y + slope * (x - from.x), from.y + slope * (x + width - from.x));
   const y = Math.min(steep ? middle.y - 8 : middle.y - 10, lineTop - 8);
   const inside = y < plot.box.y + 12 ? Math.min(plot.box.y + plot.box.height - 6, Math.max(from.y, to.y) + 22) : y;
-  drawText(ctx, label, x, inside, { colour: palette.ink, size: FONT.heading, weight: 600, halo: palette.background });
+  drawText(ctx, label, x, inside, {
+    colour: palette.ink,
+    size: FONT.heading,
+    weight: 600,
+    halo: zoneFill(plot, ribbon, inside - 5, palette),
+  });
 }
 
-/** Names at the left end of the lines, moved apart when they would touch. */
+/** The colour behind a height of the plot: halos take it, so that text leaves no white patches. */
+function zoneFill(plot: Plot, ribbon: RibbonView, y: number, palette: Palette): string {
+  const whole = ribbon.median[ribbon.reference] ?? 0;
+  if (!(whole > 0) || !Number.isFinite(whole)) return palette.background;
+  const [low, high] = plot.domain;
+  const log = low + (high - low) * (1 - (y - plot.box.y) / plot.box.height);
+  return palette.zones[zoneOf(10 ** (log - Math.log10(whole)))].fill;
+}
+
+/** Names near the far end of the lines: the upper line's above it, the lower line's below where they are close. */
 function drawNames(
   ctx: Canvas2D,
   plot: Plot,
+  main: RibbonView,
   ribbons: readonly RibbonView[],
   ghosts: readonly Ghost[],
   lane: Lane,
   palette: Palette,
 ): void {
+  const nSteps = plot.axis.nSteps;
+  // A twelfth in from the far end, where the lines have parted.
+  const far = Math.round((nSteps - 1) / 12);
+  const step = main.reverse ? nSteps - 1 - far : far;
   const named = [
     ...(ribbons.length > 1 ? ribbons.map((ribbon) => ({ ribbon, text: ribbon.id, colour: lane.colour })) : []),
     ...ghosts.map((ghost) => ({ ribbon: ghost.ribbon, text: ghost.label, colour: palette.ghost })),
-  ];
-  const taken: number[] = [];
-  for (const { ribbon, text, colour } of named) {
-    // A twelfth in from the far end, where the lines have parted.
-    const far = Math.round((ribbon.median.length - 1) / 12);
-    const step = ribbon.reverse ? ribbon.median.length - 1 - far : far;
-    if (!inReach(ribbon, step)) continue;
-    let y = plot.yOf(logOf(ribbon.median[step] ?? 0, plot.floor)) - 8;
-    if (y < plot.box.y + 10) y += 22;
-    while (taken.some((other) => Math.abs(other - y) < 14)) y += y > plot.box.y + plot.box.height - 24 ? -15 : 15;
-    taken.push(y);
-    drawText(ctx, text, plot.axis.centre(step) + 2, y, { colour, weight: 600, halo: palette.background });
-  }
+  ]
+    .filter(({ ribbon }) => inReach(ribbon, step))
+    .map((name) => ({ ...name, line: plot.yOf(logOf(name.ribbon.median[step] ?? 0, plot.floor)) }))
+    .sort((a, b) => a.line - b.line);
+  const top = plot.box.y + 12;
+  const bottom = plot.box.y + plot.box.height - 4;
+  named.forEach(({ text, colour, line }, i) => {
+    const above = ribbons.length > 1 ? i === 0 && named.length > 1 : i + 1 < named.length;
+    const wanted = above ? line - 9 : line + 18;
+    const y = wanted < top ? line + 18 : wanted > bottom ? line - 9 : wanted;
+    const width = textWidth(ctx, text, FONT.label, 600);
+    const x = Math.min(plot.axis.centre(step) + 2, plot.axis.x1 - width - 4);
+    drawText(ctx, text, x, y, { colour, weight: 600, halo: zoneFill(plot, main, y - 5, palette) });
+  });
 }
 
 function drawCursorDots(
