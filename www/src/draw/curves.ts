@@ -276,6 +276,14 @@ export function drawCurves(ctx: Canvas2D, box: Box, all: readonly Series[], pale
     ctx.setLineDash([3, 4]);
     horizontal(ctx, plot.x, plot.x + plot.width, y, 1.5, palette.inkSoft, pixelRatio);
     ctx.setLineDash([]);
+  }
+
+  withClip(ctx, { ...plot, x: plot.x - 1, y: plot.y - 3, width: plot.width + 12, height: plot.height + 6 }, () => {
+    for (const series of all) drawSeries(ctx, chart, series, palette, options);
+  });
+
+  for (const reference of options.references ?? []) {
+    const y = chart.yOf(reference.value);
     drawText(ctx, reference.label, plot.x + plot.width - 2, y < plot.y + 18 ? y + 14 : y - 5, {
       colour: palette.inkSoft,
       size: FONT.tick,
@@ -284,10 +292,6 @@ export function drawCurves(ctx: Canvas2D, box: Box, all: readonly Series[], pale
       maxWidth: plot.width - 4,
     });
   }
-
-  withClip(ctx, { ...plot, x: plot.x - 1, y: plot.y - 3, width: plot.width + 12, height: plot.height + 6 }, () => {
-    for (const series of all) drawSeries(ctx, chart, series, palette, options);
-  });
 
   if (options.cursor !== undefined && options.cursor !== null && options.cursor >= from && options.cursor <= to) {
     const x = chart.xOf(options.cursor);

@@ -154,6 +154,10 @@ export function drawGraph(
   fillBox(ctx, box, palette.background, pixelRatio);
   drawHeading(ctx, box, axis, options.heading, palette);
 
+  // Between nodes there is room for the cursor behind the edges; marks would cover it.
+  const cursors = options.cursors ?? NO_CURSORS;
+  const behind = layout.mode === "nodes";
+  if (behind) drawCursors(ctx, axis, plot.y, plot.y + plot.height, cursors, palette, pixelRatio);
   drawForwardEdges(ctx, layout, frame, palette, pixelRatio);
   frame.rows.forEach((row, i) => {
     const ribbon = gradientOf(row, options);
@@ -174,8 +178,8 @@ export function drawGraph(
     drawText(ctx, "gradient", axis.x1 + 8, bar.y - 7, { colour: palette.inkSoft, size: FONT.tick, maxWidth: bar.width - 8 });
     drawVerticalBar(ctx, bar, gradientScale(palette, options.domain, ""), palette);
   }
-  drawCursors(ctx, axis, plot.y, plot.y + plot.height, options.cursors ?? NO_CURSORS, palette, pixelRatio, plot.y);
-  if (options.ticks === true) drawTimeTicks(ctx, axis, plot.y + plot.height, palette, pixelRatio);
+  if (!behind) drawCursors(ctx, axis, plot.y, plot.y + plot.height, cursors, palette, pixelRatio);
+  if (options.ticks === true) drawTimeTicks(ctx, axis, plot.y + plot.height, palette, pixelRatio, cursors);
   ctx.restore();
   return picture;
 }
@@ -237,7 +241,7 @@ function drawForwardEdges(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, 
     }
   }
   const top = rows.at(-1);
-  if (mode !== "strip" && top !== undefined) {
+  if (top !== undefined && (nodes || frame.probe.scored.length === 1)) {
     for (const step of frame.probe.scored) {
       const x = snap(axis.centre(step), 1.5, pixelRatio);
       ctx.moveTo(x, top - radius);
@@ -444,6 +448,14 @@ function drawLossStrip(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, pal
   }
 }
 
+/** A title in one line, or broken in two at the last space that leaves both short enough. */
+function twoLines(ctx: Canvas2D, title: string, maxWidth: number): string[] {
+  if (textWidth(ctx, title, FONT.tick) <= maxWidth) return [title];
+  const spaces = Array.from(title.matchAll(/ /g), (found) => found.index).reverse();
+  const at = spaces.find((space) => textWidth(ctx, title.slice(0, space), FONT.tick) <= maxWidth);
+  return at === undefined ? [title] : [title.slice(0, at), title.slice(at + 1)];
+}
+
 function drawRowLabels(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, box: Box, palette: Palette): void {
   const style = {
     colour: palette.inkSoft,
@@ -463,6 +475,10 @@ function drawRowLabels(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, box
   } else drawText(ctx, "input", x, inputs.y + inputs.height / 2, style);
   layout.rows.forEach((y, i) => {
     const row = frame.rows[i];
-    if (row !== undefined) drawText(ctx, row.title, x, y, style);
+    if (row === undefined) return;
+    const lines = twoLines(ctx, row.title, style.maxWidth);
+    lines.forEach((line, k) => {
+      drawText(ctx, line, x, y + (k - (lines.length - 1) / 2) * 13, style);
+    });
   });
 }

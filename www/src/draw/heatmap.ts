@@ -248,7 +248,7 @@ export function drawHeatmap(
   const cursors = options.cursors ?? NO_CURSORS;
   drawCursors(ctx, axis, top, top + height, cursors, palette, pixelRatio);
   drawPointedUnit(ctx, axis, { ...plot, y: top, height }, channel.units, values, order, options, palette, range, scale.ramp);
-  if (options.ticks === true) drawTimeTicks(ctx, axis, plot.y + plot.height, palette, pixelRatio);
+  if (options.ticks === true) drawTimeTicks(ctx, axis, plot.y + plot.height, palette, pixelRatio, cursors);
   ctx.restore();
   return picture;
 }

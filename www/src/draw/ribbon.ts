@@ -183,7 +183,7 @@ export function drawRibbon(ctx: Canvas2D, box: Box, row: RowView, floor: number,
     if (main !== undefined) drawNames(ctx, plot, main, row.ribbons, options.ghosts ?? [], lane, palette);
     drawCursorDots(ctx, plot, row.ribbons, options.cursors ?? NO_CURSORS, lane, palette);
     horizontal(ctx, plot.axis.x0, plot.axis.x1, y + height, 1, palette.line, pixelRatio);
-    if (options.ticks === true) drawTimeTicks(ctx, plot.axis, y + height, palette, pixelRatio);
+    if (options.ticks === true) drawTimeTicks(ctx, plot.axis, y + height, palette, pixelRatio, options.cursors);
   }
   ctx.restore();
 }
@@ -241,7 +241,8 @@ function drawFloor(ctx: Canvas2D, plot: Plot, palette: Palette): void {
   ctx.setLineDash([2, 3]);
   horizontal(ctx, plot.axis.x0, plot.axis.x1, y, 1.5, palette.inkSoft, plot.pixelRatio);
   ctx.setLineDash([]);
-  drawText(ctx, `floor of f32, ${powerOfTen(Math.round(log))}`, plot.axis.x1 - 6, y - 4, {
+  const label = plot.box.width < 400 ? "f32 floor" : `floor of f32, ${powerOfTen(Math.round(log))}`;
+  drawText(ctx, label, plot.axis.x1 - 6, y - 4, {
     colour: palette.inkSoft,
     size: FONT.tick,
     align: "right",
@@ -283,11 +284,17 @@ function drawBand(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, fill: string): 
   ctx.fill();
 }
 
+/** The line ends where it meets the floor: zeros are marks, not a level. */
 function drawMedian(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, colour: string, dash: readonly number[], lineWidth: number): void {
+  const bottom = Math.log10(plot.floor);
+  let onFloor = false;
   ctx.beginPath();
   eachColumn(plot, ribbon, ribbon.median, (x, low, high) => {
-    ctx.lineTo(x, plot.yOf(high));
+    const here = high <= bottom;
+    if (here && onFloor) ctx.moveTo(x, plot.yOf(high));
+    else ctx.lineTo(x, plot.yOf(high));
     if (low < high) ctx.lineTo(x, plot.yOf(low));
+    onFloor = here;
   });
   ctx.strokeStyle = colour;
   ctx.lineWidth = lineWidth;
@@ -403,19 +410,25 @@ function drawNames(
   palette: Palette,
 ): void {
   const nSteps = plot.axis.nSteps;
-  // A twelfth in from the far end, where the lines have parted.
-  const far = Math.round((nSteps - 1) / 12);
-  const step = main.reverse ? nSteps - 1 - far : far;
+  // A twelfth in from the far end, where the lines have parted, or as far as the line is above the floor.
+  const placeOf = (ribbon: RibbonView): number => {
+    const inwards = main.reverse ? -1 : 1;
+    let step = main.reverse ? nSteps - 1 : 0;
+    while (inReach(ribbon, step + inwards) && (ribbon.median[step] ?? 0) < plot.floor) step += inwards;
+    const further = step + inwards * Math.round((nSteps - 1) / 12);
+    return inReach(ribbon, further) ? further : step;
+  };
   const named = [
     ...(ribbons.length > 1 ? ribbons.map((ribbon) => ({ ribbon, text: ribbon.id, colour: lane.colour })) : []),
     ...ghosts.map((ghost) => ({ ribbon: ghost.ribbon, text: ghost.label, colour: palette.ghost })),
   ]
-    .filter(({ ribbon }) => inReach(ribbon, step))
-    .map((name) => ({ ...name, line: plot.yOf(logOf(name.ribbon.median[step] ?? 0, plot.floor)) }))
+    .map((name) => ({ ...name, step: placeOf(name.ribbon) }))
+    .filter(({ ribbon, step }) => inReach(ribbon, step))
+    .map((name) => ({ ...name, line: plot.yOf(logOf(name.ribbon.median[name.step] ?? 0, plot.floor)) }))
     .sort((a, b) => a.line - b.line);
   const top = plot.box.y + 12;
   const bottom = plot.box.y + plot.box.height - 4;
-  named.forEach(({ text, colour, line }, i) => {
+  named.forEach(({ text, colour, line, step }, i) => {
     const above = ribbons.length > 1 ? i === 0 && named.length > 1 : i + 1 < named.length;
     const wanted = above ? line - 9 : line + 18;
     const y = wanted < top ? line + 18 : wanted > bottom ? line - 9 : wanted;
