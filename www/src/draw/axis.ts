@@ -132,8 +132,15 @@ export function drawTimeTicks(
     ctx.lineTo(x, y + 5);
   }
   ctx.stroke();
+  const tags = shownCursors(axis, cursors).map(({ step, pinned }) => {
+    const label = String(step + 1);
+    const width = textWidth(ctx, label, FONT.tick, 600) + 10;
+    const middle = Math.min(Math.max(axis.centre(step), axis.x0 + width / 2), axis.x1 - width / 2);
+    return { label, width, middle, pinned };
+  });
   for (const tick of axis.ticks) {
     const half = textWidth(ctx, tick.label, FONT.tick) / 2;
+    if (tags.some(({ middle, width }) => Math.abs(middle - tick.x) < width / 2 + half + 2)) continue;
     drawText(ctx, tick.label, Math.min(tick.x, axis.right - half - 1), y + 7, {
       colour: palette.inkSoft,
       size: FONT.tick,
@@ -147,15 +154,7 @@ export function drawTimeTicks(
   const name = ["timestep", "t"].find((text) => x + textWidth(ctx, text, FONT.tick) <= axis.right);
   if (name !== undefined) drawText(ctx, name, x, y + 7, { colour: palette.inkSoft, size: FONT.tick, baseline: "top" });
 
-  for (const { step, pinned } of shownCursors(axis, cursors)) {
-    const label = String(step + 1);
-    const width = textWidth(ctx, label, FONT.tick, 600) + 10;
-    const middle = Math.min(Math.max(axis.centre(step), axis.x0 + width / 2), axis.x1 - width / 2);
-    // A border of the background's colour keeps the tag apart from the numbers it covers.
-    ctx.beginPath();
-    ctx.roundRect(middle - width / 2 - 4, y + 1, width + 8, TICKS_HEIGHT - 1, 4);
-    ctx.fillStyle = palette.background;
-    ctx.fill();
+  for (const { label, width, middle, pinned } of tags) {
     ctx.beginPath();
     ctx.roundRect(middle - width / 2, y + 3, width, 16, 4);
     ctx.fillStyle = pinned ? palette.cursor : palette.cursorHalo;
