@@ -134,13 +134,10 @@ export function curveRange(
   for (const reference of references) take(reference.value);
   if (low > high) return previous === null ? (scale === "log" ? [0.01, 1] : [0, 1]) : [previous[0], previous[1]];
   if (scale === "log") {
-    const bottom = ladder(low, false);
-    const top = Math.max(ladder(high, true), bottom * 10);
-    if (previous === null) return [bottom, top];
-    return [
-      bottom < previous[0] || bottom > previous[0] * 30 ? bottom : previous[0],
-      top > previous[1] || top < previous[1] / 30 ? top : previous[1],
-    ];
+    const wanted = [ladder(low, false), ladder(high, true)] as const;
+    const bottom = previous !== null && wanted[0] >= previous[0] && wanted[0] <= previous[0] * 30 ? previous[0] : wanted[0];
+    const top = previous !== null && wanted[1] <= previous[1] && wanted[1] >= previous[1] / 30 ? previous[1] : wanted[1];
+    return [bottom, Math.max(top, bottom * 10)];
   }
   const bottom = Math.min(0, low);
   if (previous !== null && previous[0] <= bottom && previous[1] >= high && high > previous[1] / 3) return [previous[0], previous[1]];
