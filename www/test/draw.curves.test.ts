@@ -57,7 +57,8 @@ describe("curveRange", () => {
   it("is steady", () => {
     const flat = (value: number): Series => ({ ...series, values: losses.map(() => value) });
     expect(curveRange([flat(0.3)], [], "log", [0.02, 5])).toEqual([0.02, 5]);
-    expect(curveRange([flat(0.01)], [], "log", [0.02, 5])).toEqual([0.01, 5]);
+    expect(curveRange([flat(0.01)], [], "log", [0.02, 5])).toEqual([0.01, 0.1]);
+    expect(curveRange([flat(0.3)], [], "log", [0.02, 50])).toEqual([0.02, 0.5]);
     expect(curveRange([flat(7)], [], "log", [0.02, 5])).toEqual([5, 50]);
     const linear = curveRange([series], [], "linear", null);
     expect(curveRange([{ ...series, n: 50 }], [], "linear", linear)).toEqual(linear);

@@ -46,11 +46,12 @@ export interface GraphOptions extends PanelOptions {
 }
 
 /**
- * The scale of the backward edges for a ribbon's domain: its upper eight decades. What lies lower is lost to rounding in
- * f32 anyway, and a width over thirty-eight decades would tell nothing apart.
+ * The scale of the backward edges for a ribbon's domain: its upper eight decades, and down to 10⁻⁶ in any case, so that a
+ * lane that explodes does not blank the others. What lies lower is lost to rounding in f32 anyway, and a width over
+ * thirty-eight decades would tell nothing apart.
  */
 export function edgeDomain(domain: Domain): [number, number] {
-  return [Math.max(domain[0], domain[1] - 8), domain[1]];
+  return [Math.max(domain[0], Math.min(domain[1] - 8, -6)), domain[1]];
 }
 
 export type GraphMode = "nodes" | "marks" | "strip";
@@ -414,7 +415,11 @@ function drawOutputs(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, palet
   const { axis, outputs } = layout;
   const { probe } = frame;
   const y = outputs.y + outputs.height / 2 - 1;
-  const roomy = probe.scored.length <= 1 || axis.stepWidth >= 26;
+  const verdictWidth = probe.target.kind === "class" ? 13 : 0;
+  const widthOf = (text: string): number => textWidth(ctx, text, FONT.label, 600) + verdictWidth;
+  const roomy =
+    probe.scored.length <= 1 ||
+    (layout.mode === "nodes" && probe.scored.every((step) => widthOf(answerAt(probe, step).text) + 4 <= axis.stepWidth));
   if (!roomy && layout.mode === "strip") {
     drawLossStrip(ctx, layout, frame, palette);
     return;
@@ -423,8 +428,7 @@ function drawOutputs(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, palet
     const { text, right } = answerAt(probe, step);
     const x = axis.centre(step);
     if (roomy) {
-      const verdict = right === null ? 0 : 13;
-      const width = textWidth(ctx, text, FONT.label, 600) + verdict;
+      const width = widthOf(text);
       const left = Math.min(Math.max(x - width / 2, axis.x0), axis.x1 - width + 12);
       drawText(ctx, text, left, y + 0.5, { colour: palette.ink, weight: 600, baseline: "middle" });
       if (right !== null) drawVerdict(ctx, right, left + width - 5, y, 4, palette);

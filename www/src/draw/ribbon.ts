@@ -179,8 +179,9 @@ export function drawRibbon(ctx: Canvas2D, box: Box, row: RowView, floor: number,
 
     const { y, height } = plot.box;
     drawCursors(ctx, plot.axis, y, y + height, options.cursors ?? NO_CURSORS, palette, pixelRatio);
-    if (options.fit !== false && main !== undefined && main.fit !== null) drawFit(ctx, plot, main, main.fit, palette);
-    if (main !== undefined) drawNames(ctx, plot, main, row.ribbons, options.ghosts ?? [], lane, palette);
+    const taken: Box[] = [];
+    if (options.fit !== false && main !== undefined && main.fit !== null) taken.push(...drawFit(ctx, plot, main, main.fit, palette));
+    if (main !== undefined) drawNames(ctx, plot, main, row.ribbons, options.ghosts ?? [], lane, palette, taken);
     drawCursorDots(ctx, plot, row.ribbons, options.cursors ?? NO_CURSORS, lane, palette);
     horizontal(ctx, plot.axis.x0, plot.axis.x1, y + height, 1, palette.line, pixelRatio);
     if (options.ticks === true) drawTimeTicks(ctx, plot.axis, y + height, palette, pixelRatio, options.cursors);
@@ -354,9 +355,10 @@ export function fitAt(fit: Fit, step: number, reverse: boolean): number {
   return Math.log10(fit.atTo) + (far - near) * Math.log10(fit.factor);
 }
 
-function drawFit(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, fit: Fit, palette: Palette): void {
+/** Returns where its label stands. */
+function drawFit(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, fit: Fit, palette: Palette): Box[] {
   const { reverse } = ribbon;
-  if (!(fit.factor > 0) || !Number.isFinite(fit.factor) || !(fit.atTo > 0) || !Number.isFinite(fit.atTo)) return;
+  if (!(fit.factor > 0) || !Number.isFinite(fit.factor) || !(fit.atTo > 0) || !Number.isFinite(fit.atTo)) return [];
   const { axis } = plot;
   const from = { x: axis.centre(fit.from), y: plot.yOf(fitAt(fit, fit.from, reverse)) };
   const to = { x: axis.centre(fit.to), y: plot.yOf(fitAt(fit, fit.to, reverse)) };
@@ -388,6 +390,7 @@ function drawFit(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, fit: Fit, palett
     weight: 600,
     halo: zoneFill(plot, ribbon, inside - 5, palette),
   });
+  return [{ x, y: inside - 12, width, height: 15 }];
 }
 
 /** The colour behind a height of the plot: halos take it, so that text leaves no white patches. */
@@ -399,7 +402,7 @@ function zoneFill(plot: Plot, ribbon: RibbonView, y: number, palette: Palette): 
   return palette.zones[zoneOf(10 ** (log - Math.log10(whole)))].fill;
 }
 
-/** Names near the far end of the lines: the upper line's above it, the lower line's below where they are close. */
+/** Names near the far end of the lines: the upper line's above it, the others' below, wherever nothing else stands. */
 function drawNames(
   ctx: Canvas2D,
   plot: Plot,
@@ -408,6 +411,7 @@ function drawNames(
   ghosts: readonly Ghost[],
   lane: Lane,
   palette: Palette,
+  taken: Box[],
 ): void {
   const nSteps = plot.axis.nSteps;
   // A twelfth in from the far end, where the lines have parted, or as far as the line is above the floor.
@@ -430,10 +434,13 @@ function drawNames(
   const bottom = plot.box.y + plot.box.height - 4;
   named.forEach(({ text, colour, line, step }, i) => {
     const above = ribbons.length > 1 ? i === 0 && named.length > 1 : i + 1 < named.length;
-    const wanted = above ? line - 9 : line + 18;
-    const y = wanted < top ? line + 18 : wanted > bottom ? line - 9 : wanted;
     const width = textWidth(ctx, text, FONT.label, 600);
     const x = Math.min(plot.axis.centre(step) + 2, plot.axis.x1 - width - 4);
+    const clear = (at: number): boolean =>
+      at >= top && at <= bottom && !taken.some((b) => x < b.x + b.width + 3 && b.x < x + width + 3 && at - 11 < b.y + b.height && b.y < at + 3);
+    const candidates = above ? [-9, 18, -24, 33] : [18, -9, 33, -24];
+    const y = line + (candidates.find((shift) => clear(line + shift)) ?? (line < (top + bottom) / 2 ? 18 : -9));
+    taken.push({ x, y: y - 11, width, height: 14 });
     drawText(ctx, text, x, y, { colour, weight: 600, halo: zoneFill(plot, main, y - 5, palette) });
   });
 }
