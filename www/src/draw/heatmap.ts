@@ -269,7 +269,7 @@ function drawUnitLabels(
   drawText(ctx, String(first + 1), x, top, { ...style, baseline: "top" });
   if (channel.units > 1) drawText(ctx, String(last + 1), x, top + height, { ...style, baseline: "bottom" });
   const by = options.orderedBy ?? "index";
-  const lines = by === "index" ? ["unit"] : by === "peak" ? ["units", "by", "peak"] : ["units", "by", "likeness"];
+  const lines = by === "index" ? ["unit"] : by === "peak" ? ["units", "by", "peak"] : ["units", "alike"];
   if (height < 40 + 13 * (lines.length - 1)) return;
   lines.forEach((line, i) => {
     drawText(ctx, line, x, top + height / 2 + (i - (lines.length - 1) / 2) * 13, { ...style, baseline: "middle" });

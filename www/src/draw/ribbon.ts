@@ -423,7 +423,7 @@ function drawNames(
     return inReach(ribbon, further) ? further : step;
   };
   const named = [
-    ...(ribbons.length > 1 ? ribbons.map((ribbon) => ({ ribbon, text: ribbon.id, colour: lane.colour })) : []),
+    ...ribbons.map((ribbon) => ({ ribbon, text: ribbons.length > 1 ? ribbon.id : "", colour: lane.colour })),
     ...ghosts.map((ghost) => ({ ribbon: ghost.ribbon, text: ghost.label, colour: palette.ghost })),
   ]
     .map((name) => ({ ...name, step: placeOf(name.ribbon) }))
@@ -433,12 +433,25 @@ function drawNames(
   const top = plot.box.y + 12;
   const bottom = plot.box.y + plot.box.height - 4;
   named.forEach(({ text, colour, line, step }, i) => {
-    const above = ribbons.length > 1 ? i === 0 && named.length > 1 : i + 1 < named.length;
+    if (text === "") return;
+    const above = i === 0 && named.length > 1;
     const width = textWidth(ctx, text, FONT.label, 600);
     const x = Math.min(plot.axis.centre(step) + 2, plot.axis.x1 - width - 4);
+    const first = plot.axis.stepAt(x) ?? 0;
+    const last = plot.axis.stepAt(x + width) ?? nSteps - 1;
+    const crossed = (at: number): boolean =>
+      named.some(({ ribbon }) => {
+        for (let t = first; t <= last; t += 1) {
+          if (inReach(ribbon, t) && Math.abs(plot.yOf(logOf(ribbon.median[t] ?? 0, plot.floor)) - (at - 4)) < 8) return true;
+        }
+        return false;
+      });
     const clear = (at: number): boolean =>
-      at >= top && at <= bottom && !taken.some((b) => x < b.x + b.width + 3 && b.x < x + width + 3 && at - 11 < b.y + b.height && b.y < at + 3);
-    const candidates = above ? [-9, 18, -24, 33] : [18, -9, 33, -24];
+      at >= top &&
+      at <= bottom &&
+      !taken.some((b) => x < b.x + b.width + 3 && b.x < x + width + 3 && at - 11 < b.y + b.height && b.y < at + 3) &&
+      !crossed(at);
+    const candidates = above ? [-9, 18, -24, 33, -39, 48] : [18, -9, 33, -24, 48, -39];
     const y = line + (candidates.find((shift) => clear(line + shift)) ?? (line < (top + bottom) / 2 ? 18 : -9));
     taken.push({ x, y: y - 11, width, height: 14 });
     drawText(ctx, text, x, y, { colour, weight: 600, halo: zoneFill(plot, main, y - 5, palette) });
