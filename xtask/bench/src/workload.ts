@@ -147,8 +147,3 @@ export function transposed(matrix: Float32Array, rows: number, columns: number):
   matrix.forEach((value, n) => (out[(n % columns) * rows + Math.floor(n / columns)] = value));
   return out;
 }
-
-/** Element by element. */
-export function sum(a: Float32Array, b: Float32Array): Float32Array {
-  return a.map((value, n) => value + (b[n] ?? 0));
-}

@@ -13,10 +13,10 @@ import { type Array, defaultDevice, init, jit, nn, numpy as np, tree, valueAndGr
 import manifest from "../../node_modules/@jax-js/jax/package.json";
 import type { Engine } from "../engine.js";
 import { fed } from "../engine.js";
-import { oneHot, sum } from "../workload.js";
+import { oneHot } from "../workload.js";
 
 /** A type alias, because the library's trees reject interfaces. */
-type Parameters = { weightIh: Array; weightHh: Array; bias: Array; headWeight: Array; headBias: Array };
+type Parameters = { weightIh: Array; weightHh: Array; biasIh: Array; biasHh: Array; headWeight: Array; headBias: Array };
 
 const [BETA_1, BETA_2, EPSILON] = [0.9, 0.999, 1e-8];
 
@@ -30,17 +30,19 @@ export const engine: Engine = {
     defaultDevice("wasm");
 
     const lossOf = (p: Parameters, x: Array, y: Array): Array => {
+      // Both of PyTorch's biases are kept: Adam moves each, so one bias with the sum of both would train otherwise.
+      const bias = p.biasIh.add(p.biasHh);
       let [h, c] = [np.zeros([B, H]), np.zeros([B, H])];
       const states: Array[] = [];
       for (const x_t of np.split(x, T)) {
         const fromInput = np.matmul(x_t, p.weightIh.ref.transpose());
-        const a = fromInput.add(np.matmul(h, p.weightHh.ref.transpose())).add(p.bias.ref);
+        const a = fromInput.add(np.matmul(h, p.weightHh.ref.transpose())).add(bias.ref);
         const [i, f, g, o] = np.split(a, 4, 1) as [Array, Array, Array, Array];
         c = nn.sigmoid(f).mul(c).add(nn.sigmoid(i).mul(np.tanh(g)));
         h = nn.sigmoid(o).mul(np.tanh(c.ref));
         if (form === "symbols") states.push(h.ref);
       }
-      tree.dispose([c, p.weightIh, p.weightHh, p.bias]);
+      tree.dispose([c, p.weightIh, p.weightHh, bias]);
       let top = h;
       if (form === "symbols") {
         h.dispose();
@@ -74,7 +76,8 @@ export const engine: Engine = {
     const parameters = {
       weightIh: array(weights.weightIh, 4 * H, I),
       weightHh: array(weights.weightHh, 4 * H, H),
-      bias: array(sum(weights.biasIh, weights.biasHh), 4 * H),
+      biasIh: array(weights.biasIh, 4 * H),
+      biasHh: array(weights.biasHh, 4 * H),
       headWeight: array(weights.headWeight, O, H),
       headBias: array(weights.headBias, O),
     };

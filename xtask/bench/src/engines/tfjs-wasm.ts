@@ -4,7 +4,8 @@
  * The cell is written by hand: it took 0.8 to 0.9 of the processor time of the library's own LSTM and dense layers (with
  * `recurrentActivation: "sigmoid"`) under the same optimiser. The input product stays inside the time loop: one product
  * over all timesteps, cut by `unstack`, took 1.2 to 2 times as long, because of the gradient of the cut.
- * Keras and PyTorch agree on the gate order (i, f, c, o is i, f, g, o); kernels are transposed, and there is one bias.
+ * Keras and PyTorch agree on the gate order (i, f, c, o is i, f, g, o); kernels are transposed. Both of PyTorch's biases are
+ * kept, and added once a step: Adam moves each, so one bias with the sum of both would train otherwise.
  */
 
 import * as tf from "@tensorflow/tfjs-core";
@@ -13,7 +14,7 @@ import "@tensorflow/tfjs-core/dist/register_all_gradients.js";
 import { setWasmPaths, version_wasm } from "@tensorflow/tfjs-backend-wasm";
 import type { Engine } from "../engine.js";
 import { fed } from "../engine.js";
-import { oneHot, sum, transposed } from "../workload.js";
+import { oneHot, transposed } from "../workload.js";
 
 /** [B, H] or [B, 4H]. */
 type Matrix = tf.Tensor2D;
@@ -29,13 +30,15 @@ export const engine: Engine = {
       tf.variable(tf.tensor2d(values, [rows, columns]));
     const kernel = matrix(transposed(weights.weightIh, 4 * H, I), I, 4 * H);
     const recurrent = matrix(transposed(weights.weightHh, 4 * H, H), H, 4 * H);
-    const bias = tf.variable(tf.tensor1d(sum(weights.biasIh, weights.biasHh)));
+    const biasIh = tf.variable(tf.tensor1d(weights.biasIh));
+    const biasHh = tf.variable(tf.tensor1d(weights.biasHh));
     const headKernel = matrix(transposed(weights.headWeight, O, H), H, O);
     const headBias = tf.variable(tf.tensor1d(weights.headBias));
     const zeros: Matrix = tf.zeros([B, H]);
     const adam = tf.train.adam(learningRate, 0.9, 0.999, 1e-8);
 
     const lossOf = (x: tf.Tensor2D, y: tf.Tensor2D): tf.Scalar => {
+      const bias = tf.add(biasIh, biasHh);
       let [h, c] = [zeros, zeros];
       const states: Matrix[] = [];
       for (const x_t of tf.split(x, T)) {
