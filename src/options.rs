@@ -189,8 +189,12 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Integer { min, max, .. } => write!(f, "a whole number from {min} to {max}"),
-            Self::Number { min, max, .. } => write!(f, "a number from {min} to {max}"),
-            Self::Maybe { min, max, .. } => write!(f, "a number from {min} to {max}, or null"),
+            Self::Number { min, max, .. } => {
+                write!(f, "a number from {} to {}", Value::Number(*min), Value::Number(*max))
+            }
+            Self::Maybe { min, max, .. } => {
+                write!(f, "a number from {} to {}, or null", Value::Number(*min), Value::Number(*max))
+            }
             Self::Choice { among, .. } => {
                 write!(f, "one of {}", among.iter().map(|(id, _)| *id).collect::<Vec<_>>().join(", "))
             }

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
+use crate::options::Value;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 /// A safetensors file of flat values under the parameters' names.
@@ -46,7 +47,7 @@ pub fn load(parameters: &[Parameter], bytes: &[u8]) -> Result<Vec<f32>> {
         for bytes in view.data().chunks_exact(4) {
             let value = f32::from_le_bytes(bytes.try_into().expect("four bytes"));
             if !value.is_finite() {
-                return Err(Error::invalid(field(), "finite numbers", value));
+                return Err(Error::invalid(field(), "finite numbers", Value::Number(f64::from(value))));
             }
             values.push(value);
         }

@@ -525,7 +525,9 @@ impl Session {
         let sizes =
             format!("{}×{} → {} → {}", self.model.layers, self.model.inputs, self.model.hidden, self.model.outputs);
         let carry = if *carry { ", carry" } else { "" };
-        format!("{} {sizes} on {}, {}, B {batch}{carry}", cell.id, task.id, optimiser.spec.id)
+        let own: Vec<_> = self.config.cell_options.values().iter().map(|(_, value)| format!(" {value}")).collect();
+        let own = own.concat();
+        format!("{}{own} {sizes} on {}, {}, B {batch}{carry}", cell.id, task.id, optimiser.spec.id)
     }
 
     /// Parameters, moments, carried states, counters and hyperparameters in one blob.
@@ -708,7 +710,7 @@ fn check_batch(form: &Form, batch: &Batch) -> Result<()> {
     }
     for (field, values) in [("batch.x", &batch.features), ("batch.y", &batch.values), ("batch.mask", &batch.mask)] {
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            return Err(Error::invalid(field, "finite numbers", value));
+            return Err(Error::invalid(field, "finite numbers", Value::Number(f64::from(*value))));
         }
     }
     if let Some(weight) = batch.mask.iter().find(|&&weight| weight < 0.0) {
