@@ -35,9 +35,9 @@ impl fmt::Display for Value {
             Self::Number(n) if *n != 0.0 && !(1e-6..1e21).contains(&n.abs()) && !n.is_nan() => write!(f, "{n:e}"),
             Self::Number(n) => write!(f, "{n}"),
             Self::Text(text) if text.chars().count() > 40 => {
-                write!(f, "\"{}…\"", text.chars().take(40).collect::<String>())
+                write!(f, "{:?}…", text.chars().take(40).collect::<String>())
             }
-            Self::Text(text) => write!(f, "\"{text}\""),
+            Self::Text(text) => write!(f, "{text:?}"),
             Self::List(items) => write!(f, "an array of {}", items.len()),
             Self::Map(_) => f.write_str("an object"),
             Self::Other(name) => f.write_str(name),
@@ -203,9 +203,15 @@ impl fmt::Display for Kind {
     }
 }
 
-/// `path.name`, or the name alone at the top.
+/// `path.name`, or the name alone at the top. A name that could not stand in a sentence is quoted, and cut when it is long.
 pub fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    let plain = |c: char| c.is_alphanumeric() || "_-.$".contains(c);
+    let name = if !name.is_empty() && name.len() <= 80 && name.chars().all(plain) {
+        name.to_owned()
+    } else {
+        Value::Text(name.to_owned()).to_string()
+    };
+    if path.is_empty() { name } else { format!("{path}.{name}") }
 }
 
 /// The fields of an object, taken one by one; what is left at the end is unknown.

@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
-use crate::options::Value;
+use crate::options::{Value, join};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 /// A safetensors file of flat values under the parameters' names.
@@ -30,11 +30,7 @@ pub fn load(parameters: &[Parameter], bytes: &[u8]) -> Result<Vec<f32>> {
     if let Some(name) = file.names().into_iter().filter(unknown).min() {
         let names: Vec<_> = parameters.iter().map(|p| p.name.as_str()).collect();
         let tensor = file.tensor(name).map_or("a tensor".to_owned(), |view| described(&view));
-        return Err(Error::invalid(
-            format!("weights.{name}"),
-            format!("one of the tensors {}", names.join(", ")),
-            tensor,
-        ));
+        return Err(Error::invalid(join("weights", name), format!("one of the tensors {}", names.join(", ")), tensor));
     }
     let mut values = Vec::new();
     for parameter in parameters {

@@ -2,7 +2,7 @@
 
 use super::value::{self, field};
 use crate::error::{Error, Result};
-use crate::options::{Kind, Value};
+use crate::options::{Kind, Value, join};
 use crate::tasks::{Batch, Form, IGNORED, Input, Target};
 use crate::train::LIMITS;
 use js_sys::{Float32Array, Uint32Array};
@@ -19,7 +19,7 @@ pub fn read(form: &Form, object: &JsValue) -> Result<Batch> {
     }
     if let Some(key) = value::fields(object).iter().find(|key| !["x", "y", "mask", "T", "B"].contains(&key.as_str())) {
         let got = value::name(&field(object, key));
-        return Err(Error::invalid(format!("batch.{key}"), "one of the fields x, y, mask, T, B", got));
+        return Err(Error::invalid(join("batch", key), "one of the fields x, y, mask, T, B", got));
     }
     let size = |name: &str, max: u32| {
         let path = format!("batch.{name}");

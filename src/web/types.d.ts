@@ -108,7 +108,7 @@ export interface Clip {
  * names: lr, momentum, beta1 …
  */
 export interface Hyper {
-  clip?: Clip | null;
+  clip?: Clip | null | undefined;
   [option: string]: number | boolean | Clip | null | undefined;
 }
 

@@ -9,7 +9,45 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { beforeAll, describe, expect, it } from "vitest";
 import init, { Session, catalog } from "../../pkg/unroll.js";
-import type { Batch, Catalog, Frame, FrameOptions, OptionInfo, Progress, SessionConfig } from "../../pkg/unroll.js";
+import type {
+  Batch,
+  Catalog,
+  Evaluation,
+  Frame,
+  FrameOptions,
+  Gradients,
+  OptionInfo,
+  Progress,
+  SessionConfig,
+  UnrollError,
+} from "../../pkg/unroll.js";
+
+// What the generated types must say, judged by the compiler: the exact promises, and no `any`, which would equal everything.
+type Same<A, B> = [Both<A>, Both<B>] extends [Both<B>, Both<A>] ? true : false;
+type Both<A> = [Exact<A>, Exact<Awaited<A>>];
+/** Invariant in its argument, so that `any` is like nothing else. */
+interface Exact<A> {
+  any: 0 extends 1 & A ? true : false;
+  take: (value: A) => A;
+}
+true satisfies Same<ReturnType<typeof Session.create>, Promise<Session>>;
+true satisfies Same<Parameters<typeof Session.create>, [config: SessionConfig]>;
+true satisfies Same<ReturnType<typeof catalog>, Catalog>;
+true satisfies Same<ReturnType<Session["advance"]>, Promise<Progress>>;
+true satisfies Same<ReturnType<Session["frame"]>, Promise<Frame>>;
+true satisfies Same<ReturnType<Session["evaluate"]>, Promise<Evaluation>>;
+true satisfies Same<ReturnType<Session["gradients"]>, Promise<Gradients>>;
+true satisfies Same<ReturnType<Session["trainOn"]>, Promise<Progress>>;
+true satisfies Same<ReturnType<Session["weights"]>, Promise<Uint8Array>>;
+true satisfies Same<ReturnType<Session["snapshot"]>, Promise<Uint8Array>>;
+true satisfies Same<ReturnType<Session["setWeights"]>, Promise<void>>;
+true satisfies Same<ReturnType<Session["restore"]>, Promise<void>>;
+true satisfies Same<ReturnType<Session["setHyper"]>, void>;
+true satisfies Same<ReturnType<Session["free"]>, void>;
+true satisfies Same<Session["backend"], "webgpu" | "cpu">;
+true satisfies Same<Parameters<Session["advance"]>, [steps: number]>;
+true satisfies Same<Parameters<Session["gradients"]>, [batch: Batch]>;
+true satisfies Same<Parameters<Session["setWeights"]>, [weights: Uint8Array]>;
 
 let memory: WebAssembly.Memory;
 let tables: Catalog;
@@ -51,7 +89,7 @@ function named(value: unknown): string | RegExp {
     case "undefined":
       return "nothing";
     case "string":
-      return `"${value}"`;
+      return value.length > 40 ? `"${value.slice(0, 40)}"…` : JSON.stringify(value);
     case "boolean":
       return String(value);
     case "number":
@@ -154,11 +192,11 @@ async function failureOf(what: string, call: () => unknown): Promise<unknown> {
 async function refused({ what, call, field, expected, got }: Refusal, session: Session) {
   const error = await failureOf(what, () => call(session));
   if (!(error instanceof Error)) throw new Error(`${what}: expected an Error, got ${typeof error}`);
-  const parts = { field: "", expected: "", got: "", ...error };
-  expect(parts.field, `${what}: ${error.message}`).toBe(field);
-  matches(parts.expected, expected, what);
-  matches(parts.got, got, what);
-  expect(error.message, what).toBe(`${field}: expected ${parts.expected}, got ${parts.got}`);
+  const { field: path = "", expected: takes = "", got: came = "" }: UnrollError = error;
+  expect(path, `${what}: ${error.message}`).toBe(field);
+  matches(takes, expected, what);
+  matches(came, got, what);
+  expect(error.message, what).toBe(`${field}: expected ${takes}, got ${came}`);
   expect(error.message, what).toMatch(/^[^\n]{1,600}$/);
 }
 
@@ -179,8 +217,8 @@ async function allRefused(cases: Refusal[], config: SessionConfig = small()) {
   control.free();
 }
 
-/** A configuration of nothing but what is asked about. */
-const create = (change: Record<string, unknown>) => () => Session.create(small(change) as never);
+/** Asks for `small` with some of its parts replaced. */
+const create = (change: Record<string, unknown>) => () => Session.create(small(change));
 const model = (change: Record<string, unknown>) => create({ model: { id: "elman", hidden: 5, ...change } });
 
 describe("a configuration is refused", () => {
@@ -248,7 +286,7 @@ describe("a configuration is refused", () => {
   it("for an unknown field at every level, and for an object that is none", async () => {
     const cases: Refusal[] = [];
     const levels: [path: string, call: (value: object) => () => unknown][] = [
-      ["", create as (value: object) => () => unknown],
+      ["", (extra) => create({ ...extra })],
       ["task", (extra) => create({ task: { id: "adding", ...extra } })],
       ["model", (extra) => model({ ...extra })],
       ["model.init", (extra) => model({ init: { ...extra } })],
@@ -256,13 +294,14 @@ describe("a configuration is refused", () => {
       ["clip", (extra) => create({ clip: { kind: "norm", at: 1, ...extra } })],
     ];
     for (const [path, call] of levels) {
-      for (const name of ["hiden", "Length", "toString", "constructor", "__proto__", ""]) {
-        const extra = Object.fromEntries([[name, 3]]);
-        if (path === "" && name === "__proto__") continue;
-        const field = path === "" ? name : `${path}.${name}`;
-        const spread = name === "__proto__" ? null : extra;
-        if (spread === null) continue;
-        cases.push({ what: field, call: call(spread), field, expected: /^one of the fields \w+(, \w+)*$/, got: "3" });
+      for (const name of ["hiden", "Length", "toString", "constructor", "", "a\nb", "x".repeat(10_000)]) {
+        const shown = /^\w{1,80}$/.test(name)
+          ? name
+          : name.length > 40
+            ? `"${name.slice(0, 40)}"…`
+            : JSON.stringify(name);
+        const [field, extra] = [path === "" ? shown : `${path}.${shown}`, { [name]: 3 }];
+        cases.push({ what: field, call: call(extra), field, expected: /^one of the fields \w+(, \w+)*$/, got: "3" });
       }
     }
     const own = JSON.parse('{ "id": "adding", "__proto__": 3 }') as object;
@@ -288,7 +327,22 @@ describe("a configuration is refused", () => {
 
   it("for unknown ids, and for options and initialisations that do not suit the cell", async () => {
     const cases: Refusal[] = [];
-    const ids = [undefined, null, "lstn", "", "LSTM", "toString", 3, NaN, {}, ["lstm"], () => 3];
+    const ids = [
+      undefined,
+      null,
+      "lstn",
+      "",
+      "a\nb",
+      'a"b',
+      "x".repeat(10_000),
+      "LSTM",
+      "toString",
+      3,
+      NaN,
+      {},
+      ["lstm"],
+      () => 3,
+    ];
     const all = (entries: { id: string }[]) => `one of ${entries.map(({ id }) => id).join(", ")}`;
     const tables_: [string, string, (id: unknown) => () => unknown][] = [
       ["task.id", all(tables.tasks), (id) => create({ task: { id } })],
@@ -438,7 +492,6 @@ const features = (): Batch => ({
   B,
 });
 
-/** Argument positions that take an object, with the caller's code behind it. */
 describe("a call is refused", () => {
   it("advance: for anything but a whole number of steps", async () => {
     const counts = [0, -1, NaN, Infinity, -Infinity, 1.5, 1e9 + 1, 1e300, "3", "", true, null, undefined, ...strangers];
@@ -462,7 +515,7 @@ describe("a call is refused", () => {
         set({ [name]: value })(session);
       });
       for (const { name, ...option } of options) {
-        const expected = takes({ name, ...option } as OptionInfo);
+        const expected = takes({ name, ...option });
         cases.push({ what: name, call: set({ [name]: null }), field: `hyper.${name}`, expected, got: "nothing" });
       }
       const [known] = options;
@@ -810,7 +863,7 @@ describe("bytes are refused", () => {
       add(
         JSON.stringify(change),
         await other.weights(),
-        /layers/.test(JSON.stringify(change)) ? "weights.rnn.bias_hh_l1" : "weights.rnn.weight_ih_l0",
+        "layers" in change ? "weights.rnn.bias_hh_l1" : "weights.rnn.weight_ih_l0",
         /^(F32|one of the tensors)/,
         /^F32 of shape/,
       );
@@ -1020,7 +1073,12 @@ describe("calls in any order", () => {
       ["setWeights", () => session.setWeights(new Uint8Array(3))],
       ["snapshot", () => session.snapshot()],
       ["restore", () => session.restore(new Uint8Array(3))],
-      ["setHyper", () => session.setHyper({})],
+      [
+        "setHyper",
+        () => {
+          session.setHyper({});
+        },
+      ],
     ];
     for (const [what, call] of calls) {
       const error = await failureOf(what, call);
@@ -1056,20 +1114,23 @@ describe("calls in any order", () => {
   it("an advance goes on when nobody keeps its session", async () => {
     setFlagsFromString("--expose_gc");
     const collect = runInNewContext("gc") as () => void;
+    const collected: number[] = [];
+    const registry = new FinalizationRegistry(() => collected.push(1));
     const start = async () => {
       const session = await Session.create(small({ model: { id: "gru", hidden: 24 }, batch: 16 }));
-      return session.advance(1500).then((progress) => progress);
+      registry.register(session, null);
+      return session.advance(1500);
     };
-    let progress: Progress | null = null;
-    const done = start().then((result) => {
-      progress = result;
-    });
-    while (progress === null) {
-      await turn();
-      collect();
-    }
-    await done;
-    expect(progress).toMatchObject({ step: 1500, ended: false });
+    const started = start();
+    const steps = async () => {
+      for (;;) {
+        await turn();
+        collect();
+        if (collected.length > 0) return "collected";
+      }
+    };
+    expect(await Promise.race([started, steps()])).toBe("collected");
+    expect(await started).toMatchObject({ step: 1500, ended: false });
   });
 
   it("sessions side by side do not disturb each other", async () => {
@@ -1107,7 +1168,9 @@ describe("calls in any order", () => {
           () => new Promise<void>((resolve) => setTimeout(resolve, 1)),
           () =>
             new Promise<void>((resolve) => {
-              port1.once("message", () => resolve());
+              port1.once("message", () => {
+                resolve();
+              });
               port2.postMessage(null);
             }),
         ]) {
