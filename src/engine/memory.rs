@@ -55,6 +55,22 @@ impl<F: Precision> Memory<F> {
         grow(&mut self.scratch, plan.scratch_len, F::ZERO);
     }
 
+    /// The bytes of a segment.
+    pub fn bytes(&self, segment: u32) -> &[u8] {
+        match segment {
+            PERSISTENT => bytemuck::cast_slice(&self.persistent),
+            ARENA => bytemuck::cast_slice(&self.arena),
+            _ => bytemuck::cast_slice(&self.index),
+        }
+    }
+
+    /// Overwrites a segment of reals; what `bytes` has beyond its end is left out.
+    pub fn set_bytes(&mut self, segment: u32, bytes: &[u8]) {
+        let segment = if segment == PERSISTENT { &mut self.persistent } else { &mut self.arena };
+        let segment: &mut [u8] = bytemuck::cast_slice_mut(segment);
+        segment.copy_from_slice(&bytes[..segment.len()]);
+    }
+
     /// Runs some calls of a plan, each by the version that `version` picks.
     pub fn run(&mut self, plan: &Plan, calls: Range<usize>, version: impl Fn(&Entry) -> fn(Arguments<F>)) {
         assert!(

@@ -109,7 +109,7 @@ fn score<F: Real>(mut args: Arguments<F>, softmax: fn(&[F], F, &mut [F]) -> F) {
         let (mut best, mut max) = (0, x[0]);
         for (v, &x) in x.iter().enumerate() {
             // A NaN wins and stays, so that it reaches the loss.
-            if x > max || !matches!(x.partial_cmp(&x), Some(_)) {
+            if x > max || x.partial_cmp(&x).is_none() {
                 (best, max) = (v, x);
             }
         }

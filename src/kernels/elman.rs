@@ -50,8 +50,7 @@ pub static CELL: Cell = Cell {
 };
 
 fn forward(layer: &Layer) -> Call {
-    let operands =
-        [Some(layer.a), Some(layer.weight_hh), Some(layer.bias_hh), layer.state0, Some(layer.y)];
+    let operands = [Some(layer.a), Some(layer.weight_hh), Some(layer.bias_hh), layer.state0, Some(layer.y)];
     Call::new(&FORWARD, layer.params, &operands)
 }
 
@@ -250,12 +249,14 @@ fn cpu_backward(mut args: Arguments<f32>) {
     }
 }
 
-
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     stem: "elman",
     summary: "the time loop of an Elman layer",
     shader: None,
     entries: &[&FORWARD, &BACKWARD],
-    tolerance: Tolerance { relative: 2e-5, reason: "tanh within 6 units in the last place, carried through the recurrence" },
+    tolerance: Tolerance {
+        relative: 2e-5,
+        reason: "tanh within 6 units in the last place, carried through the recurrence",
+    },
 };

@@ -74,14 +74,8 @@ pub static CELL: Cell = Cell {
 };
 
 fn forward(layer: &Layer) -> Call {
-    let operands = [
-        Some(layer.a),
-        Some(layer.weight_hh),
-        Some(layer.bias_hh),
-        layer.state0,
-        Some(layer.y),
-        Some(layer.saved[0]),
-    ];
+    let operands =
+        [Some(layer.a), Some(layer.weight_hh), Some(layer.bias_hh), layer.state0, Some(layer.y), Some(layer.saved[0])];
     Call::new(&FORWARD, layer.params, &operands)
 }
 
@@ -115,8 +109,7 @@ pub static FORWARD: Entry = Entry {
         let d_a = tape.temporary("d_a", Shape::new(&[n_steps, batch, (G + 1) * hidden]));
         let d_state = d_state(tape, &params, 1, &[]);
         let totals = tape.totals(y);
-        let operands =
-            [Some(d_y), Some(y), Some(gates), Some(weight_hh), state0, Some(d_state), Some(d_a), totals];
+        let operands = [Some(d_y), Some(y), Some(gates), Some(weight_hh), state0, Some(d_state), Some(d_a), totals];
         tape.record(Call::new(&BACKWARD, params, &operands));
         let gates_part = [weight_hh.outer(0, 2 * hidden), bias_hh.outer(0, 2 * hidden)];
         weight_gradients(tape, &params, gates_part, d_a.columns(0, 2 * hidden), y, state0);

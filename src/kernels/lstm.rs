@@ -129,8 +129,7 @@ pub static FORWARD: Entry = Entry {
         let d_a = tape.temporary("d_a", Shape::new(&a.shape.extents()));
         let d_state = d_state(tape, &params, 2, &[c]);
         let totals = tape.totals(y);
-        let operands =
-            [Some(d_y), Some(c), Some(gates), Some(weight_hh), state0, Some(d_state), Some(d_a), totals];
+        let operands = [Some(d_y), Some(c), Some(gates), Some(weight_hh), state0, Some(d_state), Some(d_a), totals];
         tape.record(Call::new(&BACKWARD, params, &operands));
         weight_gradients(tape, &params, [weight_hh, bias_hh], d_a, y, state0.map(|state| state.outer(0, 1)));
         tape.provide(a, d_a);
@@ -280,8 +279,7 @@ fn cpu_forward(mut args: Arguments<f32>) {
         for b in 0..batch {
             let [i, f, g, o] = blocks_mut(&mut sums[b * gates_stride..][..G * hidden], hidden);
             let (h, c) = (&mut h[b * y_stride..][..hidden], &mut c[b * c_stride..][..hidden]);
-            let c_prev =
-                c_prev.map(|c| &c[b * c_stride..][..hidden]).or_else(|| initial(&state0, batch + b));
+            let c_prev = c_prev.map(|c| &c[b * c_stride..][..hidden]).or_else(|| initial(&state0, batch + b));
             for at in (0..hidden).step_by(LANES) {
                 let i_t = sigmoid(lanes(i, at));
                 let f_t = sigmoid(lanes(f, at));

@@ -149,11 +149,7 @@ pub fn initial<'a, F: Copy>(state0: &Option<Rows<'a, F>>, row: usize) -> Option<
 }
 
 /// The rows of the timestep before and of this one, in one buffer. `before` is `None` at the first step.
-pub fn split<'a, F>(
-    rows: &'a mut RowsMut<'_, F>,
-    params: &Params,
-    step: usize,
-) -> (Option<&'a [F]>, &'a mut [F]) {
+pub fn split<'a, F>(rows: &'a mut RowsMut<'_, F>, params: &Params, step: usize) -> (Option<&'a [F]>, &'a mut [F]) {
     let block = params.batch as usize * rows.stride;
     let now = params.time(step) * block;
     match (step, params.reverse) {

@@ -83,7 +83,7 @@ pub fn sigmoid(x: f32x4) -> f32x4 {
 /// tanh x; at most 6 ulp.
 ///
 /// x·P(x²)/Q(x²) with P of degree 6 and Q of degree 3, the single-precision minimax coefficients that Eigen and XNNPACK use,
-/// ±1 where |x| > 7.905 (there 1 − tanh |x| is below half a unit in the last place… of what the quotient can resolve).
+/// and the value at 7.905 beyond that: there 1 − tanh |x| is smaller than the quotient can resolve.
 #[inline(always)]
 pub fn tanh(x: f32x4) -> f32x4 {
     let bound = f32x4::splat(7.905_311);
@@ -268,8 +268,8 @@ mod tests {
     #[test]
     fn packed_products_equal_plain_sums_for_all_tails() {
         for (m, n, k) in [(1, 1, 1), (3, 7, 5), (4, 8, 3), (5, 9, 17), (7, 17, 2), (2, 3, 0)] {
-            let a: Vec<f32> = (0..m * k).map(|i| (i as f32 * 0.7).sin()).collect();
-            let b: Vec<f32> = (0..k * n).map(|i| (i as f32 * 0.3).cos()).collect();
+            let a: Vec<f32> = (0..m * k).map(|i| libm::sinf(i as f32 * 0.7)).collect();
+            let b: Vec<f32> = (0..k * n).map(|i| libm::cosf(i as f32 * 0.3)).collect();
             for transposed in [false, true] {
                 let b_view = if transposed {
                     Strided { data: &b, rows: 1, columns: k }

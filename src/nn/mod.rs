@@ -9,7 +9,7 @@ mod init;
 pub use init::{INITS, Init, InitSpec, Initial, find_init, spectral_radius};
 
 use crate::graph::Graph;
-use crate::kernels::recurrence::{Cell, Layer, Params};
+use crate::kernels::recurrence::{Cell, Channel, Layer, Params};
 use crate::kernels::{bias, carry, copy, elman, gather, gru, lstm, product};
 use crate::options::Chosen;
 use crate::shape::Tensor;
@@ -108,6 +108,12 @@ impl Bound {
 }
 
 impl Model {
+    /// The interval that a channel's values lie in, if there is one: an Elman state without tanh has none.
+    pub fn range(&self, channel: &Channel) -> Option<[f32; 2]> {
+        let bounded = !self.options.has("nonlinearity") || self.options.choice("nonlinearity") == "tanh";
+        channel.range.filter(|_| bounded)
+    }
+
     /// D.
     pub fn directions(&self) -> usize {
         if self.bidirectional { 2 } else { 1 }
@@ -159,9 +165,8 @@ impl Model {
 
     /// Declares the parameters in a graph: values from offset 0 of the persistent segment, gradients from `gradients`.
     pub fn bind(&self, graph: &mut Graph, gradients: usize) -> Bound {
-        let declare = |p: &Parameter| {
-            (p.name.clone(), graph.parameter(&p.name, &p.shape, p.offset, gradients + p.offset))
-        };
+        let declare =
+            |p: &Parameter| (p.name.clone(), graph.parameter(&p.name, &p.shape, p.offset, gradients + p.offset));
         Bound { tensors: self.parameters().iter().map(declare).collect() }
     }
 
@@ -197,9 +202,12 @@ impl Model {
                 let a = graph.activation(&format!("input part of layer {layer}"), &[n_steps, batch, g * h]);
                 graph.record(bias::forward(parameter("bias_ih"), a, false));
                 graph.record(match x {
-                    Inputs::Features(x) => {
-                        product::forward(product::plain(x.flat()), product::transposed(parameter("weight_ih")), a.flat(), true)
-                    }
+                    Inputs::Features(x) => product::forward(
+                        product::plain(x.flat()),
+                        product::transposed(parameter("weight_ih")),
+                        a.flat(),
+                        true,
+                    ),
                     Inputs::Symbols(symbols) => gather::forward(symbols, parameter("weight_ih"), a, true),
                 });
                 let save = |&(name, width): &(&str, usize)| {

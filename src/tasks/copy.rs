@@ -5,7 +5,7 @@
 //! the blank and the marker; output classes are the A items and the blank. The loss is the mean over all T steps.
 //! Here T is given and L derived from it, since T is what every task's length means.
 
-use super::{Baseline, Batch, Draw, Form, Input, Solved, Target, Task, TaskSpec, length, letters};
+use super::{Baseline, Batch, Draw, Form, Input, Recipe, Solved, Target, Task, TaskSpec, length, letters};
 use crate::error::{Error, Result};
 use crate::options::{Chosen, Kind, OptionSpec};
 use crate::rng::Rng;
@@ -39,7 +39,16 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         },
     ],
     make: |chosen| Ok(Box::new(Copy::new(chosen)?) as Box<dyn Task>),
-    recipe: None,
+    recipe: Some(Recipe {
+        task: &[("length", 20.0), ("items", 3.0), ("alphabet", 4.0)],
+        model: "gru",
+        hidden: 64,
+        init: "pytorch",
+        init_options: &[],
+        batch: 32,
+        lr: 1e-2,
+        steps: 1000,
+    }),
 };
 
 #[derive(Debug)]

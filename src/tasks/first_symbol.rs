@@ -21,13 +21,13 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
             name: "symbols",
             title: "Symbols",
             help: "K, how many symbols the first step is drawn from.",
-            kind: Kind::Integer { min: 2, max: 16, default: 4 },
+            kind: Kind::Integer { min: 2, max: 16, default: 2 },
         },
         OptionSpec {
             name: "distractors",
             title: "Distractors",
             help: "How many different distractors the steps between are drawn from; 1 makes them all the same blank.",
-            kind: Kind::Integer { min: 1, max: 16, default: 2 },
+            kind: Kind::Integer { min: 1, max: 16, default: 8 },
         },
     ],
     make: |chosen| Ok(Box::new(FirstSymbol::new(chosen)) as Box<dyn Task>),
@@ -38,8 +38,8 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         init: "forget-bias",
         init_options: &[],
         batch: 32,
-        lr: 1e-2,
-        steps: 1000,
+        lr: 3e-3,
+        steps: 400,
     }),
 };
 

@@ -4,7 +4,7 @@
 //! says when it counts as solved. [`TASKS`] is the only place that lists them. Knows nothing about models.
 
 use crate::error::Result;
-use crate::options::{Chosen, Kind, OptionSpec};
+use crate::options::{Chosen, Kind, OptionSpec, Value};
 use crate::rng::Stream;
 
 mod adding;
@@ -183,6 +183,29 @@ pub struct Recipe {
     pub lr: f64,
     /// Training steps within which it solves the task for seeds 1, 2 and 3.
     pub steps: u64,
+}
+
+impl Recipe {
+    /// The configuration of a session, as a tree.
+    pub fn config(&self, spec: &TaskSpec) -> Value {
+        let text = |value: &str| Value::Text(value.to_owned());
+        let map = |fields: Vec<(&str, Value)>| {
+            Value::Map(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        };
+        let numbers = |options: &[(&'static str, f64)]| {
+            options.iter().map(|&(name, value)| (name, Value::Number(value))).collect::<Vec<_>>()
+        };
+        let task = [vec![("id", text(spec.id))], numbers(self.task)].concat();
+        let init = [vec![("id", text(self.init))], numbers(self.init_options)].concat();
+        let model = vec![("id", text(self.model)), ("hidden", Value::Number(self.hidden as f64)), ("init", map(init))];
+        map(vec![
+            ("task", map(task)),
+            ("model", map(model)),
+            ("optimiser", map(vec![("id", text("adam")), ("lr", Value::Number(self.lr))])),
+            ("clip", map(vec![("kind", text("norm")), ("at", Value::Number(1.0))])),
+            ("batch", Value::Number(self.batch as f64)),
+        ])
+    }
 }
 
 /// A task with its options chosen.

@@ -208,11 +208,10 @@ impl Session {
         self.task.sample(draw, &mut self.batch);
         upload(&mut self.engine, &self.train, &self.batch, None);
         self.set_hyper_slot();
-        Self::update(&mut self.engine, &self.train, self.layout.norm, self.step).map(|report| {
-            self.step += 1;
-            self.last = report;
-            report
-        })
+        let report = Self::update(&mut self.engine, &self.train, self.layout.norm, self.step)?;
+        self.step += 1;
+        self.last = report;
+        Ok(report)
     }
 
     /// Forward, backward, check, update.
@@ -284,7 +283,9 @@ impl Session {
         if let Some(at) = self.callers.iter().position(known) {
             return Ok(at);
         }
-        check_memory(rough_bytes(&self.model, &form, batch.batch, self.layout.len) / form.n_steps as u64 * batch.n_steps as u64)?;
+        check_memory(
+            rough_bytes(&self.model, &form, batch.batch, self.layout.len) / form.n_steps as u64 * batch.n_steps as u64,
+        )?;
         let blueprint = Blueprint {
             model: &self.model,
             form: &form,
@@ -331,7 +332,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Invalid`] when no loss counts there.
-    pub fn run_probe(&mut self, at: LossAt) -> Result<&Program> {
+    pub fn run_probe(&mut self, at: LossAt) -> Result<()> {
         let (n_steps, batch) = (self.probe_batch.n_steps, self.probe_batch.batch);
         let weights: Vec<f32> = (0..n_steps * batch)
             .map(|position| {
@@ -373,7 +374,15 @@ impl Session {
         let program = self.probe.as_ref().expect("compiled above");
         upload(&mut self.engine, program, &self.probe_batch, Some(&weights));
         self.engine.run(&program.plan, program.plan.range(Mark::Forward, Mark::Backward));
-        Ok(program)
+        Ok(())
+    }
+
+    /// The program of the probe.
+    ///
+    /// # Panics
+    /// Before the first [`Session::run_probe`].
+    pub fn probe_program(&self) -> &Program {
+        self.probe.as_ref().expect("the probe has run")
     }
 
     /// The engine, to read the slots of a program that has just run.
