@@ -97,7 +97,8 @@ fn clipped(g: f64) -> f64 {
 }
 
 fn adam(slots: &[Vec<f64>], what: &str) -> Vec<Vec<f64>> {
-    let (lr, decay, beta1, beta2, t) = (0.03, 0.1, 0.9_f64, 0.999_f64, 4);
+    let (lr, decay, beta1, beta2) = (0.03, 0.1, 0.9, 0.999);
+    let fourth = |beta: f64| beta * beta * beta * beta;
     let mut next = slots.to_vec();
     for at in 0..slots[0].len() {
         let [mut p, g, m, v] = [0, 1, 2, 3].map(|slot| slots[slot][at]);
@@ -109,7 +110,7 @@ fn adam(slots: &[Vec<f64>], what: &str) -> Vec<Vec<f64>> {
         }
         let m = beta1 * m + (1.0 - beta1) * g;
         let v = beta2 * v + (1.0 - beta2) * g * g;
-        let (m_hat, v_hat) = (m / (1.0 - beta1.powi(t)), v / (1.0 - beta2.powi(t)));
+        let (m_hat, v_hat) = (m / (1.0 - fourth(beta1)), v / (1.0 - fourth(beta2)));
         next[0][at] = p - lr * m_hat / (v_hat.sqrt() + 1e-8);
         next[2][at] = m;
         next[3][at] = v;
