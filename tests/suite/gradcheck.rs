@@ -160,7 +160,11 @@ fn check_formula(case: &Case, formula: Formula) -> BTreeSet<&'static str> {
     for (index, ((slot, _), expected)) in case.fixed.iter().zip(expected).enumerate() {
         for (at, (got, expected)) in machine.read(*slot).into_iter().zip(expected).enumerate() {
             let error = (got - expected).abs();
-            assert!(error <= 1e-13 * expected.abs().max(1.0), "{}: slot {index}, {at}: {got}, not {expected}", case.what);
+            assert!(
+                error <= 1e-13 * expected.abs().max(1.0),
+                "{}: slot {index}, {at}: {got}, not {expected}",
+                case.what
+            );
         }
     }
     case.graph.calls().map(|call| call.entry.label).collect()
@@ -248,7 +252,8 @@ fn check_session(what: &str, session: &mut Session, batch: &Batch) {
 
 /// A batch of a task, smaller than a session would take.
 fn batch_of(session: &Session, rows: usize) -> Batch {
-    let task = (session.config().task.make)(&session.config().task_options).expect("options that a session was made of");
+    let task =
+        (session.config().task.make)(&session.config().task_options).expect("options that a session was made of");
     let mut batch = Batch::zeros(task.form(), rows);
     task.sample(Draw { seed: 3, stream: Stream::HeldOut, step: 0 }, &mut batch);
     batch
@@ -274,8 +279,12 @@ fn every_architecture_with_every_init_has_the_gradient_of_its_loss() {
                 let batch = batch_of(&session, 3);
                 // A unit that starts at exactly 0 sits on the kink of the ReLU, where no derivative exists; so does a network
                 // whose biases are all 0, at inputs of 0.
-                let values: Vec<f64> =
-                    session.values_f64().iter().zip(crate::support::noise(77, 10_000)).map(|(v, n)| v + 0.05 * n).collect();
+                let values: Vec<f64> = session
+                    .values_f64()
+                    .iter()
+                    .zip(crate::support::noise(77, 10_000))
+                    .map(|(v, n)| v + 0.05 * n)
+                    .collect();
                 if nonlinearity == "relu" {
                     session.set_values_f64(&values);
                 }
@@ -290,7 +299,9 @@ fn every_architecture_with_every_init_has_the_gradient_of_its_loss() {
 #[wasm_bindgen_test(unsupported = test)]
 fn every_architecture_on_every_task_has_the_gradient_of_its_loss() {
     for task in TASKS {
-        let Kind::Integer { min, .. } = task.options[0].kind else { panic!("{}: the first option is the length", task.id) };
+        let Kind::Integer { min, .. } = task.options[0].kind else {
+            panic!("{}: the first option is the length", task.id)
+        };
         for cell in ARCHITECTURES {
             // Some tasks need more room than the least length of the option with their other defaults.
             let length = (min..min + 60)

@@ -155,7 +155,8 @@ impl Plain<'_> {
         let mut x = x.to_vec();
         let mut layers = Vec::new();
         for (layer, state) in states.iter_mut().enumerate() {
-            let weights = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map(|name| self.matrix(&format!("rnn.{name}_l{layer}")));
+            let weights = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+                .map(|name| self.matrix(&format!("rnn.{name}_l{layer}")));
             let mut steps: Vec<Step> = Vec::new();
             for (t, x) in x.iter().enumerate() {
                 let edit = edit.filter(|edit| edit.layer == layer && edit.t == t);
@@ -203,8 +204,7 @@ impl Plain<'_> {
 fn outputs_before_a_changed_input_keep_their_bits() {
     for kind in [EngineKind::Reference, EngineKind::Cpu] {
         for cell in ARCHITECTURES {
-            let mut session =
-                session(&config(json!({ "id": "parity", "length": 9 }), cell.id, 7, 2, &json!({})), kind);
+            let mut session = session(&config(json!({ "id": "parity", "length": 9 }), cell.id, 7, 2, &json!({})), kind);
             let mut inputs = batch(&session, Stream::Train, 0, 3);
             let before = session.gradients(&inputs).expect("a batch").outputs;
             for t in 0..9 {
@@ -285,10 +285,8 @@ fn pass(model: &Model, values: &[f64], x: &[f64], target: &[f64], batch: usize, 
     graph.record(mean_squared_error::forward(output, wanted, weight, losses, result, 0.0));
     graph.differentiate();
     let mut machine = Machine::new(&graph, EngineKind::Reference);
-    let flat = |offset: usize| Tensor {
-        offset: offset as u32,
-        ..Tensor::whole(PERSISTENT, Shape::new(&[model.len()]))
-    };
+    let flat =
+        |offset: usize| Tensor { offset: offset as u32, ..Tensor::whole(PERSISTENT, Shape::new(&[model.len()])) };
     machine.engine.write_f64(flat(0), values);
     machine.write(input, x);
     machine.write(wanted, target);
@@ -364,8 +362,7 @@ fn no_gradient_reaches_a_state_before_the_window() {
     for kind in [EngineKind::Reference, EngineKind::Cpu] {
         for cell in ARCHITECTURES {
             let changes = json!({ "window": 6 });
-            let mut session =
-                session(&config(json!({ "id": "adding", "length": 20 }), cell.id, 5, 2, &changes), kind);
+            let mut session = session(&config(json!({ "id": "adding", "length": 20 }), cell.id, 5, 2, &changes), kind);
             for row in 0..2 {
                 for state in 0..cell.states {
                     let norms = state_norms(&mut session, LossAt::Last, row, state);
@@ -464,10 +461,7 @@ fn totals(session: &mut Session, at: LossAt, row: usize, state: usize) -> Vec<Ve
     let [n_steps, batch, hidden] = [1, 2, 3].map(|axis| totals.shape.extent(axis));
     let all = session.engine().read_f64(totals);
     let of_state = &all[state * n_steps * batch * hidden..][..n_steps * batch * hidden];
-    of_state
-        .chunks_exact(batch * hidden)
-        .map(|step| step.chunks_exact(hidden).map(<[f64]>::to_vec).collect())
-        .collect()
+    of_state.chunks_exact(batch * hidden).map(|step| step.chunks_exact(hidden).map(<[f64]>::to_vec).collect()).collect()
 }
 
 /// ‖∂L/∂s_t‖ per timestep and sequence.
@@ -499,7 +493,8 @@ fn a_linear_network_loses_its_gradient_by_the_power_of_rho() {
 fn an_open_forget_gate_and_a_shut_input_gate_hand_the_gradient_on_unchanged() {
     for kind in [EngineKind::Reference, EngineKind::Cpu] {
         let hidden = 6;
-        let mut session = session(&config(json!({ "id": "adding", "length": 40 }), "lstm", hidden, 1, &json!({})), kind);
+        let mut session =
+            session(&config(json!({ "id": "adding", "length": 40 }), "lstm", hidden, 1, &json!({})), kind);
         let mut values = session.values_f64();
         for parameter in session.parameters() {
             let of_it = &mut values[parameter.offset..][..parameter.len()];
@@ -689,7 +684,10 @@ fn the_ribbon_equals_a_product_of_a_hundred_jacobians() {
             }
             assert!(compared > 100, "{config}: {compared} vectors compared in f32");
             // 0.2¹⁰⁰ is far below the floor of f32.
-            assert!(vanished > 0 || cell.id != "elman" || config["model"]["init"]["rho"] != 0.2, "{config}: some vanish");
+            assert!(
+                vanished > 0 || cell.id != "elman" || config["model"]["init"]["rho"] != 0.2,
+                "{config}: some vanish"
+            );
         }
     }
 }
@@ -728,10 +726,13 @@ static FINGERPRINTS: &[(&str, &str, u64)] = &[
 #[wasm_bindgen_test(unsupported = test)]
 fn a_hundred_steps_give_the_same_bits_on_every_target() {
     let mut got = Vec::new();
-    let lines = ARCHITECTURES.iter().flat_map(|cell| INITS.iter().filter(|init| (init.suits)(cell)).map(|init| (cell.id, init.id)));
+    let lines = ARCHITECTURES
+        .iter()
+        .flat_map(|cell| INITS.iter().filter(|init| (init.suits)(cell)).map(|init| (cell.id, init.id)));
     for (line, (cell, init)) in lines.enumerate() {
         let task = &TASKS[line % TASKS.len()];
-        let mut config = config(json!({ "id": task.id, "length": 30 }), cell, 13, 2, &json!({ "init": { "id": init } }));
+        let mut config =
+            config(json!({ "id": task.id, "length": 30 }), cell, 13, 2, &json!({ "init": { "id": init } }));
         config["optimiser"] = json!({ "id": OPTIMISERS[line % OPTIMISERS.len()].id, "lr": 1e-3 });
         if (cell, init) == ("elman", "identity") {
             config["model"]["nonlinearity"] = json!("relu");
@@ -743,7 +744,8 @@ fn a_hundred_steps_give_the_same_bits_on_every_target() {
         }
         got.push((cell, init, fingerprint(&session.values())));
     }
-    let listed: String = got.iter().map(|(cell, init, hash)| format!("    (\"{cell}\", \"{init}\", {hash:#018x}),\n")).collect();
+    let listed: String =
+        got.iter().map(|(cell, init, hash)| format!("    (\"{cell}\", \"{init}\", {hash:#018x}),\n")).collect();
     assert_eq!(got, FINGERPRINTS, "the list would be\n{listed}");
 }
 

@@ -6,8 +6,8 @@ use unroll::engine::Engine;
 use unroll::graph::{Graph, Mark, Plan};
 use unroll::kernels::recurrence::{Cell, Layer, Params};
 use unroll::kernels::{
-    adam, bias, carry, copy, cross_entropy, elman, fill, gather, gru, lstm, mean_squared_error, norm as norm_kernel, product,
-    rmsprop, sgd, update,
+    adam, bias, carry, copy, cross_entropy, elman, fill, gather, gru, lstm, mean_squared_error, norm as norm_kernel,
+    product, rmsprop, sgd, update,
 };
 use unroll::nn::{Model, find};
 use unroll::options::{Chosen, Value};
@@ -269,8 +269,11 @@ impl Case {
     }
 }
 
+/// The cases of one kernel at a size.
+pub type Cases = fn(usize) -> Vec<Case>;
+
 /// The cases of every kernel, by its stem, at one of the sizes that the twins walk through.
-pub static CASES: &[(&str, fn(usize) -> Vec<Case>)] = &[
+pub static CASES: &[(&str, Cases)] = &[
     ("adam", |size| {
         [false, true].map(|decoupled| optimiser_case(if decoupled { "adamw" } else { "adam" }, &[0.03], size)).into()
     }),
@@ -301,7 +304,9 @@ pub static CASES: &[(&str, fn(usize) -> Vec<Case>)] = &[
     ("product", product_cases),
     ("rmsprop", |size| [0.0, 0.9].map(|momentum| optimiser_case("rmsprop", &[0.03, momentum], size)).into()),
     ("sgd", |size| {
-        [[0.03, 0.0, 0.0], [0.03, 0.9, 0.0], [0.03, 0.9, 1.0]].map(|options| optimiser_case("sgd", &options, size)).into()
+        [[0.03, 0.0, 0.0], [0.03, 0.9, 0.0], [0.03, 0.9, 1.0]]
+            .map(|options| optimiser_case("sgd", &options, size))
+            .into()
     }),
 ];
 
@@ -319,7 +324,8 @@ fn product_cases(size: usize) -> Vec<Case> {
     for [m, n, k] in shapes {
         for transposed in [[false, false], [false, true], [true, false], [true, true]] {
             for accumulate in [false, true] {
-                let mut case = Case::new(format!("{m} × {k} · {k} × {n}, transposed {transposed:?}, accumulate {accumulate}"));
+                let mut case =
+                    Case::new(format!("{m} × {k} · {k} × {n}, transposed {transposed:?}, accumulate {accumulate}"));
                 let [a, b] = [[m, k], [k, n]];
                 let mut factor = |[rows, columns]: [usize; 2], transposed: bool| {
                     let [rows, columns] = if transposed { [columns, rows] } else { [rows, columns] };
@@ -519,7 +525,8 @@ fn optimiser_case(id: &str, options: &[f64], size: usize) -> Case {
     let len = 3 * size + 2;
     let mut case = Case::new(format!("{id}, {options:?}, {len} parameters"));
     let spec = unroll::train::find_optimiser(id).expect("an optimiser");
-    let mut changes = vec![("lr".to_owned(), Value::Number(options[0])), ("weightDecay".to_owned(), Value::Number(0.1))];
+    let mut changes =
+        vec![("lr".to_owned(), Value::Number(options[0])), ("weightDecay".to_owned(), Value::Number(0.1))];
     if let Some(&momentum) = options.get(1) {
         changes.push(("momentum".to_owned(), Value::Number(momentum)));
     }

@@ -31,7 +31,9 @@ fn check_untouched(what: &str, plan: &Plan, call: &Call, before: &Memory<f32>, a
         let (before, after) = (segment(plan, before, which), segment(plan, after, which));
         let mut written = vec![false; before.len()];
         for (spec, tensor) in call.entry.operands.iter().zip(&call.operands) {
-            let Some(tensor) = tensor.filter(|tensor| spec.access != Access::Read && tensor.buffer == which) else { continue };
+            let Some(tensor) = tensor.filter(|tensor| spec.access != Access::Read && tensor.buffer == which) else {
+                continue;
+            };
             for row in 0..tensor.shape.rows() {
                 let start = tensor.offset as usize + row * tensor.stride as usize;
                 written[start..start + tensor.shape.columns()].fill(true);
@@ -71,7 +73,8 @@ fn compare(mut case: Case, worst: &mut BTreeMap<&'static str, f32>) {
             let largest = plain.iter().fold(0.0_f32, |largest, v| largest.max(v.abs()));
             for (&plain, &fast) in plain.iter().zip(&fast) {
                 assert!(plain.is_finite() && fast.is_finite(), "{what}, {}: {plain} and {fast}", spec.name);
-                let difference = if plain == fast { 0.0 } else { (plain - fast).abs() / largest.max(f32::MIN_POSITIVE) };
+                let difference =
+                    if plain == fast { 0.0 } else { (plain - fast).abs() / largest.max(f32::MIN_POSITIVE) };
                 let worst = worst.entry(call.entry.label).or_insert(0.0);
                 *worst = worst.max(difference);
             }
@@ -81,7 +84,8 @@ fn compare(mut case: Case, worst: &mut BTreeMap<&'static str, f32>) {
 
 /// Compares all cases of a kernel; every entry must have run, and stay within the kernel's tolerance.
 fn check(kernel: &Kernel) {
-    let (_, cases) = CASES.iter().find(|(stem, _)| *stem == kernel.stem).unwrap_or_else(|| panic!("{}: no case", kernel.stem));
+    let (_, cases) =
+        CASES.iter().find(|(stem, _)| *stem == kernel.stem).unwrap_or_else(|| panic!("{}: no case", kernel.stem));
     let mut worst = BTreeMap::new();
     for size in SIZES {
         cases(size).into_iter().for_each(|case| compare(case, &mut worst));
