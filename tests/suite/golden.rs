@@ -181,11 +181,13 @@ fn gru_equals_torch() {
     check_cores("gru");
 }
 
+/// Name in the file, id, options, clipping norm.
+type Setting = (&'static str, &'static str, &'static [(&'static str, f64)], Option<f64>);
+
 #[wasm_bindgen_test(unsupported = test)]
 fn optimisers_follow_the_trajectories_of_torch() {
     let golden = &cores()["opt"];
-    // Name in the file, id, options, clipping norm.
-    let settings: [(&str, &str, &[(&str, f64)], Option<f64>); 10] = [
+    let settings: [Setting; 10] = [
         ("adam_lr0.01", "adam", &[("lr", 0.01)], None),
         ("adam_lr0.01_clip0.1", "adam", &[("lr", 0.01)], Some(0.1)),
         ("adamw_lr0.01_wd0.1", "adamw", &[("lr", 0.01), ("weightDecay", 0.1)], None),
