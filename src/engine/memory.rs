@@ -145,6 +145,29 @@ impl<F: Precision> Memory<F> {
         }
     }
 
+    /// The largest absolute value of a contiguous tensor; NaN when an element is not finite.
+    pub fn largest(&self, tensor: Tensor) -> f64 {
+        let values = &self.segment(tensor)[tensor.offset as usize..][..tensor.shape.len()];
+        // Sixteen maxima side by side, and sums of 0·v, which are 0 unless some v is not finite: the loop has no branch.
+        let (mut largest, mut faults) = ([F::ZERO; 16], [F::ZERO; 16]);
+        let mut visit = |chunk: &[F]| {
+            for ((largest, fault), &value) in largest.iter_mut().zip(&mut faults).zip(chunk) {
+                let size = if value < F::ZERO { F::ZERO - value } else { value };
+                *largest = if size > *largest { size } else { *largest };
+                *fault += value * F::ZERO;
+            }
+        };
+        let chunks = values.chunks_exact(16);
+        let rest = chunks.remainder();
+        chunks.for_each(&mut visit);
+        visit(rest);
+        let nan: f64 = faults.iter().map(|fault| fault.wide()).sum();
+        largest
+            .iter()
+            .map(|largest| largest.wide())
+            .fold(nan, |most, largest| if most < largest { largest } else { most })
+    }
+
     /// One element of a contiguous tensor.
     pub fn scalar(&self, tensor: Tensor, index: usize) -> f64 {
         self.segment(tensor)[tensor.offset as usize + index].wide()

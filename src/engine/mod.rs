@@ -106,6 +106,11 @@ impl Engine {
         values
     }
 
+    /// The largest absolute value of a contiguous tensor; NaN when an element is not finite.
+    pub fn largest(&self, tensor: Tensor) -> f64 {
+        each!(self, memory => memory.largest(tensor))
+    }
+
     /// Element `index` of a contiguous tensor.
     pub fn scalar(&self, tensor: Tensor, index: usize) -> f64 {
         each!(self, memory => memory.scalar(tensor, index))
