@@ -40,7 +40,8 @@ impl fmt::Display for Value {
     }
 }
 
-/// What kind of value an option takes.
+/// What kind of value an option takes. The fields are the bounds, both included, and the default.
+#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     /// A whole number in `min..=max`.

@@ -4,8 +4,22 @@
 //! says when it counts as solved. [`TASKS`] is the only place that lists them. Knows nothing about models.
 
 use crate::error::Result;
-use crate::options::{Chosen, OptionSpec};
+use crate::options::{Chosen, Kind, OptionSpec, Value};
 use crate::rng::Stream;
+
+mod adding;
+mod copy;
+mod first_symbol;
+mod mackey_glass;
+mod parity;
+mod reber;
+mod sine;
+mod temporal_order;
+#[cfg(test)]
+mod tests;
+
+/// The largest T of any task.
+pub const MAX_LENGTH: u32 = 4096;
 
 /// A target that counts for nothing.
 pub const IGNORED: u32 = u32::MAX;
@@ -111,6 +125,14 @@ impl Batch {
             starts: vec![1.0; batch],
         }
     }
+
+    /// Nothing is asked anywhere, and every sequence starts anew; a task then writes what it does ask.
+    fn clear_answers(&mut self) {
+        self.classes.fill(IGNORED);
+        self.values.fill(0.0);
+        self.mask.fill(0.0);
+        self.starts.fill(1.0);
+    }
 }
 
 /// Where random numbers are drawn: the same point gives the same batch.
@@ -163,6 +185,29 @@ pub struct Recipe {
     pub steps: u64,
 }
 
+impl Recipe {
+    /// The configuration of a session, as a tree.
+    pub fn config(&self, spec: &TaskSpec) -> Value {
+        let text = |value: &str| Value::Text(value.to_owned());
+        let map = |fields: Vec<(&str, Value)>| {
+            Value::Map(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        };
+        let numbers = |options: &[(&'static str, f64)]| {
+            options.iter().map(|&(name, value)| (name, Value::Number(value))).collect::<Vec<_>>()
+        };
+        let task = [vec![("id", text(spec.id))], numbers(self.task)].concat();
+        let init = [vec![("id", text(self.init))], numbers(self.init_options)].concat();
+        let model = vec![("id", text(self.model)), ("hidden", Value::Number(self.hidden as f64)), ("init", map(init))];
+        map(vec![
+            ("task", map(task)),
+            ("model", map(model)),
+            ("optimiser", map(vec![("id", text("adam")), ("lr", Value::Number(self.lr))])),
+            ("clip", map(vec![("kind", text("norm")), ("at", Value::Number(1.0))])),
+            ("batch", Value::Number(self.batch as f64)),
+        ])
+    }
+}
+
 /// A task with its options chosen.
 pub trait Task: Send + Sync {
     /// Sizes and kinds.
@@ -193,8 +238,38 @@ pub struct TaskSpec {
     pub recipe: Option<Recipe>,
 }
 
+impl std::fmt::Debug for TaskSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.id)
+    }
+}
+
+/// The option that every task begins with.
+const fn length(min: u32, default: u32, help: &'static str) -> OptionSpec {
+    OptionSpec { name: "length", title: "Length", help, kind: Kind::Integer { min, max: MAX_LENGTH, default } }
+}
+
+/// Printable names from string literals.
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+/// The first `n` capital letters, as names of symbols; `n` is at most 26.
+fn letters(n: usize) -> impl Iterator<Item = String> {
+    ('A'..='Z').take(n).map(String::from)
+}
+
 /// Every task.
-pub static TASKS: &[TaskSpec] = &[];
+pub static TASKS: &[TaskSpec] = &[
+    first_symbol::SPEC,
+    adding::SPEC,
+    temporal_order::SPEC,
+    copy::SPEC,
+    parity::SPEC,
+    reber::SPEC,
+    sine::SPEC,
+    mackey_glass::SPEC,
+];
 
 /// The entry of an id.
 pub fn find(id: &str) -> Option<&'static TaskSpec> {

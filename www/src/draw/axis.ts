@@ -21,9 +21,10 @@ export interface Tick {
 
 export interface TimeAxis {
   nSteps: number;
-  /** Left and right end of the plot. */
+  /** Left and right end of the plot, and of the panel with its gutters. */
   x0: number;
   x1: number;
+  right: number;
   /** CSS pixels per timestep; below 1 when columns are binned. */
   stepWidth: number;
   /** Timesteps that share one column: 1 unless there are more timesteps than pixels. */
@@ -31,7 +32,7 @@ export interface TimeAxis {
   nColumns: number;
   columnWidth: number;
   ticks: readonly Tick[];
-  /** What the viewer must know about the columns, or null: "each column shows 5 timesteps". */
+  /** What the viewer must know about the columns, or null: "5 timesteps a column". */
   note: string | null;
   /** Left edge of a timestep. */
   left: (step: number) => number;
@@ -43,14 +44,14 @@ export interface TimeAxis {
 
 /** Gutters in CSS pixels. A phone gets narrow ones. */
 export function gutters(width: number): { left: number; right: number } {
-  return width < 520 ? { left: 40, right: 60 } : { left: 52, right: 80 };
+  return width < 520 ? { left: 46, right: 62 } : { left: 56, right: 82 };
 }
 
-/** The distance between ticks: 1, 2, 5, 10 … */
+/** The distance between ticks: 1, 5, 10, 20, 50, 100 … */
 function tickStep(nSteps: number, most: number): number {
   let step = 1;
   for (;;) {
-    for (const leading of [1, 2, 5]) {
+    for (const leading of step === 1 ? [1, 5] : [1, 2, 5]) {
       if (nSteps / (leading * step) <= most) return leading * step;
     }
     step *= 10;
@@ -80,12 +81,13 @@ export function timeAxis(nSteps: number, box: Box, gutter = gutters(box.width)):
     nSteps,
     x0,
     x1,
+    right: box.x + box.width,
     stepWidth,
     perColumn,
     nColumns,
     columnWidth: stepWidth * perColumn,
     ticks: steps.map((step) => ({ step, x: centre(step), label: String(step + 1) })),
-    note: perColumn === 1 ? null : `each column shows ${count(perColumn)} timesteps`,
+    note: perColumn === 1 ? null : `${count(perColumn)} timesteps a column`,
     left,
     centre,
     stepAt: (x) => (x < x0 || x >= x1 ? null : Math.min(nSteps - 1, Math.max(0, Math.floor((x - x0) / stepWidth)))),
@@ -95,8 +97,31 @@ export function timeAxis(nSteps: number, box: Box, gutter = gutters(box.width)):
 /** Height of the row that {@link drawTimeTicks} needs. */
 export const TICKS_HEIGHT = 20;
 
-/** Numbers of the timesteps below a panel; `y` is the plot's lower edge. */
-export function drawTimeTicks(ctx: Canvas2D, axis: TimeAxis, y: number, palette: Palette, pixelRatio: number): void {
+/** The timesteps under the pointer and pinned. Hover shows, click pins, several pins at once. */
+export interface Cursors {
+  hover: number | null;
+  pins: readonly number[];
+}
+
+export const NO_CURSORS: Cursors = { hover: null, pins: [] };
+
+/** Pins, then the pointer unless it is on a pin, as far as they lie on the axis. */
+function shownCursors(axis: TimeAxis, cursors: Cursors): { step: number; pinned: boolean }[] {
+  const { hover, pins } = cursors;
+  const shown = pins.map((step) => ({ step, pinned: true }));
+  if (hover !== null && !pins.includes(hover)) shown.push({ step: hover, pinned: false });
+  return shown.filter(({ step }) => step >= 0 && step < axis.nSteps);
+}
+
+/** Numbers of the timesteps below a panel, and tags for the cursors; `y` is the plot's lower edge. */
+export function drawTimeTicks(
+  ctx: Canvas2D,
+  axis: TimeAxis,
+  y: number,
+  palette: Palette,
+  pixelRatio: number,
+  cursors: Cursors = NO_CURSORS,
+): void {
   ctx.strokeStyle = palette.line;
   ctx.lineWidth = 1;
   ctx.setLineDash([]);
@@ -107,26 +132,46 @@ export function drawTimeTicks(ctx: Canvas2D, axis: TimeAxis, y: number, palette:
     ctx.lineTo(x, y + 5);
   }
   ctx.stroke();
+  const tags = shownCursors(axis, cursors).map(({ step, pinned }) => {
+    const label = String(step + 1);
+    const width = textWidth(ctx, label, FONT.tick, 600) + 10;
+    const middle = Math.min(Math.max(axis.centre(step), axis.x0 + width / 2), axis.x1 - width / 2);
+    return { label, width, middle, pinned };
+  });
   for (const tick of axis.ticks) {
-    drawText(ctx, tick.label, tick.x, y + 7, { colour: palette.inkSoft, size: FONT.tick, align: "center", baseline: "top" });
+    const half = textWidth(ctx, tick.label, FONT.tick) / 2;
+    if (tags.some(({ middle, width }) => Math.abs(middle - tick.x) < width / 2 + half + 2)) continue;
+    drawText(ctx, tick.label, Math.min(tick.x, axis.right - half - 1), y + 7, {
+      colour: palette.inkSoft,
+      size: FONT.tick,
+      align: "center",
+      baseline: "top",
+    });
   }
   const last = axis.ticks.at(-1);
   const taken = last === undefined ? axis.x0 : last.x + textWidth(ctx, last.label, FONT.tick) / 2 + 6;
-  drawText(ctx, "timestep", Math.max(taken, axis.x1 + 8), y + 7, { colour: palette.inkSoft, size: FONT.tick, baseline: "top" });
+  const x = Math.max(taken, axis.x1 + 6);
+  const name = ["timestep", "t"].find((text) => x + textWidth(ctx, text, FONT.tick) <= axis.right);
+  if (name !== undefined) drawText(ctx, name, x, y + 7, { colour: palette.inkSoft, size: FONT.tick, baseline: "top" });
+
+  for (const { label, width, middle, pinned } of tags) {
+    ctx.beginPath();
+    ctx.roundRect(middle - width / 2, y + 3, width, 16, 4);
+    ctx.fillStyle = pinned ? palette.cursor : palette.cursorHalo;
+    ctx.fill();
+    ctx.strokeStyle = palette.cursor;
+    ctx.stroke();
+    drawText(ctx, label, middle, y + 11.5, {
+      colour: pinned ? palette.cursorHalo : palette.cursor,
+      size: FONT.tick,
+      weight: 600,
+      align: "center",
+      baseline: "middle",
+    });
+  }
 }
 
-/** The timesteps under the pointer and pinned. Hover shows, click pins, several pins at once. */
-export interface Cursors {
-  hover: number | null;
-  pins: readonly number[];
-}
-
-export const NO_CURSORS: Cursors = { hover: null, pins: [] };
-
-/**
- * The timestep cursors through a panel: a pin is a solid column with its number in a tag, the pointer a thin line.
- * `tags` is the y of the tags' upper edge, or null for panels that do not repeat them.
- */
+/** The timestep cursors through a panel: a pin is a solid column, the pointer a dashed one. */
 export function drawCursors(
   ctx: Canvas2D,
   axis: TimeAxis,
@@ -135,56 +180,28 @@ export function drawCursors(
   cursors: Cursors,
   palette: Palette,
   pixelRatio: number,
-  tags: number | null = null,
 ): void {
-  const column = (step: number, pinned: boolean): void => {
-    if (step < 0 || step >= axis.nSteps) return;
-    const wide = axis.stepWidth >= 6;
-    const paths = (): void => {
-      ctx.beginPath();
-      if (wide) {
-        const left = snap(axis.left(step), 1, pixelRatio);
-        const right = snap(axis.left(step + 1), 1, pixelRatio);
-        ctx.rect(left, y0 + 0.5, right - left, y1 - y0 - 1);
-      } else {
-        const x = snap(axis.centre(step), 1, pixelRatio);
-        ctx.moveTo(x, y0);
-        ctx.lineTo(x, y1);
-      }
-    };
+  for (const { step, pinned } of shownCursors(axis, cursors)) {
+    ctx.beginPath();
+    if (axis.stepWidth >= 6) {
+      const left = snap(axis.left(step), 1, pixelRatio);
+      const right = snap(axis.left(step + 1), 1, pixelRatio);
+      ctx.rect(left, y0 + 0.5, right - left, y1 - y0 - 1);
+    } else {
+      const x = snap(axis.centre(step), 1, pixelRatio);
+      ctx.moveTo(x, y0);
+      ctx.lineTo(x, y1);
+    }
     ctx.setLineDash([]);
     ctx.strokeStyle = palette.cursorHalo;
     ctx.lineWidth = pinned ? 4.5 : 3;
-    paths();
     ctx.stroke();
     ctx.strokeStyle = palette.cursor;
     ctx.lineWidth = pinned ? 2 : 1;
     ctx.setLineDash(pinned ? [] : [3, 2]);
-    paths();
     ctx.stroke();
     ctx.setLineDash([]);
-    if (tags !== null) {
-      const label = String(step + 1);
-      const width = textWidth(ctx, label, FONT.tick, 600) + 10;
-      const x = Math.min(Math.max(axis.centre(step), axis.x0 + width / 2), axis.x1 - width / 2);
-      ctx.fillStyle = pinned ? palette.cursor : palette.cursorHalo;
-      ctx.strokeStyle = palette.cursor;
-      ctx.lineWidth = 1;
-      ctx.beginPath();
-      ctx.roundRect(x - width / 2, tags, width, 16, 4);
-      ctx.fill();
-      ctx.stroke();
-      drawText(ctx, label, x, tags + 8.5, {
-        colour: pinned ? palette.cursorHalo : palette.cursor,
-        size: FONT.tick,
-        weight: 600,
-        align: "center",
-        baseline: "middle",
-      });
-    }
-  };
-  for (const pin of cursors.pins) column(pin, true);
-  if (cursors.hover !== null && !cursors.pins.includes(cursors.hover)) column(cursors.hover, false);
+  }
 }
 
 /** Height of a panel's heading. */

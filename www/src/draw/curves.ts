@@ -108,6 +108,14 @@ export interface CurveOptions {
   percent?: boolean;
 }
 
+/** The next of 1, 2, 5 × 10ⁿ below or above a positive number. */
+function ladder(value: number, up: boolean): number {
+  const decade = 10 ** Math.floor(Math.log10(value));
+  const rungs = [1, 2, 5, 10].map((n) => Number((n * decade).toPrecision(1)));
+  const found = up ? rungs.find((rung) => rung >= value) : rungs.reverse().find((rung) => rung <= value);
+  return found ?? value;
+}
+
 /** A steady vertical range over all series and references; `previous` is kept while it fits and is not far too wide. */
 export function curveRange(
   all: readonly Series[],
@@ -126,10 +134,10 @@ export function curveRange(
   for (const reference of references) take(reference.value);
   if (low > high) return previous === null ? (scale === "log" ? [0.01, 1] : [0, 1]) : [previous[0], previous[1]];
   if (scale === "log") {
-    const bottom = 10 ** Math.floor(Math.log10(low) - 1e-9);
-    const top = Math.max(10 ** Math.ceil(Math.log10(high) + 1e-9), bottom * 10);
-    if (previous === null) return [bottom, top];
-    return [bottom < previous[0] || bottom > previous[0] * 100 ? bottom : previous[0], top > previous[1] || top < previous[1] / 100 ? top : previous[1]];
+    const wanted = [ladder(low, false), ladder(high, true)] as const;
+    const bottom = previous !== null && wanted[0] >= previous[0] && wanted[0] <= previous[0] * 30 ? previous[0] : wanted[0];
+    const top = previous !== null && wanted[1] <= previous[1] && wanted[1] >= previous[1] / 30 ? previous[1] : wanted[1];
+    return [bottom, Math.max(top, bottom * 10)];
   }
   const bottom = Math.min(0, low);
   if (previous !== null && previous[0] <= bottom && previous[1] >= high && high > previous[1] / 3) return [previous[0], previous[1]];
@@ -146,7 +154,14 @@ interface Chart {
 function chartOf(box: Box, options: CurveOptions): Chart {
   const left = 44;
   const right = 14;
-  const plot = { x: box.x + left, y: box.y + 24, width: Math.max(1, box.width - left - right), height: Math.max(1, box.height - 24 - 20) };
+  const top = 42;
+  const bottom = 22;
+  const plot = {
+    x: box.x + left,
+    y: box.y + top,
+    width: Math.max(1, box.width - left - right),
+    height: Math.max(1, box.height - top - bottom),
+  };
   const [low, high] = options.range;
   const [from, to] = options.steps;
   const unit = (value: number): number =>
@@ -192,9 +207,16 @@ function tickText(value: number, options: CurveOptions): string {
   if (options.percent === true) return `${String(Math.round(value * 100))} %`;
   if (options.scale === "log") {
     const exponent = Math.round(Math.log10(value));
-    return exponent >= -2 && exponent <= 2 ? String(Number(value.toPrecision(1))) : powerOfTen(exponent);
+    return value >= 0.000999 && value < 1000 ? String(Number(value.toPrecision(1))) : significantPower(value, exponent);
   }
   return String(Number(value.toPrecision(6))).replace("-", "−");
+}
+
+/** 10⁻⁴, or 2·10⁻⁴ between the decades. */
+function significantPower(value: number, exponent: number): string {
+  const low = Math.floor(Math.log10(value) + 1e-9);
+  const leading = Math.round(value / 10 ** low);
+  return leading === 1 ? powerOfTen(exponent) : `${String(leading)}·${powerOfTen(low)}`;
 }
 
 /** A training step on a tick: 800, 12k, 1.5M. */
@@ -251,6 +273,14 @@ export function drawCurves(ctx: Canvas2D, box: Box, all: readonly Series[], pale
     ctx.setLineDash([3, 4]);
     horizontal(ctx, plot.x, plot.x + plot.width, y, 1.5, palette.inkSoft, pixelRatio);
     ctx.setLineDash([]);
+  }
+
+  withClip(ctx, { ...plot, x: plot.x - 1, y: plot.y - 3, width: plot.width + 12, height: plot.height + 6 }, () => {
+    for (const series of all) drawSeries(ctx, chart, series, palette, options);
+  });
+
+  for (const reference of options.references ?? []) {
+    const y = chart.yOf(reference.value);
     drawText(ctx, reference.label, plot.x + plot.width - 2, y < plot.y + 18 ? y + 14 : y - 5, {
       colour: palette.inkSoft,
       size: FONT.tick,
@@ -259,10 +289,6 @@ export function drawCurves(ctx: Canvas2D, box: Box, all: readonly Series[], pale
       maxWidth: plot.width - 4,
     });
   }
-
-  withClip(ctx, { ...plot, x: plot.x - 1, y: plot.y - 3, width: plot.width + 12, height: plot.height + 6 }, () => {
-    for (const series of all) drawSeries(ctx, chart, series, palette, options);
-  });
 
   if (options.cursor !== undefined && options.cursor !== null && options.cursor >= from && options.cursor <= to) {
     const x = chart.xOf(options.cursor);
@@ -286,7 +312,18 @@ export function drawCurves(ctx: Canvas2D, box: Box, all: readonly Series[], pale
   ctx.restore();
 }
 
+/** Powers of ten; with few of them also 2 and 5 between. */
 function decadesOf(low: number, high: number, most: number): number[] {
+  if (Math.log10(high / low) * 3 <= most) {
+    const ticks: number[] = [];
+    for (let exponent = Math.floor(Math.log10(low)); exponent <= Math.log10(high); exponent += 1) {
+      for (const leading of [1, 2, 5]) {
+        const tick = Number((leading * 10 ** exponent).toPrecision(1));
+        if (tick >= low * 0.999 && tick <= high * 1.001) ticks.push(tick);
+      }
+    }
+    return ticks;
+  }
   const first = Math.ceil(Math.log10(low) - 1e-9);
   const last = Math.floor(Math.log10(high) + 1e-9);
   const every = Math.max(1, Math.ceil((last - first) / Math.max(1, most)));
@@ -334,19 +371,19 @@ function drawSeries(ctx: Canvas2D, chart: Chart, series: Series, palette: Palett
   drawMarker(ctx, lane.marker, chart.xOf(shown.x[end] ?? 0), chart.yOf(shown.last[end] ?? 0), 4, lane.colour, palette.background);
 }
 
-/** The last value of each lane, near the lower left or upper right corner, wherever less is drawn: the upper one. */
+/** Each lane's value at the cursor, or its last one, in a row between heading and plot. */
 function drawLabels(ctx: Canvas2D, chart: Chart, all: readonly Series[], palette: Palette, options: CurveOptions): void {
   const { plot } = chart;
-  let x = plot.x + 6;
+  let x = plot.x - 36;
   for (const series of all) {
     const lane = laneOf(palette, series.lane);
     const at = options.cursor === undefined || options.cursor === null ? series.n - 1 : indexAt(series, options.cursor);
     const value = series.values[at];
     const text = value === undefined ? "–" : options.percent === true ? `${(value * 100).toFixed(value >= 0.9995 ? 0 : 1)} %` : significant(value, 3);
     const label = `${series.label} ${text}`;
-    const y = plot.y + plot.height - 9;
+    const y = plot.y - 10;
     drawMarker(ctx, lane.marker, x + 4, y - 4, 3.5, lane.colour, palette.background);
-    drawText(ctx, label, x + 12, y, { colour: lane.colour, size: FONT.label, weight: 600, halo: palette.background });
+    drawText(ctx, label, x + 12, y, { colour: lane.colour, size: FONT.label, weight: 600 });
     x += textWidth(ctx, label, FONT.label, 600) + 26;
   }
 }

@@ -16,9 +16,11 @@ import {
   drawCursors,
   drawHeading,
   drawTimeTicks,
+  HEADING_HEIGHT,
   NO_CURSORS,
   type PanelOptions,
   plotBox,
+  TICKS_HEIGHT,
   type TimeAxis,
   timeAxis,
 } from "./axis.js";
@@ -44,11 +46,12 @@ export interface GraphOptions extends PanelOptions {
 }
 
 /**
- * The scale of the backward edges for a ribbon's domain: its upper eight decades. What lies lower is lost to rounding in
- * f32 anyway, and a width over thirty-eight decades would tell nothing apart.
+ * The scale of the backward edges for a ribbon's domain: its upper eight decades, and down to 10⁻⁶ in any case, so that a
+ * lane that explodes does not blank the others. What lies lower is lost to rounding in f32 anyway, and a width over
+ * thirty-eight decades would tell nothing apart.
  */
 export function edgeDomain(domain: Domain): [number, number] {
-  return [Math.max(domain[0], domain[1] - 8), domain[1]];
+  return [Math.max(domain[0], Math.min(domain[1] - 8, -6)), domain[1]];
 }
 
 export type GraphMode = "nodes" | "marks" | "strip";
@@ -78,9 +81,8 @@ function modeOf(axis: TimeAxis): GraphMode {
 /** Height that suits a frame in a panel of this width, heading and ticks included. */
 export function graphHeight(frame: FrameView, width: number, options: PanelOptions): number {
   const axis = timeAxis(frame.nSteps, { x: 0, y: 0, width, height: 0 });
-  const slot = modeOf(axis) === "nodes" ? 62 : 46;
-  const frameHeight = 0 - plotBox({ x: 0, y: 0, width, height: 0 }, axis, options).y;
-  const around = -frameHeight + (options.ticks === true ? 20 : 0);
+  const slot = modeOf(axis) === "nodes" ? 64 : 58;
+  const around = (typeof options.heading === "string" ? HEADING_HEIGHT : 0) + (options.ticks === true ? TICKS_HEIGHT : 0);
   return around + OUTPUT_HEIGHT + frame.rows.length * slot + inputHeight(frame.probe) + 6;
 }
 
@@ -92,9 +94,9 @@ export function graphLayout(frame: FrameView, box: Box, options: PanelOptions): 
   const below = inputHeight(frame.probe);
   const nRows = Math.max(1, frame.rows.length);
   const slot = Math.max(12, (plot.height - OUTPUT_HEIGHT - below - 6) / nRows);
-  const edges = Math.min(mode === "nodes" ? 18 : 16, slot * 0.36);
+  const edges = Math.min(20, slot * 0.36);
   const room = Math.max(3, (slot - edges) / 2 - 5);
-  const radius = mode === "nodes" ? Math.min(axis.stepWidth * 0.34, room, 20) : Math.min(room, 11);
+  const radius = mode === "nodes" ? Math.min(axis.stepWidth * 0.34, room, 20) : Math.min(room, 16);
   const halfWidth = mode === "nodes" ? radius : mode === "marks" ? axis.stepWidth / 2 - 0.75 : axis.stepWidth / 2;
   const bottom = plot.y + plot.height - below - 6;
   return {
@@ -153,6 +155,10 @@ export function drawGraph(
   fillBox(ctx, box, palette.background, pixelRatio);
   drawHeading(ctx, box, axis, options.heading, palette);
 
+  // Between nodes there is room for the cursor behind the edges; marks would cover it.
+  const cursors = options.cursors ?? NO_CURSORS;
+  const behind = layout.mode === "nodes";
+  if (behind) drawCursors(ctx, axis, plot.y, plot.y + plot.height, cursors, palette, pixelRatio);
   drawForwardEdges(ctx, layout, frame, palette, pixelRatio);
   frame.rows.forEach((row, i) => {
     const ribbon = gradientOf(row, options);
@@ -173,8 +179,8 @@ export function drawGraph(
     drawText(ctx, "gradient", axis.x1 + 8, bar.y - 7, { colour: palette.inkSoft, size: FONT.tick, maxWidth: bar.width - 8 });
     drawVerticalBar(ctx, bar, gradientScale(palette, options.domain, ""), palette);
   }
-  drawCursors(ctx, axis, plot.y, plot.y + plot.height, options.cursors ?? NO_CURSORS, palette, pixelRatio, plot.y);
-  if (options.ticks === true) drawTimeTicks(ctx, axis, plot.y + plot.height, palette, pixelRatio);
+  if (!behind) drawCursors(ctx, axis, plot.y, plot.y + plot.height, cursors, palette, pixelRatio);
+  if (options.ticks === true) drawTimeTicks(ctx, axis, plot.y + plot.height, palette, pixelRatio, cursors);
   ctx.restore();
   return picture;
 }
@@ -193,8 +199,8 @@ function gradientOf(row: RowView, options: GraphOptions): RibbonView | null {
 function arrowHead(ctx: Canvas2D, x: number, y: number, angle: number, size: number): void {
   ctx.beginPath();
   ctx.moveTo(x, y);
-  ctx.lineTo(x - size * Math.cos(angle - 0.5), y - size * Math.sin(angle - 0.5));
-  ctx.lineTo(x - size * Math.cos(angle + 0.5), y - size * Math.sin(angle + 0.5));
+  ctx.lineTo(x - size * Math.cos(angle - 0.52), y - size * Math.sin(angle - 0.52));
+  ctx.lineTo(x - size * Math.cos(angle + 0.52), y - size * Math.sin(angle + 0.52));
   ctx.closePath();
   ctx.fill();
 }
@@ -236,7 +242,7 @@ function drawForwardEdges(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, 
     }
   }
   const top = rows.at(-1);
-  if (mode !== "strip" && top !== undefined) {
+  if (top !== undefined && (nodes || frame.probe.scored.length === 1)) {
     for (const step of frame.probe.scored) {
       const x = snap(axis.centre(step), 1.5, pixelRatio);
       ctx.moveTo(x, top - radius);
@@ -314,7 +320,7 @@ function drawBackwardEdges(
       continue;
     }
     const width = 1.25 + s * (thickest - 1.25);
-    const head = Math.max(6, width * 1.7);
+    const head = Math.min(Math.max(7, width * 2.1), Math.abs(endX - startX) * 0.7);
     // The head points along the curve's end; the line stops where the head begins.
     const angle = Math.atan2(startY - dip, endX - (startX + endX) / 2);
     const backX = endX - head * 0.8 * Math.cos(angle);
@@ -409,7 +415,11 @@ function drawOutputs(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, palet
   const { axis, outputs } = layout;
   const { probe } = frame;
   const y = outputs.y + outputs.height / 2 - 1;
-  const roomy = probe.scored.length <= 1 || axis.stepWidth >= 26;
+  const verdictWidth = probe.target.kind === "class" ? 13 : 0;
+  const widthOf = (text: string): number => textWidth(ctx, text, FONT.label, 600) + verdictWidth;
+  const roomy =
+    probe.scored.length <= 1 ||
+    (layout.mode === "nodes" && probe.scored.every((step) => widthOf(answerAt(probe, step).text) + 4 <= axis.stepWidth));
   if (!roomy && layout.mode === "strip") {
     drawLossStrip(ctx, layout, frame, palette);
     return;
@@ -418,8 +428,7 @@ function drawOutputs(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, palet
     const { text, right } = answerAt(probe, step);
     const x = axis.centre(step);
     if (roomy) {
-      const verdict = right === null ? 0 : 13;
-      const width = textWidth(ctx, text, FONT.label, 600) + verdict;
+      const width = widthOf(text);
       const left = Math.min(Math.max(x - width / 2, axis.x0), axis.x1 - width + 12);
       drawText(ctx, text, left, y + 0.5, { colour: palette.ink, weight: 600, baseline: "middle" });
       if (right !== null) drawVerdict(ctx, right, left + width - 5, y, 4, palette);
@@ -443,6 +452,14 @@ function drawLossStrip(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, pal
   }
 }
 
+/** A title in one line, or broken in two at the last space that leaves both short enough. */
+function twoLines(ctx: Canvas2D, title: string, maxWidth: number): string[] {
+  if (textWidth(ctx, title, FONT.tick) <= maxWidth) return [title];
+  const spaces = Array.from(title.matchAll(/ /g), (found) => found.index).reverse();
+  const at = spaces.find((space) => textWidth(ctx, title.slice(0, space), FONT.tick) <= maxWidth);
+  return at === undefined ? [title] : [title.slice(0, at), title.slice(at + 1)];
+}
+
 function drawRowLabels(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, box: Box, palette: Palette): void {
   const style = {
     colour: palette.inkSoft,
@@ -462,6 +479,10 @@ function drawRowLabels(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, box
   } else drawText(ctx, "input", x, inputs.y + inputs.height / 2, style);
   layout.rows.forEach((y, i) => {
     const row = frame.rows[i];
-    if (row !== undefined) drawText(ctx, row.title, x, y, style);
+    if (row === undefined) return;
+    const lines = twoLines(ctx, row.title, style.maxWidth);
+    lines.forEach((line, k) => {
+      drawText(ctx, line, x, y + (k - (lines.length - 1) / 2) * 13, style);
+    });
   });
 }

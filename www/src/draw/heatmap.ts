@@ -248,7 +248,7 @@ export function drawHeatmap(
   const cursors = options.cursors ?? NO_CURSORS;
   drawCursors(ctx, axis, top, top + height, cursors, palette, pixelRatio);
   drawPointedUnit(ctx, axis, { ...plot, y: top, height }, channel.units, values, order, options, palette, range, scale.ramp);
-  if (options.ticks === true) drawTimeTicks(ctx, axis, plot.y + plot.height, palette, pixelRatio);
+  if (options.ticks === true) drawTimeTicks(ctx, axis, plot.y + plot.height, palette, pixelRatio, cursors);
   ctx.restore();
   return picture;
 }
@@ -269,8 +269,8 @@ function drawUnitLabels(
   drawText(ctx, String(first + 1), x, top, { ...style, baseline: "top" });
   if (channel.units > 1) drawText(ctx, String(last + 1), x, top + height, { ...style, baseline: "bottom" });
   const by = options.orderedBy ?? "index";
-  const lines = by === "index" ? ["unit"] : ["unit", by === "peak" ? "by peak" : "alike"];
-  if (height < 44 + 13 * (lines.length - 1)) return;
+  const lines = by === "index" ? ["unit"] : by === "peak" ? ["units", "by", "peak"] : ["units", "alike"];
+  if (height < 40 + 13 * (lines.length - 1)) return;
   lines.forEach((line, i) => {
     drawText(ctx, line, x, top + height / 2 + (i - (lines.length - 1) / 2) * 13, { ...style, baseline: "middle" });
   });

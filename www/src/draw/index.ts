@@ -10,7 +10,7 @@ export * from "./frame.js";
 export * from "./graph.js";
 export * from "./heatmap.js";
 export * from "./legend.js";
-export * from "./numbers.js";
+export * as numbers from "./numbers.js";
 export * from "./palette.js";
 export * from "./predictions.js";
 export * from "./probe.js";

@@ -48,7 +48,7 @@ export function drawPredictions(ctx: Canvas2D, box: Box, frame: FrameView, palet
     else drawValueLines(ctx, box, axis, plot, frame.probe, palette, options);
     const pixelRatio = pixelRatioOf(ctx);
     drawCursors(ctx, axis, plot.y, plot.y + plot.height, options.cursors ?? NO_CURSORS, palette, pixelRatio);
-    if (options.ticks === true) drawTimeTicks(ctx, axis, plot.y + plot.height, palette, pixelRatio);
+    if (options.ticks === true) drawTimeTicks(ctx, axis, plot.y + plot.height, palette, pixelRatio, options.cursors);
   }
   ctx.restore();
 }

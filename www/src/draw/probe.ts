@@ -132,7 +132,7 @@ function drawSeries(
   const sparse = everyOther(values, size, feature);
   if (axis.stepWidth >= 3 || sparse) {
     const gap = axis.stepWidth >= 5 ? 1.5 : axis.stepWidth >= 3 ? 0.5 : 0;
-    const width = Math.max(1.5 / pixelRatio, axis.stepWidth - 2 * gap);
+    const width = Math.min(22, Math.max(1.5 / pixelRatio, axis.stepWidth - 2 * gap));
     ctx.fillStyle = withAlpha(colour, 0.75);
     for (let t = 0; t < axis.nSteps; t += 1) {
       const value = values[t * size + feature] ?? 0;

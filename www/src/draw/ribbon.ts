@@ -177,13 +177,14 @@ export function drawRibbon(ctx: Canvas2D, box: Box, row: RowView, floor: number,
     });
     ctx.restore();
 
-    if (options.fit !== false && main?.fit != null) drawFit(ctx, plot, main.fit, main.reverse, palette);
-    drawNames(ctx, plot, row.ribbons, options.ghosts ?? [], lane, palette);
     const { y, height } = plot.box;
     drawCursors(ctx, plot.axis, y, y + height, options.cursors ?? NO_CURSORS, palette, pixelRatio);
+    const taken: Box[] = [];
+    if (options.fit !== false && main !== undefined && main.fit !== null) taken.push(...drawFit(ctx, plot, main, main.fit, palette));
+    if (main !== undefined) drawNames(ctx, plot, main, row.ribbons, options.ghosts ?? [], lane, palette, taken);
     drawCursorDots(ctx, plot, row.ribbons, options.cursors ?? NO_CURSORS, lane, palette);
     horizontal(ctx, plot.axis.x0, plot.axis.x1, y + height, 1, palette.line, pixelRatio);
-    if (options.ticks === true) drawTimeTicks(ctx, plot.axis, y + height, palette, pixelRatio);
+    if (options.ticks === true) drawTimeTicks(ctx, plot.axis, y + height, palette, pixelRatio, options.cursors);
   }
   ctx.restore();
 }
@@ -241,7 +242,8 @@ function drawFloor(ctx: Canvas2D, plot: Plot, palette: Palette): void {
   ctx.setLineDash([2, 3]);
   horizontal(ctx, plot.axis.x0, plot.axis.x1, y, 1.5, palette.inkSoft, plot.pixelRatio);
   ctx.setLineDash([]);
-  drawText(ctx, `floor of f32, ${powerOfTen(Math.round(log))}`, plot.axis.x1 - 6, y - 4, {
+  const label = plot.box.width < 400 ? "f32 floor" : `floor of f32, ${powerOfTen(Math.round(log))}`;
+  drawText(ctx, label, plot.axis.x1 - 6, y - 4, {
     colour: palette.inkSoft,
     size: FONT.tick,
     align: "right",
@@ -283,11 +285,17 @@ function drawBand(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, fill: string): 
   ctx.fill();
 }
 
+/** The line ends where it meets the floor: zeros are marks, not a level. */
 function drawMedian(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, colour: string, dash: readonly number[], lineWidth: number): void {
+  const bottom = Math.log10(plot.floor);
+  let onFloor = false;
   ctx.beginPath();
   eachColumn(plot, ribbon, ribbon.median, (x, low, high) => {
-    ctx.lineTo(x, plot.yOf(high));
+    const here = high <= bottom;
+    if (here && onFloor) ctx.moveTo(x, plot.yOf(high));
+    else ctx.lineTo(x, plot.yOf(high));
     if (low < high) ctx.lineTo(x, plot.yOf(low));
+    onFloor = here;
   });
   ctx.strokeStyle = colour;
   ctx.lineWidth = lineWidth;
@@ -347,20 +355,20 @@ export function fitAt(fit: Fit, step: number, reverse: boolean): number {
   return Math.log10(fit.atTo) + (far - near) * Math.log10(fit.factor);
 }
 
-function drawFit(ctx: Canvas2D, plot: Plot, fit: Fit, reverse: boolean, palette: Palette): void {
-  if (!(fit.factor > 0) || !Number.isFinite(fit.factor) || !(fit.atTo > 0) || !Number.isFinite(fit.atTo)) return;
+/** Returns where its label stands. */
+function drawFit(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, fit: Fit, palette: Palette): Box[] {
+  const { reverse } = ribbon;
+  if (!(fit.factor > 0) || !Number.isFinite(fit.factor) || !(fit.atTo > 0) || !Number.isFinite(fit.atTo)) return [];
   const { axis } = plot;
   const from = { x: axis.centre(fit.from), y: plot.yOf(fitAt(fit, fit.from, reverse)) };
   const to = { x: axis.centre(fit.to), y: plot.yOf(fitAt(fit, fit.to, reverse)) };
-  ctx.setLineDash([5, 4]);
-  ctx.strokeStyle = palette.background;
-  ctx.lineWidth = 3.5;
+  // Thinner than the median, which stays visible around it where the fit is good.
+  ctx.setLineDash([6, 5]);
+  ctx.strokeStyle = palette.ink;
+  ctx.lineWidth = 1.5;
   ctx.beginPath();
   ctx.moveTo(from.x, from.y);
   ctx.lineTo(to.x, to.y);
-  ctx.stroke();
-  ctx.strokeStyle = palette.ink;
-  ctx.lineWidth = 1.75;
   ctx.stroke();
   ctx.setLineDash([]);
 
@@ -376,34 +384,78 @@ function drawFit(ctx: Canvas2D, plot: Plot, fit: Fit, reverse: boolean, palette:
   const lineTop = Math.min(from.y + slope * (x - from.x), from.y + slope * (x + width - from.x));
   const y = Math.min(steep ? middle.y - 8 : middle.y - 10, lineTop - 8);
   const inside = y < plot.box.y + 12 ? Math.min(plot.box.y + plot.box.height - 6, Math.max(from.y, to.y) + 22) : y;
-  drawText(ctx, label, x, inside, { colour: palette.ink, size: FONT.heading, weight: 600, halo: palette.background });
+  drawText(ctx, label, x, inside, {
+    colour: palette.ink,
+    size: FONT.heading,
+    weight: 600,
+    halo: zoneFill(plot, ribbon, inside - 5, palette),
+  });
+  return [{ x, y: inside - 12, width, height: 15 }];
 }
 
-/** Names at the left end of the lines, moved apart when they would touch. */
+/** The colour behind a height of the plot: halos take it, so that text leaves no white patches. */
+function zoneFill(plot: Plot, ribbon: RibbonView, y: number, palette: Palette): string {
+  const whole = ribbon.median[ribbon.reference] ?? 0;
+  if (!(whole > 0) || !Number.isFinite(whole)) return palette.background;
+  const [low, high] = plot.domain;
+  const log = low + (high - low) * (1 - (y - plot.box.y) / plot.box.height);
+  return palette.zones[zoneOf(10 ** (log - Math.log10(whole)))].fill;
+}
+
+/** Names near the far end of the lines: the upper line's above it, the others' below, wherever nothing else stands. */
 function drawNames(
   ctx: Canvas2D,
   plot: Plot,
+  main: RibbonView,
   ribbons: readonly RibbonView[],
   ghosts: readonly Ghost[],
   lane: Lane,
   palette: Palette,
+  taken: Box[],
 ): void {
+  const nSteps = plot.axis.nSteps;
+  // A twelfth in from the far end, where the lines have parted, or as far as the line is above the floor.
+  const placeOf = (ribbon: RibbonView): number => {
+    const inwards = main.reverse ? -1 : 1;
+    let step = main.reverse ? nSteps - 1 : 0;
+    while (inReach(ribbon, step + inwards) && (ribbon.median[step] ?? 0) < plot.floor) step += inwards;
+    const further = step + inwards * Math.round((nSteps - 1) / 12);
+    return inReach(ribbon, further) ? further : step;
+  };
   const named = [
-    ...(ribbons.length > 1 ? ribbons.map((ribbon) => ({ ribbon, text: ribbon.id, colour: lane.colour })) : []),
+    ...ribbons.map((ribbon) => ({ ribbon, text: ribbons.length > 1 ? ribbon.id : "", colour: lane.colour })),
     ...ghosts.map((ghost) => ({ ribbon: ghost.ribbon, text: ghost.label, colour: palette.ghost })),
-  ];
-  const taken: number[] = [];
-  for (const { ribbon, text, colour } of named) {
-    // A twelfth in from the far end, where the lines have parted.
-    const far = Math.round((ribbon.median.length - 1) / 12);
-    const step = ribbon.reverse ? ribbon.median.length - 1 - far : far;
-    if (!inReach(ribbon, step)) continue;
-    let y = plot.yOf(logOf(ribbon.median[step] ?? 0, plot.floor)) - 8;
-    if (y < plot.box.y + 10) y += 22;
-    while (taken.some((other) => Math.abs(other - y) < 14)) y += y > plot.box.y + plot.box.height - 24 ? -15 : 15;
-    taken.push(y);
-    drawText(ctx, text, plot.axis.centre(step) + 2, y, { colour, weight: 600, halo: palette.background });
-  }
+  ]
+    .map((name) => ({ ...name, step: placeOf(name.ribbon) }))
+    .filter(({ ribbon, step }) => inReach(ribbon, step))
+    .map((name) => ({ ...name, line: plot.yOf(logOf(name.ribbon.median[name.step] ?? 0, plot.floor)) }))
+    .sort((a, b) => a.line - b.line);
+  const top = plot.box.y + 12;
+  const bottom = plot.box.y + plot.box.height - 4;
+  named.forEach(({ text, colour, line, step }, i) => {
+    if (text === "") return;
+    const above = i === 0 && named.length > 1;
+    const width = textWidth(ctx, text, FONT.label, 600);
+    const x = Math.min(plot.axis.centre(step) + 2, plot.axis.x1 - width - 4);
+    const first = plot.axis.stepAt(x) ?? 0;
+    const last = plot.axis.stepAt(x + width) ?? nSteps - 1;
+    const crossed = (at: number): boolean =>
+      named.some(({ ribbon }) => {
+        for (let t = first; t <= last; t += 1) {
+          if (inReach(ribbon, t) && Math.abs(plot.yOf(logOf(ribbon.median[t] ?? 0, plot.floor)) - (at - 4)) < 8) return true;
+        }
+        return false;
+      });
+    const clear = (at: number): boolean =>
+      at >= top &&
+      at <= bottom &&
+      !taken.some((b) => x < b.x + b.width + 3 && b.x < x + width + 3 && at - 11 < b.y + b.height && b.y < at + 3) &&
+      !crossed(at);
+    const candidates = above ? [-9, 18, -24, 33, -39, 48] : [18, -9, 33, -24, 48, -39];
+    const y = line + (candidates.find((shift) => clear(line + shift)) ?? (line < (top + bottom) / 2 ? 18 : -9));
+    taken.push({ x, y: y - 11, width, height: 14 });
+    drawText(ctx, text, x, y, { colour, weight: 600, halo: zoneFill(plot, main, y - 5, palette) });
+  });
 }
 
 function drawCursorDots(

@@ -5,6 +5,7 @@
  */
 
 import type { Fit, RibbonView } from "./frame.js";
+import { ZONE_SHARES } from "./ribbon.js";
 import { count, factor, powerOfTen, share, significant, steps } from "./numbers.js";
 
 export interface Sentence {
@@ -13,7 +14,7 @@ export interface Sentence {
   /** For the live region: words in place of signs, and the half-life. */
   spoken: string;
   /** What the sentence says, for a colour or a mark. */
-  verdict: "none" | "vanishing" | "steady" | "exploding" | "broken";
+  verdict: "none" | "vanishing" | "fading" | "steady" | "growing" | "exploding" | "broken";
 }
 
 /** The factor for machines, at full precision: `Number(factorText(fit))` is `fit.factor`. Empty when there is no fit. */
@@ -60,14 +61,19 @@ function shareInWords(ratio: number): string {
   return ratio >= 1e9 ? `${significant(ratio, 2)} times the signal` : shareOfSignal(ratio);
 }
 
-/** Below this change over the whole fit (a factor of two) the ribbon counts as steady. */
-const STEADY = Math.LN2;
+/** The verdict on what the far end receives: within a factor of two steady, and beyond it by the zones of the ribbon. */
+function verdictOf(ratio: number): Sentence["verdict"] {
+  if (ratio > ZONE_SHARES.exploding) return "exploding";
+  if (ratio > 2) return "growing";
+  if (ratio >= 0.5) return "steady";
+  return ratio >= ZONE_SHARES.fading ? "fading" : "vanishing";
+}
 
 /**
  * The sentence for a ribbon. `floor` is the frame's.
  *
- * Cases: no gradient at all; not finite; one timestep in reach; no fit; steady; vanishing, with or without steps below the
- * floor; exploding.
+ * Cases: no gradient at all; not finite; one timestep in reach; no fit; vanishing or fading, with or without steps below
+ * the floor; steady; growing; exploding.
  */
 export function sentence(ribbon: RibbonView, floor: number): Sentence {
   const { fit, median, reference, reverse } = ribbon;
@@ -112,29 +118,20 @@ export function sentence(ribbon: RibbonView, floor: number): Sentence {
   const half = halfLifeText(fit);
   const change = Math.abs(fit.factor - 1) * 100;
   const percent = change < 0.95 ? significant(change, 1) : String(Math.round(change));
-  const span = Math.abs(Math.log(fit.factor)) * (fit.to - fit.from);
-
-  if (silent === null && span < STEADY) {
-    return {
-      short: `${rate}: steady; ${arrives}.`,
-      spoken: `Gradient holds steady; ${arrives}.`,
-      verdict: "steady",
-    };
-  }
-  if (fit.factor > 1) {
-    const grows = fit.factor >= 2 ? `grows ${significant(fit.factor, 2)} times a step back` : `grows ${percent} % a step back`;
-    return {
-      short: `${rate}: exploding; ${arrives}.`,
-      spoken: `Gradient ${grows}${half === "" ? "" : `, ${half}`}; ${arrives}.`,
-      verdict: "exploding",
-    };
-  }
-  const falls = fit.factor < 0.01 ? `falls to ${share(fit.factor)} each step back` : `falls ${percent} % a step back`;
-  return {
-    short: `${rate}; ${arrives}.`,
-    spoken: `Gradient ${falls}${half === "" ? "" : `, ${half}`}; ${arrives}.`,
-    verdict: "vanishing",
-  };
+  const verdict = silent === null ? verdictOf(fit.ratio) : "vanishing";
+  const words = verdict === "steady" || verdict === "growing" || verdict === "exploding" ? `: ${verdict}` : "";
+  const short = `${rate}${words}; ${arrives}.`;
+  const changes =
+    fit.factor >= 2
+      ? `grows ${significant(fit.factor, 2)} times a step back`
+      : fit.factor > 1
+        ? `grows ${percent} % a step back`
+        : fit.factor < 0.01
+          ? `falls to ${share(fit.factor)} at each step back`
+          : `falls ${percent} % a step back`;
+  const spoken =
+    verdict === "steady" ? `Gradient holds steady; ${arrives}.` : `Gradient ${changes}${half === "" ? "" : `, ${half}`}; ${arrives}.`;
+  return { short, spoken, verdict };
 }
 
 /** The fit in one line for a label: "×0.83 per step back · half-life 3.7 steps · step 1 receives 1/3,100". */

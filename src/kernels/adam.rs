@@ -1,0 +1,78 @@
+//! Adam and AdamW, as `torch.optim`: with g ← clip(g) (+ λp for Adam; AdamW scales p ← p·(1 − ηλ) first),
+//! m ← m + (1 − β₁)(g − m);  v ← β₂v + (1 − β₂)g²;  p ← p − η/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε).
+//!
+//! ε is added after the correction of √v. All operands are flat, `[P]`; the corrections of step t come through `hyper`.
+//! Kingma and Ba 2015 (arXiv:1412.6980); Loshchilov and Hutter 2019 (arXiv:1711.05101). Twin: `shaders/adam.wgsl`.
+
+use super::update::{
+    EPSILON, LEARNING_RATE, MAX_VALUE, MOMENTUM, ROOT_CORRECTION, SQUARES, STEP_SIZE, WEIGHT_DECAY, clip,
+};
+use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, no_scratch};
+use crate::shape::Tensor;
+use bytemuck::{Pod, Zeroable};
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+struct Params {
+    n: u32,
+    decoupled: u32,
+}
+
+/// One update; `decoupled` makes it AdamW. `norm` is the result of the norm kernel.
+pub fn forward(
+    parameters: Tensor,
+    gradient: Tensor,
+    [m, v]: [Tensor; 2],
+    hyper: Tensor,
+    norm: Tensor,
+    decoupled: bool,
+) -> Call {
+    let params = Params { n: parameters.shape.len() as u32, decoupled: u32::from(decoupled) };
+    Call::new(&FORWARD, params, &[parameters, gradient, m, v, hyper, norm].map(Some))
+}
+
+/// The forward entry.
+pub static FORWARD: Entry = Entry {
+    label: "adam.forward",
+    operands: &[
+        Operand::update("parameters"),
+        Operand::read("gradient"),
+        Operand::update("m"),
+        Operand::update("v"),
+        Operand::read("hyper"),
+        Operand::read("norm"),
+    ],
+    reference_f32: run,
+    reference_f64: run,
+    cpu: run,
+    scratch: no_scratch,
+    grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(256), 1, 1],
+    gradient: None,
+};
+
+fn run<F: Real>(mut args: Arguments<F>) {
+    let params: Params = args.params();
+    let (parameters, gradient, m, v) = (args.write(0), args.read(1), args.write(2), args.write(3));
+    let (hyper, norm) = (args.read(4).data, args.read(5).data);
+    let (rate, decay, epsilon) = (hyper[LEARNING_RATE], hyper[WEIGHT_DECAY], hyper[EPSILON]);
+    let (beta1, beta2) = (hyper[MOMENTUM], hyper[SQUARES]);
+    let (step_size, root) = (hyper[STEP_SIZE], hyper[ROOT_CORRECTION]);
+    let (coefficient, max_value) = (norm[1], hyper[MAX_VALUE]);
+    let (shrink, penalty) = if params.decoupled == 0 { (F::ONE, decay) } else { (F::ONE - rate * decay, F::ZERO) };
+    for (((p, &g), m), v) in parameters.data.iter_mut().zip(gradient.data).zip(m.data).zip(v.data) {
+        let weight = *p * shrink;
+        let g = clip(g, coefficient, max_value) + penalty * weight;
+        *m = *m + (F::ONE - beta1) * (g - *m);
+        *v = beta2 * *v + (F::ONE - beta2) * g * g;
+        *p = weight - step_size * *m / (v.sqrt() / root + epsilon);
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    stem: "adam",
+    summary: "Adam and AdamW",
+    shader: None,
+    entries: &[&FORWARD],
+    tolerance: Tolerance { relative: 0.0, reason: "the same operations in the same order" },
+};

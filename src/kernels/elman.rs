@@ -1,0 +1,262 @@
+//! The whole time loop of an Elman layer.
+//!
+//! h_t = φ(a_t + b_hh + W_hh h_{t−1}) with φ = tanh, ReLU or the identity; backwards δ_t = ∂L/∂h_t + W_hhᵀ d_{t+1}, d_t = δ_t ⊙ φ′(a_t).
+//!
+//! `a` is `[T, B, H]` (input part with b_ih), `weight_hh` `[H, H]`, `bias_hh` `[H]`, `state0` `[1, B, H]`, `y` `[T, B, H]`.
+//! Elman 1990 (doi:10.1207/s15516709cog1402_1), in the form of `torch.nn.RNN`; ReLU with an identity matrix is the IRNN of
+//! Le, Jaitly and Hinton 2015 (arXiv:1504.00941). Twin: `shaders/elman.wgsl`.
+
+use super::recurrence::{
+    Cell, Channel, Layer, Params, Role, Source, d_state, dot, flush_rows, initial, lanes, put, split, weight_gradients,
+};
+use super::simd::{self, LANES, Left, Strided, flush, multiply_packed, pack, packed_len};
+use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
+use crate::options::{Kind, OptionSpec};
+use wide::f32x4;
+
+/// The nonlinearities, by number.
+pub static NONLINEARITIES: &[(&str, &str)] = &[("tanh", "tanh"), ("relu", "ReLU"), ("identity", "identity")];
+
+/// The cell.
+pub static CELL: Cell = Cell {
+    id: "elman",
+    title: "Elman",
+    summary: "The plain recurrent network: the new state is a nonlinear function of the input and the old state. Its gradient \
+              is multiplied by the same matrix at every step back.",
+    equations: &[r"h_t = \varphi(W_{ih} x_t + b_{ih} + W_{hh} h_{t-1} + b_{hh})"],
+    sources: &["Elman 1990, doi:10.1207/s15516709cog1402_1"],
+    options: &[OptionSpec {
+        name: "nonlinearity",
+        title: "Nonlinearity",
+        help: "The function φ. Its slope multiplies the gradient at every step: at most 1 for tanh, 0 or 1 for ReLU, 1 for the \
+               identity.",
+        kind: Kind::Choice { among: NONLINEARITIES, default: "tanh" },
+    }],
+    blocks: &["h"],
+    gated: false,
+    states: 1,
+    keep: None,
+    admit: None,
+    saved: &[],
+    channels: &[Channel {
+        id: "h",
+        title: "hidden state h",
+        role: Role::State,
+        range: Some([-1.0, 1.0]),
+        source: Source::Output,
+        state: Some(0),
+    }],
+    forward,
+};
+
+fn forward(layer: &Layer) -> Call {
+    let operands = [Some(layer.a), Some(layer.weight_hh), Some(layer.bias_hh), layer.state0, Some(layer.y)];
+    Call::new(&FORWARD, layer.params, &operands)
+}
+
+/// The forward entry.
+pub static FORWARD: Entry = Entry {
+    label: "elman.forward",
+    operands: &[
+        Operand::read("a"),
+        Operand::read("weight_hh"),
+        Operand::read("bias_hh"),
+        Operand::read("state0").optional(),
+        Operand::write("y"),
+    ],
+    reference_f32: reference_forward,
+    reference_f64: reference_forward,
+    cpu: cpu_forward,
+    scratch: packed_weight,
+    grid: |call| [call.params::<Params>().batch.div_ceil(8), 1, 1],
+    gradient: Some(|tape, call| {
+        let params: Params = call.params();
+        let [a, weight_hh, bias_hh, y] = [0, 1, 2, 4].map(|at| call.tensor(at));
+        let state0 = call.operands[3];
+        let Some(d_y) = tape.adjoint(y) else { return };
+        let d_a = tape.temporary("d_a", a.shape);
+        let d_state = d_state(tape, &params, 1, &[]);
+        let totals = tape.totals(y);
+        let operands = [Some(d_y), Some(y), Some(weight_hh), Some(d_state), Some(d_a), totals];
+        tape.record(Call::new(&BACKWARD, params, &operands));
+        weight_gradients(tape, &params, [weight_hh, bias_hh], d_a, y, state0);
+        tape.provide(a, d_a);
+        if let Some(state0) = state0
+            && let Some((d_state0, accumulate)) = tape.contribute(state0)
+        {
+            tape.record(super::copy::forward(d_state, d_state0, accumulate));
+        }
+    }),
+};
+
+/// The backward entry. `d_state` enters as the adjoint of the last state and leaves as that of the initial one; `totals`
+/// `[1, T, B, H]` keeps ∂L/∂h_t.
+pub static BACKWARD: Entry = Entry {
+    label: "elman.backward",
+    operands: &[
+        Operand::read("d_y"),
+        Operand::read("y"),
+        Operand::read("weight_hh"),
+        Operand::update("d_state"),
+        Operand::write("d_a"),
+        Operand::write("totals").optional(),
+    ],
+    reference_f32: reference_backward,
+    reference_f64: reference_backward,
+    cpu: cpu_backward,
+    scratch: packed_weight,
+    grid: |call| [call.params::<Params>().batch.div_ceil(8), 1, 1],
+    gradient: None,
+};
+
+fn packed_weight(call: &Call) -> usize {
+    let hidden = call.params::<Params>().hidden as usize;
+    packed_len(hidden, hidden)
+}
+
+fn reference_forward<F: Real>(mut args: Arguments<F>) {
+    let params: Params = args.params();
+    let (a, weight, bias, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
+    let mut y = args.write(4);
+    let batch = params.batch as usize;
+    for step in 0..params.n_steps as usize {
+        let t = params.time(step);
+        for b in 0..batch {
+            let a = a.row(t * batch + b);
+            for j in 0..params.hidden as usize {
+                let mut sum = a[j] + bias.data[j];
+                if step > 0 {
+                    sum += dot(weight.row(j), y.get(params.time(step - 1) * batch + b));
+                } else if let Some(h0) = initial(&state0, b) {
+                    sum += dot(weight.row(j), h0);
+                }
+                y.row(t * batch + b)[j] = match params.nonlinearity {
+                    0 => sum.tanh(),
+                    // Not `sum > 0`: a NaN must stay one.
+                    1 if sum < F::ZERO => F::ZERO,
+                    _ => sum,
+                };
+            }
+        }
+    }
+}
+
+fn slope<F: Real>(h: F, nonlinearity: u32) -> F {
+    match nonlinearity {
+        0 => F::ONE - h * h,
+        1 if h > F::ZERO => F::ONE,
+        1 => F::ZERO,
+        _ => F::ONE,
+    }
+}
+
+fn reference_backward<F: Real>(mut args: Arguments<F>) {
+    let params: Params = args.params();
+    let (d_y, y, weight) = (args.read(0), args.read(1), args.read(2));
+    let (mut d_state, mut d_a, mut totals) = (args.write(3), args.write(4), args.write_optional(5));
+    let batch = params.batch as usize;
+    for step in (0..params.n_steps as usize).rev() {
+        for b in 0..batch {
+            let row = params.time(step) * batch + b;
+            for j in 0..params.hidden as usize {
+                let delta = (d_y.row(row)[j] + d_state.row(b)[j]).flush();
+                if let Some(totals) = &mut totals {
+                    totals.row(row)[j] = delta;
+                }
+                d_a.row(row)[j] = (delta * slope(y.row(row)[j], params.nonlinearity)).flush();
+            }
+            for k in 0..params.hidden as usize {
+                let mut sum = F::ZERO;
+                for (j, &d_a) in d_a.get(row).iter().enumerate() {
+                    sum += d_a * weight.row(j)[k];
+                }
+                d_state.row(b)[k] = if params.is_cut(step) { F::ZERO } else { sum.flush() };
+            }
+        }
+    }
+}
+
+fn cpu_forward(mut args: Arguments<f32>) {
+    let params: Params = args.params();
+    let (a, weight, bias, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
+    let mut y = args.write(4);
+    let (batch, hidden) = (params.batch as usize, params.hidden as usize);
+    pack(Strided { data: weight.data, rows: 1, columns: weight.stride }, 0, hidden, hidden, args.scratch);
+    let stride = y.stride;
+    for step in 0..params.n_steps as usize {
+        let t = params.time(step);
+        let (before, now) = split(&mut y, &params, step);
+        for b in 0..batch {
+            let h = &mut now[b * stride..][..hidden];
+            for ((h, &a), &bias) in h.iter_mut().zip(a.row(t * batch + b)).zip(bias.data) {
+                *h = a + bias;
+            }
+        }
+        let left = before
+            .map(|data| Left { data, stride })
+            .or(state0.map(|state| Left { data: state.data, stride: state.stride }));
+        if let Some(left) = left {
+            multiply_packed(batch, hidden, hidden, left, args.scratch, now, stride);
+        }
+        for b in 0..batch {
+            let h = &mut now[b * stride..][..hidden];
+            match params.nonlinearity {
+                0 => {
+                    for at in (0..hidden).step_by(LANES) {
+                        put(simd::tanh(lanes(h, at)), h, at);
+                    }
+                }
+                1 => h.iter_mut().for_each(|h| *h = if *h < 0.0 { 0.0 } else { *h }),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn cpu_backward(mut args: Arguments<f32>) {
+    let params: Params = args.params();
+    let (d_y, y, weight) = (args.read(0), args.read(1), args.read(2));
+    let (mut d_state, mut d_a, mut totals) = (args.write(3), args.write(4), args.write_optional(5));
+    let (batch, hidden) = (params.batch as usize, params.hidden as usize);
+    pack(Strided { data: weight.data, rows: weight.stride, columns: 1 }, 0, hidden, hidden, args.scratch);
+    let (zero, one) = (f32x4::splat(0.0), f32x4::splat(1.0));
+    for step in (0..params.n_steps as usize).rev() {
+        let first = params.time(step) * batch;
+        for b in 0..batch {
+            let (d_y, y, d_state, d_a) = (d_y.row(first + b), y.row(first + b), d_state.row(b), d_a.row(first + b));
+            let mut totals = totals.as_mut().map(|totals| totals.row(first + b));
+            for at in (0..hidden).step_by(LANES) {
+                let delta = flush(lanes(d_y, at) + lanes(d_state, at));
+                if let Some(totals) = &mut totals {
+                    put(delta, totals, at);
+                }
+                let h = lanes(y, at);
+                let slope = match params.nonlinearity {
+                    0 => one - h * h,
+                    1 => h.simd_gt(zero).select(one, zero),
+                    _ => one,
+                };
+                put(flush(delta * slope), d_a, at);
+            }
+            d_state.fill(0.0);
+        }
+        if !params.is_cut(step) {
+            let (stride, d_stride) = (d_a.stride, d_state.stride);
+            let left = Left { data: &d_a.data[first * stride..], stride };
+            multiply_packed(batch, hidden, hidden, left, args.scratch, d_state.data, d_stride);
+            flush_rows(&mut d_state, batch);
+        }
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    stem: "elman",
+    summary: "the time loop of an Elman layer",
+    shader: None,
+    entries: &[&FORWARD, &BACKWARD],
+    tolerance: Tolerance {
+        relative: 2e-5,
+        reason: "tanh within 6 units in the last place, carried through the recurrence",
+    },
+};

@@ -1,0 +1,143 @@
+//! y += W · onehot(s): the product with one-hot vectors, which only picks columns of W. The adjoint scatters:
+//! ∂L/∂W[:, s_r] += ∂L/∂y_r.
+//!
+//! `symbols` is `[rows]` with values below V, `w` is `[n, V]` as PyTorch stores it, `y` is `[rows, n]`.
+//! Twin: `shaders/gather.wgsl`.
+
+use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
+use crate::shape::Tensor;
+use bytemuck::{Pod, Zeroable};
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+struct Params {
+    rows: u32,
+    n: u32,
+    symbols: u32,
+    accumulate: u32,
+}
+
+fn params(w: Tensor, y: Tensor, accumulate: bool) -> Params {
+    assert_eq!(w.shape.rows(), y.shape.columns(), "gather: w is {}, y is {}", w.shape, y.shape);
+    Params {
+        rows: y.shape.rows() as u32,
+        n: y.shape.columns() as u32,
+        symbols: w.shape.columns() as u32,
+        accumulate: u32::from(accumulate),
+    }
+}
+
+/// y = W · onehot(symbols), or y += …
+pub fn forward(symbols: Tensor, w: Tensor, y: Tensor, accumulate: bool) -> Call {
+    Call::new(&FORWARD, params(w, y, accumulate), &[Some(symbols), Some(w), Some(y)])
+}
+
+/// The forward entry.
+pub static FORWARD: Entry = Entry {
+    label: "gather.forward",
+    operands: &[Operand::index("symbols"), Operand::read("w"), Operand::update("y")],
+    reference_f32: reference_forward,
+    reference_f64: reference_forward,
+    cpu: cpu_forward,
+    scratch: |call| call.tensor(1).shape.len(),
+    grid: |call| [(call.tensor(2).shape.len() as u32).div_ceil(256), 1, 1],
+    gradient: Some(|tape, call| {
+        let (symbols, w, y) = (call.tensor(0), call.tensor(1), call.tensor(2));
+        if let Some(d_y) = tape.adjoint(y)
+            && let Some((d_w, accumulate)) = tape.contribute(w)
+        {
+            tape.record(Call::new(&BACKWARD, params(d_w, d_y, accumulate), &[Some(symbols), Some(d_y), Some(d_w)]));
+        }
+    }),
+};
+
+/// The backward entry.
+pub static BACKWARD: Entry = Entry {
+    label: "gather.backward",
+    operands: &[Operand::index("symbols"), Operand::read("d_y"), Operand::update("d_w")],
+    reference_f32: reference_backward,
+    reference_f64: reference_backward,
+    cpu: cpu_backward,
+    scratch: |call| call.tensor(2).shape.len(),
+    grid: |call| [(call.tensor(2).shape.len() as u32).div_ceil(64), 1, 1],
+    gradient: None,
+};
+
+fn reference_forward<F: Real>(mut args: Arguments<F>) {
+    let params: Params = args.params();
+    let (symbols, w, mut y) = (args.index(0), args.read(1), args.write(2));
+    for (row, &symbol) in symbols.iter().enumerate().take(params.rows as usize) {
+        for (j, y) in y.row(row).iter_mut().enumerate() {
+            let value = w.row(j)[symbol as usize];
+            *y = if params.accumulate == 0 { value } else { *y + value };
+        }
+    }
+}
+
+fn reference_backward<F: Real>(mut args: Arguments<F>) {
+    let params: Params = args.params();
+    let (symbols, d_y, mut d_w) = (args.index(0), args.read(1), args.write(2));
+    for j in 0..params.n as usize {
+        for v in 0..params.symbols as usize {
+            let mut sum = F::ZERO;
+            for (row, &symbol) in symbols.iter().enumerate().take(params.rows as usize) {
+                if symbol as usize == v {
+                    sum += d_y.row(row)[j];
+                }
+            }
+            let d_w = &mut d_w.row(j)[v];
+            *d_w = if params.accumulate == 0 { sum } else { *d_w + sum };
+        }
+    }
+}
+
+/// Transposes W once, so that every symbol is a contiguous row.
+fn cpu_forward(mut args: Arguments<f32>) {
+    let params: Params = args.params();
+    let n = params.n as usize;
+    let (symbols, w, mut y) = (args.index(0), args.read(1), args.write(2));
+    for j in 0..n {
+        for (v, &value) in w.row(j).iter().enumerate() {
+            args.scratch[v * n + j] = value;
+        }
+    }
+    for (row, &symbol) in symbols.iter().enumerate().take(params.rows as usize) {
+        let column = &args.scratch[symbol as usize * n..][..n];
+        let y = y.row(row);
+        if params.accumulate == 0 {
+            y.copy_from_slice(column);
+        } else {
+            for (y, &value) in y.iter_mut().zip(column) {
+                *y += value;
+            }
+        }
+    }
+}
+
+fn cpu_backward(mut args: Arguments<f32>) {
+    let params: Params = args.params();
+    let n = params.n as usize;
+    let (symbols, d_y, mut d_w) = (args.index(0), args.read(1), args.write(2));
+    let sums = &mut args.scratch[..n * params.symbols as usize];
+    sums.fill(0.0);
+    for (row, &symbol) in symbols.iter().enumerate().take(params.rows as usize) {
+        for (sum, &d_y) in sums[symbol as usize * n..][..n].iter_mut().zip(d_y.row(row)) {
+            *sum += d_y;
+        }
+    }
+    for j in 0..n {
+        for (v, d_w) in d_w.row(j).iter_mut().enumerate() {
+            let sum = sums[v * n + j];
+            *d_w = if params.accumulate == 0 { sum } else { *d_w + sum };
+        }
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    stem: "gather",
+    summary: "the product with one-hot vectors, and its scatter",
+    shader: None,
+    entries: &[&FORWARD, &BACKWARD],
+    tolerance: Tolerance { relative: 0.0, reason: "the same additions in the same order" },
+};

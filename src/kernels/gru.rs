@@ -1,0 +1,347 @@
+//! The whole time loop of a gated recurrent unit layer.
+//!
+//! r = σ(a_r + W_hr h + b_hr), z = σ(a_z + W_hz h + b_hz), q = W_hn h + b_hn, n = tanh(a_n + r ⊙ q), h_t = (1 − z) ⊙ n + z ⊙ h_{t−1}, where
+//! a is the input part with b_ih and h is h_{t−1}. z = 1 means *keep*, as in PyTorch (in Cho et al. 2014 it means overwrite), and the
+//! reset gate is applied after the product, so that b_hn lies inside it. Backwards, with δ = ∂L/∂h_t total: d_n = δ(1 − z)(1 − n²),
+//! d_z = δ(h_{t−1} − n)z(1 − z), d_r = d_n q r(1 − r), d_q = d_n r; ∂h_{t−1} = δ z + W_hhᵀ (d_r, d_z, d_q).
+//!
+//! `a` is `[T, B, 3H]` in blocks r, z, n, `weight_hh` `[3H, H]`, `bias_hh` `[3H]`, `state0` `[1, B, H]`, `y` `[T, B, H]`, `gates`
+//! `[T, B, 4H]` (r, z, n and q). Cho et al. 2014 (arXiv:1406.1078), in the form of `torch.nn.GRU`. Twin: `shaders/gru.wgsl`.
+
+use super::recurrence::{
+    Cell, Channel, Layer, Params, Role, Source, d_state, dot, flush_rows, initial, lanes, put, split, weight_gradients,
+};
+use super::simd::{LANES, Left, Strided, flush, multiply_packed, pack, packed_len, sigmoid, tanh};
+use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
+use crate::shape::Shape;
+use wide::f32x4;
+
+/// Number of blocks.
+const G: usize = 3;
+
+const fn gate(id: &'static str, title: &'static str, block: usize) -> Channel {
+    Channel {
+        id,
+        title,
+        role: Role::Gate,
+        range: Some([0.0, 1.0]),
+        source: Source::Saved { tensor: 0, block },
+        state: None,
+    }
+}
+
+/// The cell.
+pub static CELL: Cell = Cell {
+    id: "gru",
+    title: "GRU",
+    summary: "The gated recurrent unit: one gate decides how much of the old state is kept, another how much of it the new \
+              content sees. In PyTorch's form z = 1 keeps; other texts use z the other way round.",
+    equations: &[
+        r"r_t = \sigma(W_{ir} x_t + b_{ir} + W_{hr} h_{t-1} + b_{hr})",
+        r"z_t = \sigma(W_{iz} x_t + b_{iz} + W_{hz} h_{t-1} + b_{hz})",
+        r"n_t = \tanh(W_{in} x_t + b_{in} + r_t \odot (W_{hn} h_{t-1} + b_{hn}))",
+        r"h_t = (1 - z_t) \odot n_t + z_t \odot h_{t-1}",
+    ],
+    sources: &["Cho et al. 2014, arXiv:1406.1078"],
+    options: &[],
+    blocks: &["r", "z", "n"],
+    gated: true,
+    states: 1,
+    keep: Some(1),
+    admit: None,
+    saved: &[("gates", G + 1)],
+    channels: &[
+        Channel {
+            id: "h",
+            title: "hidden state h",
+            role: Role::State,
+            range: Some([-1.0, 1.0]),
+            source: Source::Output,
+            state: Some(0),
+        },
+        gate("r", "reset gate r", 0),
+        gate("z", "update gate z (1 keeps)", 1),
+        Channel {
+            id: "n",
+            title: "candidate n",
+            role: Role::Candidate,
+            range: Some([-1.0, 1.0]),
+            source: Source::Saved { tensor: 0, block: 2 },
+            state: None,
+        },
+    ],
+    forward,
+};
+
+fn forward(layer: &Layer) -> Call {
+    let operands =
+        [Some(layer.a), Some(layer.weight_hh), Some(layer.bias_hh), layer.state0, Some(layer.y), Some(layer.saved[0])];
+    Call::new(&FORWARD, layer.params, &operands)
+}
+
+/// The forward entry.
+pub static FORWARD: Entry = Entry {
+    label: "gru.forward",
+    operands: &[
+        Operand::read("a"),
+        Operand::read("weight_hh"),
+        Operand::read("bias_hh"),
+        Operand::read("state0").optional(),
+        Operand::write("y"),
+        Operand::write("gates"),
+    ],
+    reference_f32: reference_forward,
+    reference_f64: reference_forward,
+    cpu: cpu_forward,
+    scratch: |call| {
+        let params: Params = call.params();
+        let hidden = params.hidden as usize;
+        packed_len(hidden, G * hidden) + params.batch as usize * G * hidden
+    },
+    grid: |call| [call.params::<Params>().batch.div_ceil(8), 1, 1],
+    gradient: Some(|tape, call| {
+        let params: Params = call.params();
+        let [a, weight_hh, bias_hh, y, gates] = [0, 1, 2, 4, 5].map(|at| call.tensor(at));
+        let state0 = call.operands[3];
+        let Some(d_y) = tape.adjoint(y) else { return };
+        let (n_steps, batch, hidden) = (params.n_steps as usize, params.batch as usize, params.hidden as usize);
+        // Blocks r, z, n, q: the input part sees r, z, n, the recurrent part r, z, q.
+        let d_a = tape.temporary("d_a", Shape::new(&[n_steps, batch, (G + 1) * hidden]));
+        let d_state = d_state(tape, &params, 1, &[]);
+        let totals = tape.totals(y);
+        let operands = [Some(d_y), Some(y), Some(gates), Some(weight_hh), state0, Some(d_state), Some(d_a), totals];
+        tape.record(Call::new(&BACKWARD, params, &operands));
+        let gates_part = [weight_hh.outer(0, 2 * hidden), bias_hh.outer(0, 2 * hidden)];
+        weight_gradients(tape, &params, gates_part, d_a.columns(0, 2 * hidden), y, state0);
+        let candidate_part = [weight_hh.outer(2 * hidden, hidden), bias_hh.outer(2 * hidden, hidden)];
+        weight_gradients(tape, &params, candidate_part, d_a.columns(G * hidden, hidden), y, state0);
+        tape.provide(a, d_a.columns(0, G * hidden));
+        if let Some(state0) = state0
+            && let Some((d_state0, accumulate)) = tape.contribute(state0)
+        {
+            tape.record(super::copy::forward(d_state, d_state0, accumulate));
+        }
+    }),
+};
+
+/// The backward entry. `d_state` enters as the adjoint of the last state and leaves as that of the initial one; `d_a` is
+/// `[T, B, 4H]` in blocks r, z, n, q; `totals` `[1, T, B, H]` keeps ∂L/∂h_t.
+pub static BACKWARD: Entry = Entry {
+    label: "gru.backward",
+    operands: &[
+        Operand::read("d_y"),
+        Operand::read("y"),
+        Operand::read("gates"),
+        Operand::read("weight_hh"),
+        Operand::read("state0").optional(),
+        Operand::update("d_state"),
+        Operand::write("d_a"),
+        Operand::write("totals").optional(),
+    ],
+    reference_f32: reference_backward,
+    reference_f64: reference_backward,
+    cpu: cpu_backward,
+    scratch: |call| {
+        let params: Params = call.params();
+        let hidden = params.hidden as usize;
+        packed_len(G * hidden, hidden) + params.batch as usize * G * hidden
+    },
+    grid: |call| [call.params::<Params>().batch.div_ceil(8), 1, 1],
+    gradient: None,
+};
+
+fn reference_forward<F: Real>(mut args: Arguments<F>) {
+    let params: Params = args.params();
+    let (a, weight, bias, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
+    let (mut y, mut gates) = (args.write(4), args.write(5));
+    let (batch, hidden) = (params.batch as usize, params.hidden as usize);
+    for step in 0..params.n_steps as usize {
+        for b in 0..batch {
+            let row = params.time(step) * batch + b;
+            let before = (step > 0).then(|| params.time(step - 1) * batch + b);
+            for j in 0..hidden {
+                let recurrent = |block: usize, y: &super::RowsMut<F>| {
+                    let n = block * hidden + j;
+                    let product = match before {
+                        Some(before) => dot(weight.row(n), y.get(before)),
+                        None => initial(&state0, b).map_or(F::ZERO, |h0| dot(weight.row(n), h0)),
+                    };
+                    bias.data[n] + product
+                };
+                let input = a.row(row);
+                let r = (input[j] + recurrent(0, &y)).sigmoid();
+                let z = (input[hidden + j] + recurrent(1, &y)).sigmoid();
+                let q = recurrent(2, &y);
+                let n = (input[2 * hidden + j] + r * q).tanh();
+                let h_prev = match before {
+                    Some(before) => y.get(before)[j],
+                    None => initial(&state0, b).map_or(F::ZERO, |h0| h0[j]),
+                };
+                for (block, value) in [r, z, n, q].into_iter().enumerate() {
+                    gates.row(row)[block * hidden + j] = value;
+                }
+                y.row(row)[j] = (F::ONE - z) * n + z * h_prev;
+            }
+        }
+    }
+}
+
+fn reference_backward<F: Real>(mut args: Arguments<F>) {
+    let params: Params = args.params();
+    let (d_y, y, gates, weight) = (args.read(0), args.read(1), args.read(2), args.read(3));
+    let state0 = args.read_optional(4);
+    let (mut d_state, mut d_a, mut totals) = (args.write(5), args.write(6), args.write_optional(7));
+    let (batch, hidden) = (params.batch as usize, params.hidden as usize);
+    for step in (0..params.n_steps as usize).rev() {
+        for b in 0..batch {
+            let row = params.time(step) * batch + b;
+            for j in 0..hidden {
+                let h_prev = match step {
+                    0 => initial(&state0, b).map_or(F::ZERO, |h0| h0[j]),
+                    _ => y.row(params.time(step - 1) * batch + b)[j],
+                };
+                let [r, z, n, q] = [0, 1, 2, 3].map(|block| gates.row(row)[block * hidden + j]);
+                let delta = (d_y.row(row)[j] + d_state.row(b)[j]).flush();
+                if let Some(totals) = &mut totals {
+                    totals.row(row)[j] = delta;
+                }
+                let d_n = delta * (F::ONE - z) * (F::ONE - n * n);
+                let d_a = d_a.row(row);
+                d_a[j] = (d_n * q * r * (F::ONE - r)).flush();
+                d_a[hidden + j] = (delta * (h_prev - n) * z * (F::ONE - z)).flush();
+                d_a[2 * hidden + j] = d_n.flush();
+                d_a[3 * hidden + j] = (d_n * r).flush();
+                d_state.row(b)[j] = delta * z;
+            }
+            for k in 0..hidden {
+                let mut sum = d_state.row(b)[k];
+                let d_a = d_a.get(row);
+                for n in 0..G * hidden {
+                    // Row n of the weight belongs to block r, z or n; the n block of the recurrent part is q.
+                    let at = if n < 2 * hidden { n } else { n + hidden };
+                    sum += d_a[at] * weight.row(n)[k];
+                }
+                d_state.row(b)[k] = if params.is_cut(step) { F::ZERO } else { sum.flush() };
+            }
+        }
+    }
+}
+
+/// Blocks r, z, n, q of a row.
+fn blocks(row: &[f32], hidden: usize) -> [&[f32]; 4] {
+    [0, 1, 2, 3].map(|block| &row[block * hidden..][..hidden])
+}
+
+fn cpu_forward(mut args: Arguments<f32>) {
+    let params: Params = args.params();
+    let (a, weight, bias, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
+    let (mut y, mut gates) = (args.write(4), args.write(5));
+    let (batch, hidden) = (params.batch as usize, params.hidden as usize);
+    let (packed, sums) = args.scratch.split_at_mut(packed_len(hidden, G * hidden));
+    pack(Strided { data: weight.data, rows: 1, columns: weight.stride }, 0, hidden, G * hidden, packed);
+    let stride = y.stride;
+    for step in 0..params.n_steps as usize {
+        let first = params.time(step) * batch;
+        let (h_prev, h) = split(&mut y, &params, step);
+        for sums in sums.chunks_exact_mut(G * hidden).take(batch) {
+            sums.copy_from_slice(bias.data);
+        }
+        let left = h_prev
+            .map(|data| Left { data, stride })
+            .or(state0.map(|state| Left { data: state.data, stride: state.stride }));
+        if let Some(left) = left {
+            multiply_packed(batch, G * hidden, hidden, left, packed, sums, G * hidden);
+        }
+        for b in 0..batch {
+            let sums = &sums[b * G * hidden..][..G * hidden];
+            let a = a.row(first + b);
+            let gates = gates.row(first + b);
+            let (gate_r, rest) = gates.split_at_mut(hidden);
+            let (gate_z, rest) = rest.split_at_mut(hidden);
+            let (gate_n, gate_q) = rest.split_at_mut(hidden);
+            let h = &mut h[b * stride..][..hidden];
+            let h_prev = h_prev.map(|h| &h[b * stride..][..hidden]).or_else(|| initial(&state0, b));
+            let block = |row: &[f32], index: usize, at: usize| lanes(&row[index * hidden..][..hidden], at);
+            for at in (0..hidden).step_by(LANES) {
+                let r = sigmoid(block(a, 0, at) + block(sums, 0, at));
+                let z = sigmoid(block(a, 1, at) + block(sums, 1, at));
+                let q = block(sums, 2, at);
+                let n = tanh(block(a, 2, at) + r * q);
+                let kept = h_prev.map_or(f32x4::splat(0.0), |h| z * lanes(h, at));
+                put((f32x4::splat(1.0) - z) * n + kept, h, at);
+                put(r, gate_r, at);
+                put(z, gate_z, at);
+                put(n, gate_n, at);
+                put(q, gate_q, at);
+            }
+        }
+    }
+}
+
+fn cpu_backward(mut args: Arguments<f32>) {
+    let params: Params = args.params();
+    let (d_y, y, gates, weight) = (args.read(0), args.read(1), args.read(2), args.read(3));
+    let state0 = args.read_optional(4);
+    let (mut d_state, mut d_a, mut totals) = (args.write(5), args.write(6), args.write_optional(7));
+    let (batch, hidden) = (params.batch as usize, params.hidden as usize);
+    let (packed, recurrent) = args.scratch.split_at_mut(packed_len(G * hidden, hidden));
+    pack(Strided { data: weight.data, rows: weight.stride, columns: 1 }, 0, G * hidden, hidden, packed);
+    let one = f32x4::splat(1.0);
+    for step in (0..params.n_steps as usize).rev() {
+        let first = params.time(step) * batch;
+        for b in 0..batch {
+            let row = first + b;
+            let h_prev = match step {
+                0 => initial(&state0, b),
+                _ => Some(y.row(params.time(step - 1) * batch + b)),
+            };
+            let [r, z, n, q] = blocks(gates.row(row), hidden);
+            let (d_y, d_state, d_a) = (d_y.row(row), d_state.row(b), d_a.row(row));
+            let (d_r, rest) = d_a.split_at_mut(hidden);
+            let (d_z, rest) = rest.split_at_mut(hidden);
+            let (d_n, d_q) = rest.split_at_mut(hidden);
+            let mut totals = totals.as_mut().map(|totals| totals.row(row));
+            for at in (0..hidden).step_by(LANES) {
+                let (r, z, n, q) = (lanes(r, at), lanes(z, at), lanes(n, at), lanes(q, at));
+                let delta = flush(lanes(d_y, at) + lanes(d_state, at));
+                if let Some(totals) = &mut totals {
+                    put(delta, totals, at);
+                }
+                let h_prev = h_prev.map_or(f32x4::splat(0.0), |h| lanes(h, at));
+                let d_candidate = delta * (one - z) * (one - n * n);
+                put(flush(d_candidate * q * r * (one - r)), d_r, at);
+                put(flush(delta * (h_prev - n) * z * (one - z)), d_z, at);
+                put(flush(d_candidate), d_n, at);
+                put(flush(d_candidate * r), d_q, at);
+                put(delta * z, d_state, at);
+            }
+            // The recurrent part side by side, for the product: r, z, q.
+            let recurrent = &mut recurrent[b * G * hidden..][..G * hidden];
+            recurrent[..hidden].copy_from_slice(d_r);
+            recurrent[hidden..2 * hidden].copy_from_slice(d_z);
+            recurrent[2 * hidden..].copy_from_slice(d_q);
+        }
+        if params.is_cut(step) {
+            for b in 0..batch {
+                d_state.row(b).fill(0.0);
+            }
+        } else {
+            let stride = d_state.stride;
+            let left = Left { data: recurrent, stride: G * hidden };
+            multiply_packed(batch, hidden, G * hidden, left, packed, d_state.data, stride);
+            flush_rows(&mut d_state, batch);
+        }
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    stem: "gru",
+    summary: "the time loop of a gated recurrent unit layer",
+    shader: None,
+    entries: &[&FORWARD, &BACKWARD],
+    tolerance: Tolerance {
+        relative: 2e-5,
+        reason: "tanh within 6 and σ within 4 units in the last place, carried through the recurrence",
+    },
+};

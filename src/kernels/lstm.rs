@@ -1,0 +1,362 @@
+//! The whole time loop of a long short-term memory layer.
+//!
+//! With a_t = (input part with b_ih) + W_hh h_{t−1} + b_hh in blocks i, f, g, o: c_t = σ(f) ⊙ c_{t−1} + σ(i) ⊙ tanh(g),
+//! h_t = σ(o) ⊙ tanh(c_t). Backwards, with δ = ∂L/∂h_t and γ = ∂L/∂c_t, both total: γ += δ ⊙ o ⊙ (1 − tanh² c), d_i = γ g i(1 − i),
+//! d_f = γ c_{t−1} f(1 − f), d_g = γ i (1 − g²), d_o = δ tanh(c) o(1 − o), ∂c_{t−1} = γ f, ∂h_{t−1} = W_hhᵀ d.
+//!
+//! `a` is `[T, B, 4H]`, `weight_hh` `[4H, H]`, `bias_hh` `[4H]`, `state0` `[2, B, H]` (h₀, c₀), `y` and `c` `[T, B, H]`, `gates`
+//! `[T, B, 4H]` (after their nonlinearities). h lies in (−1, 1); c is unbounded.
+//! Hochreiter and Schmidhuber 1997 (doi:10.1162/neco.1997.9.8.1735) with the forget gate of Gers et al. 2000
+//! (doi:10.1162/089976600300015015); no peepholes, two biases, as `torch.nn.LSTM`. Twin: `shaders/lstm.wgsl`.
+
+use super::recurrence::{
+    Cell, Channel, Layer, Params, Role, Source, d_state, dot, flush_rows, initial, lanes, put, split, weight_gradients,
+};
+use super::simd::{LANES, Left, Strided, flush, multiply_packed, pack, packed_len, sigmoid, tanh};
+use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
+use crate::shape::Shape;
+use wide::f32x4;
+
+/// Number of blocks.
+const G: usize = 4;
+
+const fn gate(id: &'static str, title: &'static str, block: usize) -> Channel {
+    Channel {
+        id,
+        title,
+        role: Role::Gate,
+        range: Some([0.0, 1.0]),
+        source: Source::Saved { tensor: 1, block },
+        state: None,
+    }
+}
+
+/// The cell.
+pub static CELL: Cell = Cell {
+    id: "lstm",
+    title: "LSTM",
+    summary: "Long short-term memory: a cell state that is only multiplied by the forget gate, so that an open gate lets the \
+              gradient through unharmed. With PyTorch's default biases the gate stands half open and the gradient still vanishes.",
+    equations: &[
+        r"i_t = \sigma(W_{ii} x_t + b_{ii} + W_{hi} h_{t-1} + b_{hi})",
+        r"f_t = \sigma(W_{if} x_t + b_{if} + W_{hf} h_{t-1} + b_{hf})",
+        r"g_t = \tanh(W_{ig} x_t + b_{ig} + W_{hg} h_{t-1} + b_{hg})",
+        r"o_t = \sigma(W_{io} x_t + b_{io} + W_{ho} h_{t-1} + b_{ho})",
+        r"c_t = f_t \odot c_{t-1} + i_t \odot g_t",
+        r"h_t = o_t \odot \tanh(c_t)",
+    ],
+    sources: &[
+        "Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735",
+        "Gers, Schmidhuber and Cummins 2000, doi:10.1162/089976600300015015",
+    ],
+    options: &[],
+    blocks: &["i", "f", "g", "o"],
+    gated: true,
+    states: 2,
+    keep: Some(1),
+    admit: Some(0),
+    saved: &[("c", 1), ("gates", G)],
+    channels: &[
+        Channel {
+            id: "h",
+            title: "hidden state h",
+            role: Role::State,
+            range: Some([-1.0, 1.0]),
+            source: Source::Output,
+            state: Some(0),
+        },
+        Channel {
+            id: "c",
+            title: "cell state c",
+            role: Role::State,
+            range: None,
+            source: Source::Saved { tensor: 0, block: 0 },
+            state: Some(1),
+        },
+        gate("i", "input gate i", 0),
+        gate("f", "forget gate f (1 keeps)", 1),
+        Channel {
+            id: "g",
+            title: "candidate g",
+            role: Role::Candidate,
+            range: Some([-1.0, 1.0]),
+            source: Source::Saved { tensor: 1, block: 2 },
+            state: None,
+        },
+        gate("o", "output gate o", 3),
+    ],
+    forward,
+};
+
+fn forward(layer: &Layer) -> Call {
+    let operands = [
+        Some(layer.a),
+        Some(layer.weight_hh),
+        Some(layer.bias_hh),
+        layer.state0,
+        Some(layer.y),
+        Some(layer.saved[0]),
+        Some(layer.saved[1]),
+    ];
+    Call::new(&FORWARD, layer.params, &operands)
+}
+
+/// The forward entry.
+pub static FORWARD: Entry = Entry {
+    label: "lstm.forward",
+    operands: &[
+        Operand::read("a"),
+        Operand::read("weight_hh"),
+        Operand::read("bias_hh"),
+        Operand::read("state0").optional(),
+        Operand::write("y"),
+        Operand::write("c"),
+        Operand::write("gates"),
+    ],
+    reference_f32: reference_forward,
+    reference_f64: reference_forward,
+    cpu: cpu_forward,
+    scratch: |call| {
+        let hidden = call.params::<Params>().hidden as usize;
+        packed_len(hidden, G * hidden)
+    },
+    grid: |call| [call.params::<Params>().batch.div_ceil(8), 1, 1],
+    gradient: Some(|tape, call| {
+        let params: Params = call.params();
+        let [a, weight_hh, bias_hh, y, c, gates] = [0, 1, 2, 4, 5, 6].map(|at| call.tensor(at));
+        let state0 = call.operands[3];
+        let Some(d_y) = tape.adjoint(y) else { return };
+        let d_a = tape.temporary("d_a", Shape::new(&a.shape.extents()));
+        let d_state = d_state(tape, &params, 2, &[c]);
+        let totals = tape.totals(y);
+        let operands = [Some(d_y), Some(c), Some(gates), Some(weight_hh), state0, Some(d_state), Some(d_a), totals];
+        tape.record(Call::new(&BACKWARD, params, &operands));
+        weight_gradients(tape, &params, [weight_hh, bias_hh], d_a, y, state0.map(|state| state.outer(0, 1)));
+        tape.provide(a, d_a);
+        if let Some(state0) = state0
+            && let Some((d_state0, accumulate)) = tape.contribute(state0)
+        {
+            tape.record(super::copy::forward(d_state, d_state0, accumulate));
+        }
+    }),
+};
+
+/// The backward entry. `d_state` enters as the adjoint of the last states and leaves as that of the initial ones; `totals`
+/// `[2, T, B, H]` keeps ∂L/∂h_t (c_t held) and ∂L/∂c_t (with the path through h_t).
+pub static BACKWARD: Entry = Entry {
+    label: "lstm.backward",
+    operands: &[
+        Operand::read("d_y"),
+        Operand::read("c"),
+        Operand::read("gates"),
+        Operand::read("weight_hh"),
+        Operand::read("state0").optional(),
+        Operand::update("d_state"),
+        Operand::write("d_a"),
+        Operand::write("totals").optional(),
+    ],
+    reference_f32: reference_backward,
+    reference_f64: reference_backward,
+    cpu: cpu_backward,
+    scratch: |call| {
+        let hidden = call.params::<Params>().hidden as usize;
+        packed_len(G * hidden, hidden)
+    },
+    grid: |call| [call.params::<Params>().batch.div_ceil(8), 1, 1],
+    gradient: None,
+};
+
+fn reference_forward<F: Real>(mut args: Arguments<F>) {
+    let params: Params = args.params();
+    let (a, weight, bias, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
+    let (mut y, mut c, mut gates) = (args.write(4), args.write(5), args.write(6));
+    let (batch, hidden) = (params.batch as usize, params.hidden as usize);
+    for step in 0..params.n_steps as usize {
+        for b in 0..batch {
+            let row = params.time(step) * batch + b;
+            let before = (step > 0).then(|| params.time(step - 1) * batch + b);
+            for n in 0..G * hidden {
+                let mut sum = a.row(row)[n] + bias.data[n];
+                if let Some(before) = before {
+                    sum += dot(weight.row(n), y.get(before));
+                } else if let Some(h0) = initial(&state0, b) {
+                    sum += dot(weight.row(n), h0);
+                }
+                gates.row(row)[n] = if n / hidden == 2 { sum.tanh() } else { sum.sigmoid() };
+            }
+            for j in 0..hidden {
+                let c_prev = match before {
+                    Some(before) => c.get(before)[j],
+                    None => initial(&state0, batch + b).map_or(F::ZERO, |c0| c0[j]),
+                };
+                let [i, f, g, o] = [0, 1, 2, 3].map(|block| gates.get(row)[block * hidden + j]);
+                let c_next = f * c_prev + i * g;
+                c.row(row)[j] = c_next;
+                y.row(row)[j] = o * c_next.tanh();
+            }
+        }
+    }
+}
+
+fn reference_backward<F: Real>(mut args: Arguments<F>) {
+    let params: Params = args.params();
+    let (d_y, c, gates, weight) = (args.read(0), args.read(1), args.read(2), args.read(3));
+    let state0 = args.read_optional(4);
+    let (mut d_state, mut d_a, mut totals) = (args.write(5), args.write(6), args.write_optional(7));
+    let (batch, hidden) = (params.batch as usize, params.hidden as usize);
+    let positions = params.n_steps as usize * batch;
+    for step in (0..params.n_steps as usize).rev() {
+        for b in 0..batch {
+            let row = params.time(step) * batch + b;
+            for j in 0..hidden {
+                let c_prev = match step {
+                    0 => initial(&state0, batch + b).map_or(F::ZERO, |c0| c0[j]),
+                    _ => c.row(params.time(step - 1) * batch + b)[j],
+                };
+                let [i, f, g, o] = [0, 1, 2, 3].map(|block| gates.row(row)[block * hidden + j]);
+                let tanh_c = c.row(row)[j].tanh();
+                let d_h = (d_y.row(row)[j] + d_state.row(b)[j]).flush();
+                let d_c = (d_state.row(batch + b)[j] + d_h * o * (F::ONE - tanh_c * tanh_c)).flush();
+                if let Some(totals) = &mut totals {
+                    totals.row(row)[j] = d_h;
+                    totals.row(positions + row)[j] = d_c;
+                }
+                let d_a = d_a.row(row);
+                d_a[j] = (d_c * g * i * (F::ONE - i)).flush();
+                d_a[hidden + j] = (d_c * c_prev * f * (F::ONE - f)).flush();
+                d_a[2 * hidden + j] = (d_c * i * (F::ONE - g * g)).flush();
+                d_a[3 * hidden + j] = (d_h * tanh_c * o * (F::ONE - o)).flush();
+                d_state.row(batch + b)[j] = if params.is_cut(step) { F::ZERO } else { (d_c * f).flush() };
+            }
+            for k in 0..hidden {
+                let mut sum = F::ZERO;
+                for (n, &d_a) in d_a.get(row).iter().enumerate() {
+                    sum += d_a * weight.row(n)[k];
+                }
+                d_state.row(b)[k] = if params.is_cut(step) { F::ZERO } else { sum.flush() };
+            }
+        }
+    }
+}
+
+/// The four blocks of a row.
+fn blocks(row: &[f32], hidden: usize) -> [&[f32]; G] {
+    [0, 1, 2, 3].map(|block| &row[block * hidden..][..hidden])
+}
+
+/// The four blocks of a row, writable.
+fn blocks_mut(row: &mut [f32], hidden: usize) -> [&mut [f32]; G] {
+    let (i, rest) = row.split_at_mut(hidden);
+    let (f, rest) = rest.split_at_mut(hidden);
+    let (g, o) = rest.split_at_mut(hidden);
+    [i, f, g, o]
+}
+
+fn cpu_forward(mut args: Arguments<f32>) {
+    let params: Params = args.params();
+    let (a, weight, bias, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
+    let (mut y, mut c, mut gates) = (args.write(4), args.write(5), args.write(6));
+    let (batch, hidden) = (params.batch as usize, params.hidden as usize);
+    pack(Strided { data: weight.data, rows: 1, columns: weight.stride }, 0, hidden, G * hidden, args.scratch);
+    let (y_stride, c_stride, gates_stride) = (y.stride, c.stride, gates.stride);
+    for step in 0..params.n_steps as usize {
+        let first = params.time(step) * batch;
+        for b in 0..batch {
+            let sums = gates.row(first + b);
+            for ((sum, &a), &bias) in sums.iter_mut().zip(a.row(first + b)).zip(bias.data) {
+                *sum = a + bias;
+            }
+        }
+        let (h_prev, h) = split(&mut y, &params, step);
+        let (c_prev, c) = split(&mut c, &params, step);
+        let left = h_prev
+            .map(|data| Left { data, stride: y_stride })
+            .or(state0.map(|state| Left { data: state.data, stride: state.stride }));
+        let sums = &mut gates.data[first * gates_stride..];
+        if let Some(left) = left {
+            multiply_packed(batch, G * hidden, hidden, left, args.scratch, sums, gates_stride);
+        }
+        for b in 0..batch {
+            let [i, f, g, o] = blocks_mut(&mut sums[b * gates_stride..][..G * hidden], hidden);
+            let (h, c) = (&mut h[b * y_stride..][..hidden], &mut c[b * c_stride..][..hidden]);
+            let c_prev = c_prev.map(|c| &c[b * c_stride..][..hidden]).or_else(|| initial(&state0, batch + b));
+            for at in (0..hidden).step_by(LANES) {
+                let i_t = sigmoid(lanes(i, at));
+                let f_t = sigmoid(lanes(f, at));
+                let g_t = tanh(lanes(g, at));
+                let o_t = sigmoid(lanes(o, at));
+                let kept = c_prev.map_or(f32x4::splat(0.0), |c| f_t * lanes(c, at));
+                let c_t = kept + i_t * g_t;
+                put(i_t, i, at);
+                put(f_t, f, at);
+                put(g_t, g, at);
+                put(o_t, o, at);
+                put(c_t, c, at);
+                put(o_t * tanh(c_t), h, at);
+            }
+        }
+    }
+}
+
+fn cpu_backward(mut args: Arguments<f32>) {
+    let params: Params = args.params();
+    let (d_y, c, gates, weight) = (args.read(0), args.read(1), args.read(2), args.read(3));
+    let state0 = args.read_optional(4);
+    let (mut d_state, mut d_a, mut totals) = (args.write(5), args.write(6), args.write_optional(7));
+    let (batch, hidden) = (params.batch as usize, params.hidden as usize);
+    let positions = params.n_steps as usize * batch;
+    pack(Strided { data: weight.data, rows: weight.stride, columns: 1 }, 0, G * hidden, hidden, args.scratch);
+    let one = f32x4::splat(1.0);
+    for step in (0..params.n_steps as usize).rev() {
+        let first = params.time(step) * batch;
+        let cut = params.is_cut(step);
+        for b in 0..batch {
+            let row = first + b;
+            let c_prev = match step {
+                0 => initial(&state0, batch + b),
+                _ => Some(c.row(params.time(step - 1) * batch + b)),
+            };
+            let [i, f, g, o] = blocks(gates.row(row), hidden);
+            let (d_y, c) = (d_y.row(row), c.row(row));
+            let [d_i, d_f, d_g, d_o] = blocks_mut(d_a.row(row), hidden);
+            let (d_hs, d_cs) = d_state.data.split_at_mut(batch * d_state.stride);
+            let d_hs = &mut d_hs[b * d_state.stride..][..hidden];
+            let d_cs = &mut d_cs[b * d_state.stride..][..hidden];
+            for at in (0..hidden).step_by(LANES) {
+                let (i, f, g, o) = (lanes(i, at), lanes(f, at), lanes(g, at), lanes(o, at));
+                let tanh_c = tanh(lanes(c, at));
+                let d_h = flush(lanes(d_y, at) + lanes(d_hs, at));
+                let d_c = flush(lanes(d_cs, at) + d_h * o * (one - tanh_c * tanh_c));
+                if let Some(totals) = &mut totals {
+                    put(d_h, totals.row(row), at);
+                    put(d_c, totals.row(positions + row), at);
+                }
+                let c_prev = c_prev.map_or(f32x4::splat(0.0), |c| lanes(c, at));
+                put(flush(d_c * g * i * (one - i)), d_i, at);
+                put(flush(d_c * c_prev * f * (one - f)), d_f, at);
+                put(flush(d_c * i * (one - g * g)), d_g, at);
+                put(flush(d_h * tanh_c * o * (one - o)), d_o, at);
+                put(if cut { f32x4::splat(0.0) } else { flush(d_c * f) }, d_cs, at);
+            }
+            d_hs.fill(0.0);
+        }
+        if !cut {
+            let (stride, d_stride) = (d_a.stride, d_state.stride);
+            let left = Left { data: &d_a.data[first * stride..], stride };
+            multiply_packed(batch, hidden, G * hidden, left, args.scratch, d_state.data, d_stride);
+            flush_rows(&mut d_state, batch);
+        }
+    }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    stem: "lstm",
+    summary: "the time loop of a long short-term memory layer",
+    shader: None,
+    entries: &[&FORWARD, &BACKWARD],
+    tolerance: Tolerance {
+        relative: 2e-5,
+        reason: "tanh within 6 and σ within 4 units in the last place, carried through the recurrence",
+    },
+};

@@ -1,0 +1,73 @@
+//! The global norm of the gradient and the coefficient that clips it:
+//! n = ‖g‖₂, c = min(1, max / (n + 10⁻⁶)), as `torch.nn.utils.clip_grad_norm_` (Pascanu, Mikolov and Bengio 2013, arXiv:1211.5063,
+//! without the ε).
+//!
+//! `gradient` is the flat `[P]`, `hyper` the hyperparameters of [`super::update`], `result` is `[2]`: n before clipping, and c.
+//! Squares are added in f64, because an exploding gradient of 10²⁰ is a finite number whose square is none in f32.
+//! Twin: `shaders/norm.wgsl`.
+
+use super::update::{HYPER, MAX_NORM};
+use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, no_scratch};
+use crate::shape::Tensor;
+use bytemuck::{Pod, Zeroable};
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+struct Params {
+    n: u32,
+}
+
+/// Measures `gradient`.
+pub fn forward(gradient: Tensor, hyper: Tensor, result: Tensor) -> Call {
+    assert_eq!(hyper.shape.len(), HYPER);
+    Call::new(&FORWARD, Params { n: gradient.shape.len() as u32 }, &[gradient, hyper, result].map(Some))
+}
+
+/// The forward entry.
+pub static FORWARD: Entry = Entry {
+    label: "norm.forward",
+    operands: &[Operand::read("gradient"), Operand::read("hyper"), Operand::write("result")],
+    reference_f32: reference,
+    reference_f64: reference,
+    cpu,
+    scratch: no_scratch,
+    grid: |_| [1, 1, 1],
+    gradient: None,
+};
+
+fn finish<F: Real>(sum: f64, hyper: &[F], result: &mut [F]) {
+    let norm = F::of(sum.sqrt());
+    let coefficient = hyper[MAX_NORM] / (norm + F::of(1e-6));
+    result[0] = norm;
+    result[1] = if coefficient < F::ONE { coefficient } else { F::ONE };
+}
+
+fn reference<F: Real>(mut args: Arguments<F>) {
+    let (gradient, hyper, result) = (args.read(0), args.read(1), args.write(2));
+    let mut sum = 0.0;
+    for &g in gradient.data {
+        sum += g.wide() * g.wide();
+    }
+    finish(sum, hyper.data, result.data);
+}
+
+/// Four sums side by side, added in a fixed order.
+fn cpu(mut args: Arguments<f32>) {
+    let (gradient, hyper, result) = (args.read(0), args.read(1), args.write(2));
+    let mut sums = [0.0_f64; 4];
+    for chunk in gradient.data.chunks(4) {
+        for (sum, &g) in sums.iter_mut().zip(chunk) {
+            *sum += f64::from(g) * f64::from(g);
+        }
+    }
+    finish((sums[0] + sums[1]) + (sums[2] + sums[3]), hyper.data, result.data);
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    stem: "norm",
+    summary: "the global norm of the gradient and its clip coefficient",
+    shader: None,
+    entries: &[&FORWARD],
+    tolerance: Tolerance { relative: 2e-7, reason: "f64 sums in another order, rounded once to f32" },
+};

@@ -1,0 +1,224 @@
+//! C = op(A) · op(B), or C += op(A) · op(B): the matrix core.
+//!
+//! op is the identity or the transpose: NN, NT and TN are the forms that training needs. With A `[m, k]` (or `[k, m]` when
+//! transposed), B `[k, n]` (or `[n, k]`) and C `[m, n]`; rows may be apart, columns are contiguous. The adjoints are products again:
+//! ∂A = ∂C · op(B)ᵀ and ∂B = op(A)ᵀ · ∂C. Twin: `shaders/product.wgsl`.
+
+use super::simd::{self, Left, Strided};
+use super::{Arguments, Call, Entry, Kernel, Operand, Real, Rows, Tolerance};
+use crate::shape::Tensor;
+use bytemuck::{Pod, Zeroable};
+
+/// Sizes and switches.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Params {
+    /// Rows of C.
+    pub m: u32,
+    /// Columns of C.
+    pub n: u32,
+    /// Terms of each sum.
+    pub k: u32,
+    /// 1: A is stored `[k, m]`.
+    pub a_transposed: u32,
+    /// 1: B is stored `[n, k]`.
+    pub b_transposed: u32,
+    /// 1: add to C; 0: overwrite it.
+    pub accumulate: u32,
+}
+
+/// One factor: the tensor as it is stored, and whether it enters transposed.
+#[derive(Clone, Copy, Debug)]
+pub struct Factor {
+    /// As stored; leading extents are rows.
+    pub tensor: Tensor,
+    /// True for the transpose.
+    pub transposed: bool,
+}
+
+/// The tensor itself.
+pub fn plain(tensor: Tensor) -> Factor {
+    Factor { tensor, transposed: false }
+}
+
+/// The transpose of the tensor.
+pub fn transposed(tensor: Tensor) -> Factor {
+    Factor { tensor, transposed: true }
+}
+
+/// C = A·B or C += A·B.
+pub fn forward(a: Factor, b: Factor, c: Tensor, accumulate: bool) -> Call {
+    let size = |factor: Factor| {
+        let (rows, columns) = (factor.tensor.shape.rows(), factor.tensor.shape.columns());
+        if factor.transposed { (columns, rows) } else { (rows, columns) }
+    };
+    let ((m, k), (k_b, n)) = (size(a), size(b));
+    assert_eq!(k, k_b, "product: A is {m} × {k}, B is {k_b} × {n}");
+    assert_eq!((m, n), (c.shape.rows(), c.shape.columns()), "product: C is {}", c.shape);
+    let params = Params {
+        m: m as u32,
+        n: n as u32,
+        k: k as u32,
+        a_transposed: u32::from(a.transposed),
+        b_transposed: u32::from(b.transposed),
+        accumulate: u32::from(accumulate),
+    };
+    Call::new(&FORWARD, params, &[Some(a.tensor), Some(b.tensor), Some(c)])
+}
+
+/// The forward entry.
+pub static FORWARD: Entry = Entry {
+    label: "product.forward",
+    operands: &[Operand::read("a"), Operand::read("b"), Operand::update("c")],
+    reference_f32: reference,
+    reference_f64: reference,
+    cpu,
+    scratch,
+    grid: |call| {
+        let params: Params = call.params();
+        [params.n.div_ceil(TILE), params.m.div_ceil(TILE), 1]
+    },
+    gradient: Some(|tape, call| {
+        let params: Params = call.params();
+        let (a, b, c) = (call.tensor(0), call.tensor(1), call.tensor(2));
+        let Some(d_c) = tape.adjoint(c) else { return };
+        if let Some((d_a, accumulate)) = tape.contribute(a) {
+            let b = Factor { tensor: b, transposed: params.b_transposed == 0 };
+            tape.record(if params.a_transposed == 0 {
+                forward(plain(d_c), b, d_a, accumulate)
+            } else {
+                // A enters as Aᵀ: ∂A = op(B) · ∂Cᵀ.
+                forward(Factor { transposed: !b.transposed, ..b }, transposed(d_c), d_a, accumulate)
+            });
+        }
+        if let Some((d_b, accumulate)) = tape.contribute(b) {
+            let a = Factor { tensor: a, transposed: params.a_transposed == 0 };
+            tape.record(if params.b_transposed == 0 {
+                forward(a, plain(d_c), d_b, accumulate)
+            } else {
+                forward(transposed(d_c), Factor { transposed: !a.transposed, ..a }, d_b, accumulate)
+            });
+        }
+    }),
+};
+
+/// Side of the square of C that one workgroup of the shader computes.
+pub const TILE: u32 = 16;
+
+fn reference<F: Real>(mut args: Arguments<F>) {
+    let params: Params = args.params();
+    let (a, b, mut c) = (args.read(0), args.read(1), args.write(2));
+    let at = |rows: &Rows<F>, transposed: u32, i: usize, j: usize| {
+        if transposed == 0 { rows.data[i * rows.stride + j] } else { rows.data[j * rows.stride + i] }
+    };
+    for i in 0..params.m as usize {
+        for j in 0..params.n as usize {
+            let mut sum = F::ZERO;
+            for l in 0..params.k as usize {
+                sum += at(&a, params.a_transposed, i, l) * at(&b, params.b_transposed, l, j);
+            }
+            let c = &mut c.row(i)[j];
+            *c = if params.accumulate == 0 { sum } else { *c + sum };
+        }
+    }
+}
+
+/// Terms of a sum that are packed at a time: eight columns of them fit into the first-level cache.
+const BLOCK: usize = 256;
+
+/// How `cpu` goes about a product.
+struct Strategy {
+    /// Compute Cᵀ = Bᵀ·Aᵀ: worth it when C is a few columns wide and many rows high.
+    swapped: bool,
+    /// Rows and columns of what is computed.
+    m: usize,
+    n: usize,
+    /// The left factor has no contiguous rows and is copied.
+    left_packed: bool,
+}
+
+fn strategy(params: &Params) -> Strategy {
+    let (m, n) = (params.m as usize, params.n as usize);
+    let swapped = n < simd::PANEL && m > n;
+    if swapped {
+        // op(B)ᵀ has contiguous rows exactly when B is stored transposed.
+        Strategy { swapped, m: n, n: m, left_packed: params.b_transposed == 0 }
+    } else {
+        Strategy { swapped, m, n, left_packed: params.a_transposed == 1 }
+    }
+}
+
+fn scratch(call: &Call) -> usize {
+    let params: Params = call.params();
+    let plan = strategy(&params);
+    let k = BLOCK.min(params.k as usize);
+    let left = if plan.left_packed { plan.m * k } else { 0 };
+    let result = if plan.swapped { plan.m * plan.n } else { 0 };
+    simd::packed_len(k, plan.n) + left + result
+}
+
+fn cpu(mut args: Arguments<f32>) {
+    let params: Params = args.params();
+    let plan = strategy(&params);
+    let (a, b, mut c) = (args.read(0), args.read(1), args.write(2));
+    let (left, right) = if plan.swapped {
+        (view(b, params.b_transposed == 0), view(a, params.a_transposed == 0))
+    } else {
+        (view(a, params.a_transposed == 1), view(b, params.b_transposed == 1))
+    };
+    let k = params.k as usize;
+    let block = BLOCK.min(k);
+    let (panels, rest) = args.scratch.split_at_mut(simd::packed_len(block, plan.n));
+    let (copy, result) = rest.split_at_mut(if plan.left_packed { plan.m * block } else { 0 });
+    if !plan.swapped && params.accumulate == 0 {
+        for row in 0..plan.m {
+            c.row(row).fill(0.0);
+        }
+    }
+    result.fill(0.0);
+    for k0 in (0..k).step_by(BLOCK) {
+        let terms = BLOCK.min(k - k0);
+        simd::pack(right, k0, terms, plan.n, panels);
+        let left = if plan.left_packed {
+            for (l, from) in left.data[k0 * left.columns..].chunks(left.columns).take(terms).enumerate() {
+                for (i, &from) in from[..plan.m].iter().enumerate() {
+                    copy[i * terms + l] = from;
+                }
+            }
+            Left { data: copy, stride: terms }
+        } else {
+            Left { data: &left.data[k0..], stride: left.rows }
+        };
+        if plan.swapped {
+            simd::multiply_packed(plan.m, plan.n, terms, left, panels, result, plan.n);
+        } else {
+            simd::multiply_packed(plan.m, plan.n, terms, left, panels, c.data, c.stride);
+        }
+    }
+    if plan.swapped {
+        for row in 0..plan.n {
+            for (column, c) in c.row(row).iter_mut().enumerate() {
+                let sum = result[column * plan.n + row];
+                *c = if params.accumulate == 0 { sum } else { *c + sum };
+            }
+        }
+    }
+}
+
+fn view(rows: Rows<'_, f32>, transposed: bool) -> Strided<'_> {
+    let (stride, one) = (rows.stride, 1);
+    let (rows_apart, columns_apart) = if transposed { (one, stride) } else { (stride, one) };
+    Strided { data: rows.data, rows: rows_apart, columns: columns_apart }
+}
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    stem: "product",
+    summary: "matrix product, with either factor transposed",
+    shader: Some(include_str!("../../shaders/product.wgsl")),
+    entries: &[&FORWARD],
+    tolerance: Tolerance {
+        relative: 2e-5,
+        reason: "sums of k terms are split into blocks of 256, so that rounding differs by up to √k units of 2⁻²⁴",
+    },
+};

@@ -1,0 +1,247 @@
+//! What the fused recurrences share: their sizes, the order of time, truncation, and the description of a cell.
+//!
+//! A recurrent layer is one product over all timesteps for the input part, one kernel that owns the time loop, and products
+//! over all timesteps for the weight gradients. A cell supplies the pointwise step and its adjoint, and describes itself for
+//! menus, pictures and initialisation.
+
+use super::simd::{LANES, load, load_some, store, store_some};
+use super::{Call, Real, Rows, RowsMut, Tape};
+use crate::options::OptionSpec;
+use crate::shape::Tensor;
+use bytemuck::{Pod, Zeroable};
+use wide::f32x4;
+
+/// Sizes and switches of every recurrence.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Params {
+    /// T.
+    pub n_steps: u32,
+    /// B.
+    pub batch: u32,
+    /// H.
+    pub hidden: u32,
+    /// 1: time runs from T − 1 to 0.
+    pub reverse: u32,
+    /// W: the adjoint of the state is cut every W steps, counted from the end; 0 for never.
+    pub window: u32,
+    /// Elman: 0 tanh, 1 ReLU, 2 identity.
+    pub nonlinearity: u32,
+}
+
+impl Params {
+    /// The timestep that is computed as number `step`.
+    #[inline]
+    pub fn time(&self, step: usize) -> usize {
+        if self.reverse == 0 { step } else { self.n_steps as usize - 1 - step }
+    }
+
+    /// True when the adjoint does not pass from `step` to the one before it.
+    #[inline]
+    pub fn is_cut(&self, step: usize) -> bool {
+        self.window > 0 && step > 0 && (self.n_steps as usize - step).is_multiple_of(self.window as usize)
+    }
+}
+
+/// The operands of one recurrent layer and direction, as a model hands them over.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Input part of the pre-activations with `bias_ih`, `[T, B, G·H]`.
+    pub a: Tensor,
+    /// `[G·H, H]`.
+    pub weight_hh: Tensor,
+    /// `[G·H]`.
+    pub bias_hh: Tensor,
+    /// `[S, B, H]`, or `None` for zeros.
+    pub state0: Option<Tensor>,
+    /// h at every timestep, `[T, B, H]`; its rows may be apart.
+    pub y: Tensor,
+    /// What else the forward pass keeps, in the order of [`Cell::saved`].
+    pub saved: Vec<Tensor>,
+    /// Sizes and switches.
+    pub params: Params,
+}
+
+/// What a channel of a scene shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Signed state.
+    State,
+    /// 0 to 1.
+    Gate,
+    /// What a gate lets in.
+    Candidate,
+}
+
+/// Where the values of a channel lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The output h.
+    Output,
+    /// Block `block` of saved tensor `tensor`.
+    Saved {
+        /// Index in [`Cell::saved`].
+        tensor: usize,
+        /// Columns `block·H .. (block + 1)·H`.
+        block: usize,
+    },
+}
+
+/// One quantity per timestep and unit that a scene can show.
+#[derive(Clone, Copy, Debug)]
+pub struct Channel {
+    /// h, c, i, f, g, o, r, z, n.
+    pub id: &'static str,
+    /// Title for people.
+    pub title: &'static str,
+    /// What it is.
+    pub role: Role,
+    /// The interval that its values lie in, if there is one.
+    pub range: Option<[f32; 2]>,
+    /// Where its values lie.
+    pub source: Source,
+    /// Index of the state whose total adjoint ∂L/∂s_t is taken, if it is one.
+    pub state: Option<usize>,
+}
+
+/// A recurrent cell. An entry of the architecture table.
+pub struct Cell {
+    /// Kebab-case id.
+    pub id: &'static str,
+    /// Title in menus.
+    pub title: &'static str,
+    /// One or two sentences.
+    pub summary: &'static str,
+    /// LaTeX.
+    pub equations: &'static [&'static str],
+    /// Papers, with DOI or arXiv number.
+    pub sources: &'static [&'static str],
+    /// Options of its own, read beside those of every model.
+    pub options: &'static [OptionSpec],
+    /// Name of each block of `weight_ih`, in PyTorch's order. G is their number.
+    pub blocks: &'static [&'static str],
+    /// True when the blocks are gates with names to show.
+    pub gated: bool,
+    /// S: 1 for h, 2 for h and c.
+    pub states: usize,
+    /// The block whose open gate keeps the state (f of the LSTM, z of the GRU).
+    pub keep: Option<usize>,
+    /// The block whose open gate lets new content in, where it is a gate of its own (i of the LSTM).
+    pub admit: Option<usize>,
+    /// Name and width in multiples of H of what the forward pass keeps beside h.
+    pub saved: &'static [(&'static str, usize)],
+    /// What a scene can show.
+    pub channels: &'static [Channel],
+    /// The fused kernel over all timesteps.
+    pub forward: fn(&Layer) -> Call,
+}
+
+impl std::fmt::Debug for Cell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.id)
+    }
+}
+
+/// h₀ of row `b` is row `b` of the state operand; c₀ is row `B + b`.
+#[inline]
+pub fn initial<'a, F: Copy>(state0: &Option<Rows<'a, F>>, row: usize) -> Option<&'a [F]> {
+    state0.as_ref().map(|state| state.row(row))
+}
+
+/// The rows of the timestep before and of this one, in one buffer. `before` is `None` at the first step.
+pub fn split<'a, F>(rows: &'a mut RowsMut<'_, F>, params: &Params, step: usize) -> (Option<&'a [F]>, &'a mut [F]) {
+    let block = params.batch as usize * rows.stride;
+    let now = params.time(step) * block;
+    match (step, params.reverse) {
+        (0, _) => (None, &mut rows.data[now..]),
+        (_, 0) => {
+            let (before, current) = rows.data.split_at_mut(now);
+            (Some(&before[now - block..]), current)
+        }
+        _ => {
+            let (current, before) = rows.data.split_at_mut(now + block);
+            (Some(&*before), &mut current[now..])
+        }
+    }
+}
+
+/// Σ_k w[k]·h[k], the plain way.
+pub fn dot<F: Real>(w: &[F], h: &[F]) -> F {
+    let mut sum = F::ZERO;
+    for (&w, &h) in w.iter().zip(h) {
+        sum += w * h;
+    }
+    sum
+}
+
+/// Lanes `at..at + 4` of a row, padded with 0 at its end.
+#[inline(always)]
+pub fn lanes(row: &[f32], at: usize) -> f32x4 {
+    if row.len() - at >= LANES { load(&row[at..]) } else { load_some(&row[at..]) }
+}
+
+/// Writes lanes `at..at + 4` of a row, as far as it goes.
+#[inline(always)]
+pub fn put(value: f32x4, row: &mut [f32], at: usize) {
+    if row.len() - at >= LANES { store(value, &mut row[at..]) } else { store_some(value, &mut row[at..]) }
+}
+
+/// The adjoint of the states after the last step: what reads them, or zero. Returns the buffer that the backward kernel
+/// turns into the adjoint of the initial states.
+///
+/// `last` holds, for states beyond h, the tensor `[T, B, H]` whose row of the last step may have readers.
+pub fn d_state(tape: &mut dyn Tape, params: &Params, states: usize, others: &[Tensor]) -> Tensor {
+    use crate::shape::Shape;
+    let (batch, hidden) = (params.batch as usize, params.hidden as usize);
+    let d_state = tape.temporary("d_state", Shape::new(&[states, batch, hidden]));
+    tape.record(super::fill::forward(d_state, 0.0));
+    for (index, &state) in others.iter().enumerate() {
+        let last = params.time(params.n_steps as usize - 1);
+        if let Some(d_last) = tape.adjoint(state.outer(last, 1)) {
+            tape.record(super::copy::forward(d_last, d_state.outer(index + 1, 1), true));
+        }
+    }
+    d_state
+}
+
+/// Hands the adjoint of the initial states on, and adds the products of the recurrent weight: with d_a `[T, B, n]` for the
+/// rows `rows` of the weight, ∂L/∂W += Σ_t d_aᵀ h_{t−1} and ∂L/∂b += Σ_t d_a.
+pub fn weight_gradients(
+    tape: &mut dyn Tape,
+    params: &Params,
+    [weight, bias]: [Tensor; 2],
+    d_a: Tensor,
+    y: Tensor,
+    h0: Option<Tensor>,
+) {
+    use super::product::{forward as product, plain, transposed};
+    let n = params.n_steps as usize;
+    if let Some((d_weight, mut accumulate)) = tape.contribute(weight) {
+        if n > 1 {
+            let (later, earlier) = if params.reverse == 0 { (1, 0) } else { (0, 1) };
+            let d_a = d_a.outer(later, n - 1).flat();
+            let h_prev = y.outer(earlier, n - 1).flat();
+            tape.record(product(transposed(d_a), plain(h_prev), d_weight, accumulate));
+            accumulate = true;
+        }
+        if let Some(h0) = h0 {
+            let d_a = d_a.outer(params.time(0), 1).flat();
+            tape.record(product(transposed(d_a), plain(h0.flat()), d_weight, accumulate));
+        } else if n == 1 && !accumulate {
+            tape.record(super::fill::forward(d_weight, 0.0));
+        }
+    }
+    if let Some((d_bias, accumulate)) = tape.contribute(bias) {
+        tape.record(super::bias::backward(d_a.flat(), d_bias, accumulate));
+    }
+}
+
+/// Flushes the first `rows` rows of an adjoint.
+pub fn flush_rows(state: &mut RowsMut<f32>, rows: usize) {
+    for b in 0..rows {
+        let row = state.row(b);
+        for at in (0..row.len()).step_by(LANES) {
+            put(super::simd::flush(lanes(row, at)), row, at);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Networks: layers and architectures, as graphs.
+//!
+//! Floor 4. [`ARCHITECTURES`] lists the cells; a [`Model`] stacks one, knows the names, shapes and places of its parameters (PyTorch's,
+//! so that a state dict loads unchanged), and records its forward pass. [`INITS`] lists the initialisations. Knows no data and no
+//! optimiser.
+
+mod init;
+
+pub use init::{INITS, Init, InitSpec, Initial, find_init, spectral_radius};
+
+use crate::graph::Graph;
+use crate::kernels::recurrence::{Cell, Channel, Layer, Params};
+use crate::kernels::{bias, carry, copy, elman, gather, gru, lstm, product};
+use crate::options::Chosen;
+use crate::shape::Tensor;
+
+/// Every architecture.
+pub static ARCHITECTURES: &[&Cell] = &[&elman::CELL, &lstm::CELL, &gru::CELL];
+
+/// The architecture of an id.
+pub fn find(id: &str) -> Option<&'static Cell> {
+    ARCHITECTURES.iter().copied().find(|cell| cell.id == id)
+}
+
+/// A named tensor in the flat vector of all parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// PyTorch's name, such as `rnn.weight_ih_l0`.
+    pub name: String,
+    /// Extents.
+    pub shape: Vec<usize>,
+    /// First element in the flat vector.
+    pub offset: usize,
+}
+
+impl Parameter {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// True when there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a model sees at each timestep, in a graph.
+#[derive(Clone, Copy, Debug)]
+pub enum Inputs {
+    /// `[T, B, I]`.
+    Features(Tensor),
+    /// `[T, B]` symbols, fed as one-hot vectors.
+    Symbols(Tensor),
+}
+
+/// A stack of recurrent layers of one cell with a linear head: the `torch.nn.Module` with members `rnn` and `head`.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The cell.
+    pub cell: &'static Cell,
+    /// Options of the cell.
+    pub options: Chosen,
+    /// I, or V for symbols.
+    pub inputs: usize,
+    /// H.
+    pub hidden: usize,
+    /// L.
+    pub layers: usize,
+    /// D = 2 when true.
+    pub bidirectional: bool,
+    /// O.
+    pub outputs: usize,
+    /// W: the adjoint of the state is cut every W steps, counted from the end.
+    pub window: Option<usize>,
+}
+
+/// One layer and direction, as recorded: what a scene can show.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// k of `_l{k}`.
+    pub layer: usize,
+    /// True for the direction from the end to the start.
+    pub reverse: bool,
+    /// h, `[T, B, H]`.
+    pub y: Tensor,
+    /// What else the cell keeps, in the order of [`Cell::saved`].
+    pub saved: Vec<Tensor>,
+}
+
+impl Recorded {
+    /// State `index` at every timestep, `[T, B, H]`: h, then c.
+    pub fn state(&self, index: usize) -> Tensor {
+        if index == 0 { self.y } else { self.saved[index - 1] }
+    }
+}
+
+/// Where a model finds its parameters in a graph.
+pub struct Bound {
+    tensors: Vec<(String, Tensor)>,
+}
+
+impl Bound {
+    /// The tensor of a name.
+    pub fn get(&self, name: &str) -> Tensor {
+        self.tensors.iter().find(|(n, _)| n == name).unwrap_or_else(|| panic!("no parameter {name}")).1
+    }
+}
+
+impl Model {
+    /// The interval that a channel's values lie in, if there is one: an Elman state without tanh has none.
+    pub fn range(&self, channel: &Channel) -> Option<[f32; 2]> {
+        let bounded = !self.options.has("nonlinearity") || self.options.choice("nonlinearity") == "tanh";
+        channel.range.filter(|_| bounded)
+    }
+
+    /// D.
+    pub fn directions(&self) -> usize {
+        if self.bidirectional { 2 } else { 1 }
+    }
+
+    /// Suffix of the names of a layer and direction.
+    pub fn suffix(layer: usize, reverse: bool) -> String {
+        format!("_l{layer}{}", if reverse { "_reverse" } else { "" })
+    }
+
+    /// Every layer and direction, in PyTorch's order.
+    pub fn rows(&self) -> impl Iterator<Item = (usize, bool)> {
+        let directions = self.directions();
+        (0..self.layers * directions).map(move |row| (row / directions, row % directions == 1))
+    }
+
+    /// Names, shapes and places of the parameters, in PyTorch's order.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let (g, h, d) = (self.cell.blocks.len(), self.hidden, self.directions());
+        let mut parameters = Vec::new();
+        let mut offset = 0;
+        let mut add = |name: String, shape: &[usize]| {
+            let parameter = Parameter { name, shape: shape.to_vec(), offset };
+            offset += parameter.len();
+            parameters.push(parameter);
+        };
+        for (layer, reverse) in self.rows() {
+            let suffix = Self::suffix(layer, reverse);
+            let inputs = if layer == 0 { self.inputs } else { d * h };
+            add(format!("rnn.weight_ih{suffix}"), &[g * h, inputs]);
+            add(format!("rnn.weight_hh{suffix}"), &[g * h, h]);
+            add(format!("rnn.bias_ih{suffix}"), &[g * h]);
+            add(format!("rnn.bias_hh{suffix}"), &[g * h]);
+        }
+        add("head.weight".to_owned(), &[self.outputs, d * h]);
+        add("head.bias".to_owned(), &[self.outputs]);
+        parameters
+    }
+
+    /// Number of parameters.
+    pub fn len(&self) -> usize {
+        self.parameters().last().map_or(0, |last| last.offset + last.len())
+    }
+
+    /// A model always has parameters.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Declares the parameters in a graph: values from offset 0 of the persistent segment, gradients from `gradients`.
+    pub fn bind(&self, graph: &mut Graph, gradients: usize) -> Bound {
+        let declare =
+            |p: &Parameter| (p.name.clone(), graph.parameter(&p.name, &p.shape, p.offset, gradients + p.offset));
+        Bound { tensors: self.parameters().iter().map(declare).collect() }
+    }
+
+    /// Declares the parameters in a graph whose loss is not differentiated by them.
+    pub fn bind_fixed(&self, graph: &mut Graph) -> Bound {
+        let declare = |p: &Parameter| (p.name.clone(), graph.persistent(&p.name, &p.shape, p.offset));
+        Bound { tensors: self.parameters().iter().map(declare).collect() }
+    }
+
+    /// Records all recurrent layers. `state0` holds, per layer and direction, the initial states `[S, B, H]`, or is empty for zeros.
+    pub fn recur(
+        &self,
+        graph: &mut Graph,
+        bound: &Bound,
+        x: Inputs,
+        [n_steps, batch]: [usize; 2],
+        state0: &[Tensor],
+    ) -> Vec<Recorded> {
+        let (g, h, d) = (self.cell.blocks.len(), self.hidden, self.directions());
+        let nonlinearity = if self.options.has("nonlinearity") {
+            let chosen = self.options.choice("nonlinearity");
+            elman::NONLINEARITIES.iter().position(|(id, _)| *id == chosen).expect("checked by its option") as u32
+        } else {
+            0
+        };
+        let mut rows = Vec::new();
+        let mut x = x;
+        for layer in 0..self.layers {
+            let output = graph.activation(&format!("h of layer {layer}"), &[n_steps, batch, d * h]);
+            for direction in 0..d {
+                let suffix = Self::suffix(layer, direction == 1);
+                let parameter = |name: &str| bound.get(&format!("rnn.{name}{suffix}"));
+                let a = graph.activation(&format!("input part of layer {layer}"), &[n_steps, batch, g * h]);
+                graph.record(bias::forward(parameter("bias_ih"), a, false));
+                graph.record(match x {
+                    Inputs::Features(x) => product::forward(
+                        product::plain(x.flat()),
+                        product::transposed(parameter("weight_ih")),
+                        a.flat(),
+                        true,
+                    ),
+                    Inputs::Symbols(symbols) => gather::forward(symbols, parameter("weight_ih"), a, true),
+                });
+                let save = |&(name, width): &(&str, usize)| {
+                    graph.activation(&format!("{name} of layer {layer}"), &[n_steps, batch, width * h])
+                };
+                let saved: Vec<_> = self.cell.saved.iter().map(save).collect();
+                let y = output.columns(direction * h, h);
+                let params = Params {
+                    n_steps: n_steps as u32,
+                    batch: batch as u32,
+                    hidden: h as u32,
+                    reverse: direction as u32,
+                    window: self.window.unwrap_or(0) as u32,
+                    nonlinearity,
+                };
+                graph.record((self.cell.forward)(&Layer {
+                    a,
+                    weight_hh: parameter("weight_hh"),
+                    bias_hh: parameter("bias_hh"),
+                    state0: state0.get(layer * d + direction).copied(),
+                    y,
+                    saved: saved.clone(),
+                    params,
+                }));
+                rows.push(Recorded { layer, reverse: direction == 1, y, saved });
+            }
+            x = Inputs::Features(output);
+        }
+        rows
+    }
+
+    /// Records the linear head on `h` `[…, D·H]`; returns `[…, O]`.
+    pub fn head(&self, graph: &mut Graph, bound: &Bound, h: Tensor, output: Tensor) {
+        graph.record(bias::forward(bound.get("head.bias"), output, false));
+        let weight = product::transposed(bound.get("head.weight"));
+        graph.record(product::forward(product::plain(h.flat()), weight, output.flat(), true));
+    }
+
+    /// Records the initial states from carried ones: per row `[S, B, H]`, zero where `starts` is 1.
+    pub fn carried(&self, graph: &mut Graph, carried: &[Tensor], starts: Tensor) -> Vec<Tensor> {
+        let (states, batch) = (self.cell.states, starts.shape.len());
+        let row = |&from: &Tensor| {
+            let s0 = graph.activation("carried state", &[states, batch, self.hidden]);
+            graph.record(carry::forward(from, starts, s0));
+            s0
+        };
+        carried.iter().map(row).collect()
+    }
+
+    /// Records the copies of the last states, to carry them to the next batch.
+    pub fn keep(&self, graph: &mut Graph, rows: &[Recorded], carried: &[Tensor]) {
+        for (row, &to) in rows.iter().zip(carried) {
+            for state in 0..self.cell.states {
+                let all = row.state(state);
+                let last = if row.reverse { 0 } else { all.shape.extent(0) - 1 };
+                graph.record(copy::forward(all.outer(last, 1), to.outer(state, 1), false));
+            }
+        }
+    }
+}

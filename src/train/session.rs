@@ -1,0 +1,567 @@
+//! A session: one network on one task, with everything that it needs to go on.
+
+use super::config::{Clip, ClipKind, Config, LIMITS};
+use super::program::{Blueprint, Layout, LossAt, Program, Purpose, TargetSlot};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::graph::{Mark, PERSISTENT};
+use crate::kernels::update::{self, HYPER, UNLIMITED};
+use crate::nn::{Inputs, Model, Parameter};
+use crate::options::Value;
+use crate::rng::Stream;
+use crate::shape::{Shape, Tensor};
+use crate::tasks::{Baseline, Batch, Draw, Form, IGNORED, Solved, Task};
+
+/// Sequences of the probe batch.
+const PROBE_BATCH: usize = 16;
+
+/// Sequences of an evaluation, at least.
+const HELD_OUT: usize = 256;
+
+/// Programs for a caller's batches that are kept.
+const CALLER_PROGRAMS: usize = 4;
+
+/// Which engine runs a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    /// Plain loops in f64.
+    Reference,
+    /// SIMD loops in f32.
+    Cpu,
+}
+
+/// What one training step says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Loss of the batch, before the update.
+    pub loss: f64,
+    /// Share of right answers, 0 to 1.
+    pub accuracy: f64,
+    /// Global norm of the gradient before clipping.
+    pub norm: f64,
+    /// Factor that it was multiplied by.
+    pub coefficient: f64,
+}
+
+/// A step at which a number stopped being finite; the parameters are those before it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diverged {
+    /// Index of the step that failed.
+    pub step: u64,
+    /// The first tensor with a NaN or an infinity, in order of computation.
+    pub tensor: String,
+    /// One sentence.
+    pub message: String,
+}
+
+/// How a session does on held-out data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Updates done.
+    pub step: u64,
+    /// Mean loss.
+    pub loss: f64,
+    /// Share of right answers.
+    pub accuracy: f64,
+    /// Number of sequences.
+    pub n_sequences: usize,
+    /// True when the task's criterion is met.
+    pub solved: bool,
+}
+
+/// Loss, outputs and gradients of a caller's batch.
+#[derive(Clone, Debug)]
+pub struct CallerGradients {
+    /// The loss.
+    pub loss: f64,
+    /// `[B, O]` or `[T, B, O]`.
+    pub outputs: Vec<f32>,
+    /// ∂L/∂p, flat, in the order of the parameters.
+    pub gradient: Vec<f32>,
+    /// `[L·D, T]`: Frobenius norm of ∂L/∂h_t over `[B, H]`.
+    pub hidden: Vec<f32>,
+}
+
+/// One network on one task.
+pub struct Session {
+    config: Config,
+    task: Box<dyn Task>,
+    model: Model,
+    parameters: Vec<Parameter>,
+    layout: Layout,
+    engine: Engine,
+    train: Program,
+    probe: Option<Program>,
+    callers: Vec<Program>,
+    batch: Batch,
+    probe_batch: Batch,
+    hyper: [f64; HYPER],
+    step: u64,
+    last: StepReport,
+}
+
+impl Session {
+    /// Builds the network and its programs. Nothing is allocated before the sizes are known to fit.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when options do not fit together or the session would need more memory than [`LIMITS`] allow.
+    pub fn new(config: Config, kind: EngineKind) -> Result<Self> {
+        let (task, model) = config.build()?;
+        let form = task.form().clone();
+        let layout = Layout::new(&model, config.batch);
+        let blueprint = Blueprint {
+            model: &model,
+            form: &form,
+            layout: &layout,
+            n_steps: form.n_steps,
+            batch: config.batch,
+            last_only: form.last_only,
+            optimiser: config.optimiser.spec,
+        };
+        let estimate = rough_bytes(&model, &form, config.batch, layout.len);
+        check_memory(estimate)?;
+        let train = blueprint.compile(Purpose::Train { carry: config.carry });
+        let bytes = train.plan.bytes() as u64 + 4 * layout.len as u64;
+        check_memory(bytes)?;
+        let mut engine = match kind {
+            EngineKind::Reference => Engine::reference(layout.len),
+            EngineKind::Cpu => Engine::cpu(layout.len),
+        };
+        engine.reserve(&train.plan);
+        let initial = config.init.draw(&model, config.seed, form.n_steps);
+        let parameters = model.parameters();
+        engine.write_f64(flat(0, layout.parameters), &initial.values);
+        let batch = Batch::zeros(&form, config.batch);
+        let mut probe_batch = Batch::zeros(&form, PROBE_BATCH);
+        task.sample(Draw { seed: config.seed, stream: Stream::Probe, step: 0 }, &mut probe_batch);
+        let mut session = Self {
+            config,
+            task,
+            model,
+            parameters,
+            layout,
+            engine,
+            train,
+            probe: None,
+            callers: Vec::new(),
+            batch,
+            probe_batch,
+            hyper: [0.0; HYPER],
+            step: 0,
+            last: StepReport { loss: f64::NAN, accuracy: f64::NAN, norm: 0.0, coefficient: 1.0 },
+        };
+        session.set_hyper_slot();
+        Ok(session)
+    }
+
+    /// The configuration, with the hyperparameters of now.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The network.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Sizes and kinds of the data.
+    pub fn form(&self) -> &Form {
+        self.task.form()
+    }
+
+    /// What a predictor without memory reaches.
+    pub fn baseline(&self) -> Baseline {
+        self.task.baseline()
+    }
+
+    /// When the task is solved.
+    pub fn solved(&self) -> Solved {
+        self.task.solved()
+    }
+
+    /// Names, shapes and places of the parameters.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// Updates done since the session began.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// The report of the last step.
+    pub fn last(&self) -> StepReport {
+        self.last
+    }
+
+    /// Bytes of memory that the training program and the parameters take.
+    pub fn bytes(&self) -> u64 {
+        self.train.plan.bytes() as u64 + 4 * self.layout.len as u64
+    }
+
+    /// One training step on the task's next batch. Allocates nothing while all goes well.
+    ///
+    /// # Errors
+    /// [`Diverged`] when the loss or the gradient is not finite; the parameters stay as they were before the step.
+    pub fn train_step(&mut self) -> std::result::Result<StepReport, Diverged> {
+        let draw = Draw { seed: self.config.seed, stream: Stream::Train, step: self.step };
+        self.task.sample(draw, &mut self.batch);
+        upload(&mut self.engine, &self.train, &self.batch, None);
+        self.set_hyper_slot();
+        let report = Self::update(&mut self.engine, &self.train, self.layout.norm, self.step)?;
+        self.step += 1;
+        self.last = report;
+        Ok(report)
+    }
+
+    /// Forward, backward, check, update.
+    fn update(
+        engine: &mut Engine,
+        program: &Program,
+        norm: usize,
+        step: u64,
+    ) -> std::result::Result<StepReport, Diverged> {
+        let before = program.plan.range(Mark::Forward, Mark::Clip);
+        engine.run(&program.plan, before.clone());
+        let norm = flat(norm, 2);
+        let report = StepReport {
+            loss: engine.scalar(program.result, 0),
+            accuracy: engine.scalar(program.result, 1),
+            norm: engine.scalar(norm, 0),
+            coefficient: engine.scalar(norm, 1),
+        };
+        if !report.loss.is_finite() || !report.norm.is_finite() {
+            return Err(diverged(engine, program, step));
+        }
+        engine.run(&program.plan, program.plan.range(Mark::Update, Mark::Update));
+        Ok(report)
+    }
+
+    /// One training step on the caller's batch; counts as a step.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a batch in another form; the inner result as [`Session::train_step`].
+    pub fn train_on(&mut self, batch: &Batch) -> Result<std::result::Result<StepReport, Diverged>> {
+        let at = self.caller_program(batch)?;
+        self.set_hyper_slot();
+        upload(&mut self.engine, &self.callers[at], batch, None);
+        let result = Self::update(&mut self.engine, &self.callers[at], self.layout.norm, self.step);
+        if let Ok(report) = result {
+            self.step += 1;
+            self.last = report;
+        }
+        Ok(result)
+    }
+
+    /// Loss, outputs and gradients of the caller's batch; no update.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a batch in another form.
+    pub fn gradients(&mut self, batch: &Batch) -> Result<CallerGradients> {
+        let at = self.caller_program(batch)?;
+        let program = &self.callers[at];
+        upload(&mut self.engine, program, batch, None);
+        self.engine.run(&program.plan, program.plan.range(Mark::Forward, Mark::Backward));
+        let (mut outputs, mut gradient, mut hidden) = (Vec::new(), Vec::new(), Vec::new());
+        self.engine.read(program.output, &mut outputs);
+        self.engine.read(flat(self.layout.gradient, self.layout.parameters), &mut gradient);
+        for row in &program.rows {
+            let totals = self.engine.read_f64(row.totals.expect("a caller's program keeps them"));
+            let block = batch.batch * self.model.hidden;
+            for of_step in totals.chunks_exact(block).take(batch.n_steps) {
+                hidden.push(of_step.iter().map(|d| d * d).sum::<f64>().sqrt() as f32);
+            }
+        }
+        Ok(CallerGradients { loss: self.engine.scalar(program.result, 0), outputs, gradient, hidden })
+    }
+
+    /// The program for batches of this size, compiled when it is new.
+    fn caller_program(&mut self, batch: &Batch) -> Result<usize> {
+        let form = self.task.form().clone();
+        check_batch(&form, batch)?;
+        let known = |p: &Program| p.n_steps == batch.n_steps && p.batch == batch.batch;
+        if let Some(at) = self.callers.iter().position(known) {
+            return Ok(at);
+        }
+        check_memory(
+            rough_bytes(&self.model, &form, batch.batch, self.layout.len) / form.n_steps as u64 * batch.n_steps as u64,
+        )?;
+        let blueprint = Blueprint {
+            model: &self.model,
+            form: &form,
+            layout: &self.layout,
+            n_steps: batch.n_steps,
+            batch: batch.batch,
+            last_only: form.last_only,
+            optimiser: self.config.optimiser.spec,
+        };
+        let program = blueprint.compile(Purpose::Caller);
+        check_memory(program.plan.bytes() as u64 + 4 * self.layout.len as u64)?;
+        self.engine.reserve(&program.plan);
+        if self.callers.len() == CALLER_PROGRAMS {
+            self.callers.remove(0);
+        }
+        self.callers.push(program);
+        Ok(self.callers.len() - 1)
+    }
+
+    /// How the network does on data that no training step sees.
+    pub fn evaluate(&mut self) -> Evaluation {
+        let passes = HELD_OUT.div_ceil(self.config.batch);
+        let (mut loss, mut hits, mut weight) = (0.0, 0.0, 0.0);
+        for pass in 0..passes {
+            let draw = Draw { seed: self.config.seed, stream: Stream::HeldOut, step: pass as u64 };
+            self.task.sample(draw, &mut self.batch);
+            self.batch.starts.fill(1.0);
+            upload(&mut self.engine, &self.train, &self.batch, None);
+            self.engine.run(&self.train.plan, self.train.plan.range(Mark::Forward, Mark::Loss));
+            let [l, h, w] = [0, 1, 2].map(|at| self.engine.scalar(self.train.result, at));
+            loss += l * w;
+            hits += h * w;
+            weight += w;
+        }
+        let (loss, accuracy) = if weight > 0.0 { (loss / weight, hits / weight) } else { (0.0, 0.0) };
+        let solved = match self.task.solved() {
+            Solved::LossBelow(bound) => loss < bound,
+            Solved::AccuracyAtLeast(bound) => accuracy >= bound,
+        };
+        Evaluation { step: self.step, loss, accuracy, n_sequences: passes * self.config.batch, solved }
+    }
+
+    /// Forward and backward on the probe batch, with losses where `at` says. The slots can be read until the next run.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when no loss counts there.
+    pub fn run_probe(&mut self, at: LossAt) -> Result<()> {
+        let (n_steps, batch) = (self.probe_batch.n_steps, self.probe_batch.batch);
+        let weights: Vec<f32> = (0..n_steps * batch)
+            .map(|position| {
+                let t = position / batch;
+                let counts = match at {
+                    LossAt::Task => return self.probe_batch.mask[position],
+                    LossAt::Last => t == n_steps - 1,
+                    LossAt::All => true,
+                    LossAt::Step(step) => t == step,
+                };
+                if counts && self.probe_batch.mask[position] > 0.0 { 1.0 } else { 0.0 }
+            })
+            .collect();
+        if weights.iter().all(|&w| w == 0.0) {
+            let got = match at {
+                LossAt::Task => "task".to_owned(),
+                LossAt::Last => "last".to_owned(),
+                LossAt::All => "all".to_owned(),
+                LossAt::Step(step) => step.to_string(),
+            };
+            return Err(Error::invalid("lossAt", "a timestep at which the probe has a target", got));
+        }
+        if self.probe.is_none() {
+            let form = self.task.form();
+            let blueprint = Blueprint {
+                model: &self.model,
+                form,
+                layout: &self.layout,
+                n_steps,
+                batch,
+                last_only: false,
+                optimiser: self.config.optimiser.spec,
+            };
+            let program = blueprint.compile(Purpose::Probe);
+            check_memory(program.plan.bytes() as u64 + self.bytes())?;
+            self.engine.reserve(&program.plan);
+            self.probe = Some(program);
+        }
+        let program = self.probe.as_ref().expect("compiled above");
+        upload(&mut self.engine, program, &self.probe_batch, Some(&weights));
+        self.engine.run(&program.plan, program.plan.range(Mark::Forward, Mark::Backward));
+        Ok(())
+    }
+
+    /// The program of the probe.
+    ///
+    /// # Panics
+    /// Before the first [`Session::run_probe`].
+    pub fn probe_program(&self) -> &Program {
+        self.probe.as_ref().expect("the probe has run")
+    }
+
+    /// The engine, to read the slots of a program that has just run.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The sequences that the pictures are drawn from.
+    pub fn probe_batch(&self) -> &Batch {
+        &self.probe_batch
+    }
+
+    /// All parameters, flat.
+    pub fn values(&self) -> Vec<f32> {
+        let mut values = Vec::with_capacity(self.layout.parameters);
+        self.engine.read(flat(0, self.layout.parameters), &mut values);
+        values
+    }
+
+    /// Replaces all parameters. The optimiser's moments stay, as after `load_state_dict`.
+    pub fn set_values(&mut self, values: &[f32]) {
+        self.engine.write(flat(0, self.layout.parameters), values);
+    }
+
+    /// As [`Session::values`], in the precision of the engine.
+    pub fn values_f64(&self) -> Vec<f64> {
+        self.engine.read_f64(flat(0, self.layout.parameters))
+    }
+
+    /// As [`Session::set_values`], in the precision of the engine.
+    pub fn set_values_f64(&mut self, values: &[f64]) {
+        self.engine.write_f64(flat(0, self.layout.parameters), values);
+    }
+
+    /// The gradient of the last backward pass of a training or caller's program, in the precision of the engine.
+    pub fn gradient_f64(&self) -> Vec<f64> {
+        self.engine.read_f64(flat(self.layout.gradient, self.layout.parameters))
+    }
+
+    /// Changes hyperparameters from the next step on: options of the optimiser by name, and `clip`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] that names the field; then nothing is changed.
+    pub fn set_hyper(&mut self, changes: Value) -> Result<()> {
+        let Value::Map(mut changes) = changes else {
+            return Err(Error::invalid("hyper", "an object", changes));
+        };
+        let mut clip = self.config.clip;
+        if let Some(at) = changes.iter().position(|(name, _)| name == "clip") {
+            clip = Clip::read("hyper.clip", changes.remove(at).1)?;
+        }
+        let spec = self.config.optimiser.spec;
+        let options = self.config.optimiser.options.with("hyper", spec.options, &changes)?;
+        self.config.clip = clip;
+        self.config.optimiser.options = options;
+        Ok(())
+    }
+
+    fn set_hyper_slot(&mut self) {
+        self.hyper = [0.0; HYPER];
+        (self.config.optimiser.spec.hyper)(&self.config.optimiser.options, self.step + 1, &mut self.hyper);
+        self.hyper[update::MAX_NORM] = UNLIMITED;
+        self.hyper[update::MAX_VALUE] = UNLIMITED;
+        match self.config.clip {
+            Some(Clip { kind: ClipKind::Norm, at }) => self.hyper[update::MAX_NORM] = at,
+            Some(Clip { kind: ClipKind::Value, at }) => self.hyper[update::MAX_VALUE] = at,
+            None => {}
+        }
+        self.engine.write_f64(flat(self.layout.hyper, HYPER), &self.hyper);
+    }
+
+    /// Parameters, moments, carried states and counters in one blob, for this configuration.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let mut values = Vec::with_capacity(self.layout.len);
+        self.engine.read(flat(0, self.layout.len), &mut values);
+        let mut blob = SNAPSHOT.to_vec();
+        blob.extend(self.step.to_le_bytes());
+        blob.extend(bytemuck::cast_slice::<f32, u8>(&values));
+        blob
+    }
+
+    /// Goes back to a snapshot of a session with the same sizes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the blob is none, or one of another size; then nothing is changed.
+    pub fn restore(&mut self, blob: &[u8]) -> Result<()> {
+        let expected = SNAPSHOT.len() + 8 + 4 * self.layout.len;
+        if !blob.starts_with(SNAPSHOT) || blob.len() != expected {
+            let expected = format!("a snapshot of this configuration, {expected} bytes");
+            return Err(Error::invalid("snapshot", expected, format!("{} bytes", blob.len())));
+        }
+        let (step, values) = blob[SNAPSHOT.len()..].split_at(8);
+        self.step = u64::from_le_bytes(step.try_into().expect("eight bytes"));
+        let values: Vec<f32> =
+            values.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("four bytes"))).collect();
+        self.engine.write(flat(0, self.layout.len), &values);
+        Ok(())
+    }
+}
+
+/// First bytes of a snapshot.
+const SNAPSHOT: &[u8] = b"unroll01";
+
+/// A flat part of the persistent segment.
+fn flat(offset: usize, len: usize) -> Tensor {
+    Tensor { offset: offset as u32, ..Tensor::whole(PERSISTENT, Shape::new(&[len])) }
+}
+
+/// A lower bound of the memory of a session, before anything is recorded.
+fn rough_bytes(model: &Model, form: &Form, batch: usize, persistent: usize) -> u64 {
+    let blocks = model.cell.blocks.len() + model.cell.saved.iter().map(|(_, width)| width).sum::<usize>() + 1;
+    let activations = form.n_steps as u64 * batch as u64 * (model.layers * blocks * model.hidden) as u64;
+    4 * (activations + persistent as u64)
+}
+
+fn check_memory(bytes: u64) -> Result<()> {
+    if bytes <= LIMITS.bytes {
+        return Ok(());
+    }
+    let mib = |bytes: u64| format!("{} MiB", bytes.div_ceil(1 << 20));
+    let expected = format!("sizes that need at most {}", mib(LIMITS.bytes));
+    Err(Error::invalid("model.hidden, task.length, batch", expected, mib(bytes)))
+}
+
+/// Writes a batch to the slots of a program of its size.
+fn upload(engine: &mut Engine, program: &Program, batch: &Batch, weights: Option<&[f32]>) {
+    match program.inputs {
+        Inputs::Features(x) => engine.write(x, &batch.features),
+        Inputs::Symbols(x) => engine.write_index(x, &batch.symbols),
+    }
+    let from = if program.last_only { (program.n_steps - 1) * program.batch } else { 0 };
+    match program.target {
+        TargetSlot::Classes(target) => engine.write_index(target, &batch.classes[from..]),
+        TargetSlot::Values(target) => engine.write(target, &batch.values[from * target.shape.columns()..]),
+    }
+    engine.write(program.weight, &weights.unwrap_or(&batch.mask)[from..]);
+    if let Some(starts) = program.starts {
+        engine.write(starts, &batch.starts);
+    }
+}
+
+/// Finds the first tensor that is not finite, by running the step again with checks.
+fn diverged(engine: &mut Engine, program: &Program, step: u64) -> Diverged {
+    let range = program.plan.range(Mark::Forward, Mark::Clip);
+    let Some(found) = engine.run_checked(&program.plan, range) else {
+        unreachable!("the same step gives the same numbers");
+    };
+    let call = &program.plan.calls()[found.call];
+    let name = program.plan.name(found.call, found.operand);
+    let operand = call.tensor(found.operand);
+    let mut tensor = name.to_owned();
+    if operand.shape.rows() == program.n_steps * program.batch && program.n_steps > 1 {
+        tensor = format!("{name} at timestep {}", found.row / program.batch + 1);
+    }
+    let message = format!(
+        "Step {}: a number is no longer finite. It began in {tensor} ({}). The parameters are those before this step.",
+        step + 1,
+        call.entry.label
+    );
+    Diverged { step, tensor, message }
+}
+
+/// A caller's batch has the form of the task.
+fn check_batch(form: &Form, batch: &Batch) -> Result<()> {
+    let (input, target) = (form.input.size() as u32, form.target.size() as u32);
+    if let Some(&symbol) = batch.symbols.iter().find(|&&symbol| symbol >= input) {
+        return Err(Error::invalid("batch.x", format!("symbols below {input}"), symbol));
+    }
+    if let Some(&class) = batch.classes.iter().find(|&&class| class >= target && class != IGNORED) {
+        let expected = format!("classes below {target}, or {IGNORED} to ignore");
+        return Err(Error::invalid("batch.y", expected, class));
+    }
+    for (field, values) in [("batch.x", &batch.features), ("batch.y", &batch.values), ("batch.mask", &batch.mask)] {
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            return Err(Error::invalid(field, "finite numbers", value));
+        }
+    }
+    if let Some(weight) = batch.mask.iter().find(|&&weight| weight < 0.0) {
+        return Err(Error::invalid("batch.mask", "numbers of at least 0", weight));
+    }
+    Ok(())
+}

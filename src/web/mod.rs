@@ -1,0 +1,45 @@
+//! The JavaScript boundary.
+//!
+//! Floor 8. Values come in as trees that are checked field by field, typed arrays cross through js-sys, headers and tables through
+//! serde. No borrow is held across an await and no view of wasm memory across a call. The types are in `types.d.ts`.
+//! The only floor that names wasm-bindgen, js-sys and web-sys.
+
+mod batch;
+mod catalog;
+mod session;
+mod value;
+
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = include_str!("types.d.ts");
+
+/// Runs once, when the module is loaded: a panic becomes a readable message in the console.
+#[wasm_bindgen(start)]
+pub fn start() {
+    console_error_panic_hook::set_once();
+}
+
+/// A JavaScript error with the parts of ours as properties.
+fn error(error: &crate::error::Error) -> JsValue {
+    let js = js_sys::Error::new(&error.to_string());
+    if let crate::error::Error::Invalid { field, expected, got } = error {
+        for (name, value) in [("field", field), ("expected", expected), ("got", got)] {
+            let set = js_sys::Reflect::set(&js, &name.into(), &value.into());
+            debug_assert!(set.is_ok(), "an error object takes properties");
+        }
+    }
+    js.into()
+}
+
+/// Serialises plain data; maps become objects, missing values null.
+fn to_js<T: serde::Serialize>(value: &T) -> JsValue {
+    value
+        .serialize(&serde_wasm_bindgen::Serializer::json_compatible())
+        .expect("headers and tables hold nothing that JavaScript lacks")
+}
+
+/// Sets a property of an object that was just made.
+fn set(object: &JsValue, name: &str, value: &JsValue) {
+    js_sys::Reflect::set(object, &name.into(), value).expect("a plain object takes properties");
+}

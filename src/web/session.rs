@@ -1,0 +1,405 @@
+//! `Session`: one network on one task, for JavaScript.
+//!
+//! Every method clones a handle and returns a promise, so that `free` may come at any time. `advance` works in slices of a few
+//! milliseconds and gives way between them: other calls take effect at the boundary of a step. Several `advance`s run one after
+//! the other.
+
+use super::{batch, error, set, to_js, value};
+use crate::error::{Error, Result};
+use crate::io;
+use crate::lens::{FrameOptions, frame};
+use crate::options::{Fields, Kind, Value};
+use crate::tasks::Solved;
+use crate::train::{Config, Diverged, EngineKind, LossAt, Session as Core, StepReport};
+use js_sys::{Float32Array, Function, Promise, Uint8Array};
+use serde::Serialize;
+use std::cell::RefCell;
+use std::rc::Rc;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
+
+/// Longest slice of training between two chances for other calls.
+const SLICE_MS: f64 = 8.0;
+
+/// Losses that one `advance` returns at most.
+const LOSSES: usize = 4096;
+
+struct Shared {
+    /// `None` once the session is freed.
+    core: RefCell<Option<Core>>,
+    /// Settles when the last `advance` in the queue is done.
+    tail: RefCell<Promise>,
+}
+
+/// One network on one task.
+#[wasm_bindgen]
+pub struct Session {
+    shared: Rc<Shared>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // No borrow lives longer than a slice, so the core is free to go.
+        self.shared.core.borrow_mut().take();
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Progress {
+    step: u64,
+    loss: f64,
+    accuracy: f64,
+    gradient_norm: f64,
+    clip_coefficient: f64,
+    clipped: bool,
+    steps_per_second: f64,
+    diverged: Option<DivergedInfo>,
+    ended: bool,
+}
+
+#[derive(Serialize)]
+struct DivergedInfo {
+    step: u64,
+    tensor: String,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct BaselineInfo {
+    loss: f64,
+    what: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EvaluationInfo {
+    step: u64,
+    loss: f64,
+    accuracy: f64,
+    n_sequences: usize,
+    baseline: BaselineInfo,
+    solved: bool,
+    criterion: String,
+}
+
+/// The sums of a call to `advance`.
+struct Tally {
+    step: u64,
+    n: u64,
+    loss: f64,
+    accuracy: f64,
+    last: StepReport,
+    losses: Vec<f32>,
+    elapsed_ms: f64,
+    diverged: Option<Diverged>,
+    ended: bool,
+}
+
+impl Tally {
+    fn new(last: StepReport, step: u64) -> Self {
+        let losses = Vec::new();
+        Self { step, n: 0, loss: 0.0, accuracy: 0.0, last, losses, elapsed_ms: 0.0, diverged: None, ended: false }
+    }
+
+    fn count(&mut self, result: std::result::Result<StepReport, Diverged>) {
+        match result {
+            Ok(report) => {
+                self.step += 1;
+                self.n += 1;
+                self.loss += report.loss;
+                self.accuracy += report.accuracy;
+                self.last = report;
+                if self.losses.len() == 2 * LOSSES {
+                    self.losses.drain(..LOSSES);
+                }
+                self.losses.push(report.loss as f32);
+            }
+            Err(diverged) => self.diverged = Some(diverged),
+        }
+    }
+
+    fn to_js(&self) -> JsValue {
+        let mean = |sum: f64| sum / self.n as f64;
+        let progress = Progress {
+            step: self.step,
+            loss: mean(self.loss),
+            accuracy: mean(self.accuracy),
+            gradient_norm: self.last.norm,
+            clip_coefficient: self.last.coefficient,
+            clipped: self.last.coefficient < 1.0,
+            steps_per_second: if self.elapsed_ms > 0.0 { self.n as f64 * 1000.0 / self.elapsed_ms } else { 0.0 },
+            diverged: self.diverged.as_ref().map(|d| DivergedInfo {
+                step: d.step,
+                tensor: d.tensor.clone(),
+                message: d.message.clone(),
+            }),
+            ended: self.ended,
+        };
+        let object = to_js(&progress);
+        let from = self.losses.len().saturating_sub(LOSSES);
+        set(&object, "losses", &Float32Array::from(&self.losses[from..]));
+        object
+    }
+}
+
+fn now() -> f64 {
+    let performance = js_sys::Reflect::get(&js_sys::global(), &"performance".into());
+    performance.map_or(0.0, |performance| performance.unchecked_into::<web_sys::Performance>().now())
+}
+
+/// Lets other tasks of the event loop run. A message channel, because timers are held back.
+async fn give_way() {
+    let Ok(channel) = web_sys::MessageChannel::new() else { return };
+    let posted = Promise::new(&mut |resolve: Function, _reject: Function| {
+        channel.port1().set_onmessage(Some(&resolve));
+        let sent = channel.port2().post_message(&JsValue::NULL);
+        debug_assert!(sent.is_ok(), "null can be posted");
+    });
+    let done = JsFuture::from(posted).await;
+    debug_assert!(done.is_ok(), "never rejected");
+    channel.port1().set_onmessage(None);
+    channel.port1().close();
+}
+
+fn ended() -> JsValue {
+    js_sys::Error::new("session: expected a session in use, got one that was freed").into()
+}
+
+impl Shared {
+    /// Works on the core, now.
+    fn with<T>(&self, work: impl FnOnce(&mut Core) -> Result<T>) -> std::result::Result<T, JsValue> {
+        let mut core = self.core.borrow_mut();
+        let core = core.as_mut().ok_or_else(ended)?;
+        work(core).map_err(|e| error(&e))
+    }
+
+    async fn advance(&self, steps: u64) -> JsValue {
+        let mut tally = match self.with(|core| Ok(Tally::new(core.last(), core.step()))) {
+            Ok(tally) => tally,
+            Err(_) => Tally::new(StepReport { loss: f64::NAN, accuracy: f64::NAN, norm: 0.0, coefficient: 1.0 }, 0),
+        };
+        let mut left = steps;
+        while left > 0 && tally.diverged.is_none() && !tally.ended {
+            let started = now();
+            let slice = self.with(|core| {
+                while left > 0 && tally.diverged.is_none() {
+                    tally.count(core.train_step());
+                    left -= 1;
+                    if now() - started >= SLICE_MS {
+                        break;
+                    }
+                }
+                Ok(())
+            });
+            tally.ended = slice.is_err();
+            tally.elapsed_ms += now() - started;
+            if left > 0 && !tally.ended && tally.diverged.is_none() {
+                give_way().await;
+            }
+        }
+        tally.to_js()
+    }
+}
+
+/// Reads `{ sequence?, lossAt? }`.
+fn frame_options(object: Value, n_steps: usize) -> Result<FrameOptions> {
+    let object = if object == Value::Null { Value::Map(Vec::new()) } else { object };
+    let mut fields = Fields::new("options", object)?;
+    let sequence = match fields.read("sequence", Kind::Integer { min: 0, max: 4095, default: 0 })? {
+        Value::Number(n) => n as usize,
+        _ => 0,
+    };
+    let loss_at = match fields.take("lossAt") {
+        Value::Null => LossAt::Task,
+        Value::Text(word) if word == "task" => LossAt::Task,
+        Value::Text(word) if word == "last" => LossAt::Last,
+        Value::Text(word) if word == "all" => LossAt::All,
+        Value::Number(t) if t.fract() == 0.0 && t >= 0.0 && t < n_steps as f64 => LossAt::Step(t as usize),
+        other => {
+            let expected = format!("task, last, all or a timestep from 0 to {}", n_steps - 1);
+            return Err(Error::invalid("options.lossAt", expected, other));
+        }
+    };
+    fields.finish()?;
+    Ok(FrameOptions { sequence, loss_at })
+}
+
+fn criterion(solved: &Solved) -> String {
+    match solved {
+        Solved::LossBelow(bound) => format!("held-out loss below {bound}"),
+        Solved::AccuracyAtLeast(bound) => format!("held-out accuracy of at least {} %", bound * 100.0),
+    }
+}
+
+#[wasm_bindgen]
+impl Session {
+    /// Builds a session. Rejects with an error that names the field when the configuration cannot be used.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Session>")]
+    pub fn create(#[wasm_bindgen(unchecked_param_type = "SessionConfig")] config: JsValue) -> Promise {
+        future_to_promise(async move {
+            let create = || -> Result<Core> {
+                let config = Config::read(value::read(&config))?;
+                if config.backend == "webgpu" {
+                    return Err(Error::unavailable(
+                        "backend \"webgpu\"",
+                        "this version trains on the CPU (WebAssembly SIMD)",
+                    ));
+                }
+                Core::new(config, EngineKind::Cpu)
+            };
+            let core = create().map_err(|e| error(&e))?;
+            let tail = RefCell::new(Promise::resolve(&JsValue::UNDEFINED));
+            Ok(Self { shared: Rc::new(Shared { core: RefCell::new(Some(core)), tail }) }.into())
+        })
+    }
+
+    /// Takes training steps. Resolves early when a number stops being finite or the session is freed.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Progress>")]
+    pub fn advance(&self, #[wasm_bindgen(unchecked_param_type = "number")] steps: JsValue) -> Promise {
+        let kind = Kind::Integer { min: 1, max: 1_000_000_000, default: 1 };
+        let steps = match value::read(&steps) {
+            Value::Null => Err(Error::invalid("steps", kind, "nothing")),
+            steps => kind.check("steps", &steps),
+        };
+        let steps = match steps {
+            Ok(Value::Number(n)) => n as u64,
+            Ok(_) => unreachable!("an integer"),
+            Err(e) => return Promise::reject(&error(&e)),
+        };
+        let shared = Rc::clone(&self.shared);
+        let before = shared.tail.borrow().clone();
+        let promise = future_to_promise(async move {
+            let turn = JsFuture::from(before).await;
+            debug_assert!(turn.is_ok(), "an advance in the queue resolves");
+            Ok(shared.advance(steps).await)
+        });
+        *self.shared.tail.borrow_mut() = promise.clone();
+        promise
+    }
+
+    /// The scene on the probe sequence.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Frame>")]
+    pub fn frame(&self, #[wasm_bindgen(unchecked_optional_param_type = "FrameOptions")] options: JsValue) -> Promise {
+        self.now(move |core| {
+            let options = frame_options(value::read(&options), core.form().n_steps)?;
+            let frame = frame(core, options)?;
+            let object: JsValue = js_sys::Object::new().into();
+            set(&object, "header", &to_js(&frame.header));
+            set(&object, "data", &Float32Array::from(frame.data.as_slice()).buffer());
+            Ok(object)
+        })
+    }
+
+    /// Loss and accuracy on held-out data.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Evaluation>")]
+    pub fn evaluate(&self) -> Promise {
+        self.now(|core| {
+            let evaluation = core.evaluate();
+            let baseline = core.baseline();
+            Ok(to_js(&EvaluationInfo {
+                step: evaluation.step,
+                loss: evaluation.loss,
+                accuracy: evaluation.accuracy,
+                n_sequences: evaluation.n_sequences,
+                baseline: BaselineInfo { loss: baseline.loss, what: baseline.what },
+                solved: evaluation.solved,
+                criterion: criterion(&core.solved()),
+            }))
+        })
+    }
+
+    /// Loss, outputs and gradients on the caller's batch; no update.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Gradients>")]
+    pub fn gradients(&self, #[wasm_bindgen(unchecked_param_type = "Batch")] batch: JsValue) -> Promise {
+        self.now(move |core| {
+            let batch = batch::read(core.form(), &batch)?;
+            let gradients = core.gradients(&batch)?;
+            let object: JsValue = js_sys::Object::new().into();
+            set(&object, "loss", &gradients.loss.into());
+            set(&object, "outputs", &Float32Array::from(gradients.outputs.as_slice()));
+            set(&object, "weights", &bytes(&io::save(core.parameters(), &gradients.gradient)));
+            set(&object, "hidden", &Float32Array::from(gradients.hidden.as_slice()));
+            Ok(object)
+        })
+    }
+
+    /// One training step on the caller's batch.
+    #[wasm_bindgen(js_name = trainOn, unchecked_return_type = "Promise<Progress>")]
+    pub fn train_on(&self, #[wasm_bindgen(unchecked_param_type = "Batch")] batch: JsValue) -> Promise {
+        self.now(move |core| {
+            let batch = batch::read(core.form(), &batch)?;
+            let mut tally = Tally::new(core.last(), core.step());
+            let started = now();
+            tally.count(core.train_on(&batch)?);
+            tally.elapsed_ms = now() - started;
+            Ok(tally.to_js())
+        })
+    }
+
+    /// The weights as a safetensors file, under PyTorch's names.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Uint8Array>")]
+    pub fn weights(&self) -> Promise {
+        self.now(|core| Ok(bytes(&io::save(core.parameters(), &core.values())).into()))
+    }
+
+    /// Replaces the weights.
+    #[wasm_bindgen(js_name = setWeights, unchecked_return_type = "Promise<void>")]
+    pub fn set_weights(&self, #[wasm_bindgen(unchecked_param_type = "Uint8Array")] weights: JsValue) -> Promise {
+        self.now(move |core| {
+            let weights = read_bytes("weights", &weights)?;
+            let values = io::load(core.parameters(), &weights)?;
+            core.set_values(&values);
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+
+    /// Changes hyperparameters from the next step on. Throws, and changes nothing, when one cannot be used.
+    #[wasm_bindgen(js_name = setHyper)]
+    pub fn set_hyper(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Hyper")] hyper: JsValue,
+    ) -> std::result::Result<(), JsValue> {
+        self.shared.with(|core| core.set_hyper(value::read(&hyper)))
+    }
+
+    /// Everything that a session of this configuration needs to go on from here.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Uint8Array>")]
+    pub fn snapshot(&self) -> Promise {
+        self.now(|core| Ok(bytes(&core.snapshot()).into()))
+    }
+
+    /// Goes back to a snapshot of a session with this configuration.
+    #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
+    pub fn restore(&self, #[wasm_bindgen(unchecked_param_type = "Uint8Array")] snapshot: JsValue) -> Promise {
+        self.now(move |core| {
+            core.restore(&read_bytes("snapshot", &snapshot)?)?;
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+
+    /// The engine that runs.
+    #[wasm_bindgen(getter, unchecked_return_type = "\"webgpu\" | \"cpu\"")]
+    pub fn backend(&self) -> String {
+        "cpu".to_owned()
+    }
+
+    /// Runs one piece of work as a promise.
+    fn now(&self, work: impl FnOnce(&mut Core) -> Result<JsValue> + 'static) -> Promise {
+        match self.shared.with(work) {
+            Ok(value) => Promise::resolve(&value),
+            Err(error) => Promise::reject(&error),
+        }
+    }
+}
+
+fn bytes(bytes: &[u8]) -> Uint8Array {
+    Uint8Array::from(bytes)
+}
+
+fn read_bytes(field: &str, array: &JsValue) -> Result<Vec<u8>> {
+    array
+        .dyn_ref::<Uint8Array>()
+        .map(Uint8Array::to_vec)
+        .ok_or_else(|| Error::invalid(field, "a Uint8Array", value::name(array)))
+}

@@ -1,0 +1,1 @@
+//! Every kernel and every table entry against finite differences in f64.

@@ -1,0 +1,1 @@
+//! Every kernel, the fast version against the plain one, on odd sizes.
