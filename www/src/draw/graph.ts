@@ -181,14 +181,10 @@ export function drawGraph(
   drawOutputs(ctx, layout, frame, palette);
   drawRowLabels(ctx, layout, frame, box, palette);
 
-  const bar = {
-    x: axis.x1,
-    y: layout.outputs.y + layout.outputs.height + 8,
-    width: box.x + box.width - axis.x1,
-    height: layout.inputs.y - layout.outputs.y - layout.outputs.height - 18,
-  };
+  const top = layout.outputs.y + layout.outputs.height;
+  const bar = { x: axis.x1, y: top + 3, width: axis.right - axis.x1, height: layout.inputs.y - top - 8 };
   if (bar.height >= 24) {
-    drawText(ctx, "gradient", axis.x1 + 8, bar.y - 7, {
+    drawText(ctx, "gradient", axis.x1 + 8, bar.y - 6, {
       colour: palette.inkSoft,
       size: FONT.tick,
       maxWidth: bar.width - 8,
