@@ -1,7 +1,8 @@
 //! Values and gradients of PyTorch. `tests/golden/README.md` describes the files; its recipes made them.
 
 use crate::support::{
-    Machine, close, close_relative, golden_parameters, hash, model, norm, number, numbers, session, sign, torch_cell, uniform,
+    Machine, close, close_relative, golden_parameters, hash, model, norm, number, numbers, session, sign, torch_cell,
+    uniform,
 };
 use serde_json::{Value as Json, json};
 use unroll::engine::Engine;
@@ -88,11 +89,18 @@ fn check_core(name: &str, layers: usize, bidirectional: bool, kind: EngineKind) 
     machine.run(Mark::Forward, Mark::Backward);
 
     let outputs = machine.read(y);
-    let mean = |f: &dyn Fn(f64, f64) -> f64| outputs.iter().zip(&w).map(|(&y, &w)| f(y, w)).sum::<f64>() / w.len() as f64;
+    let mean =
+        |f: &dyn Fn(f64, f64) -> f64| outputs.iter().zip(&w).map(|(&y, &w)| f(y, w)).sum::<f64>() / w.len() as f64;
     let expected = number(&golden["loss"]);
     // The kernel's loss is larger than the file's by a constant, so that its rounding is judged by its own size.
     let squared = machine.read(result)[0];
-    close(&format!("{entry}: loss of the kernel"), 0.5 * (squared - constant), expected, loss_tolerance, squared.max(expected));
+    close(
+        &format!("{entry}: loss of the kernel"),
+        0.5 * (squared - constant),
+        expected,
+        loss_tolerance,
+        squared.max(expected),
+    );
     close_relative(&format!("{entry}: loss"), mean(&|y, w| y * w + 0.5 * y * y), expected, loss_tolerance);
 
     let y_norm = norm(&outputs);
@@ -101,10 +109,9 @@ fn check_core(name: &str, layers: usize, bidirectional: bool, kind: EngineKind) 
         close(&format!("{entry}: last outputs"), *got, expected, output_tolerance, y_norm);
     }
 
-    let gradient = machine.engine.read_f64(Tensor {
-        offset: gradients as u32,
-        ..Tensor::whole(PERSISTENT, Shape::new(&[model.len()]))
-    });
+    let gradient = machine
+        .engine
+        .read_f64(Tensor { offset: gradients as u32, ..Tensor::whole(PERSISTENT, Shape::new(&[model.len()])) });
     let mut compared = 0;
     for parameter in model.parameters() {
         let of_it: Vec<f64> = gradient[parameter.offset..][..parameter.len()].iter().map(|g| 0.5 * g).collect();
@@ -118,7 +125,11 @@ fn check_core(name: &str, layers: usize, bidirectional: bool, kind: EngineKind) 
         close(&format!("{entry}: Σ∂L/∂{name}"), of_it.iter().sum(), sum, gradient_tolerance, size);
         compared += 1;
     }
-    assert_eq!(compared, golden["grad_l2"].as_object().expect("an object").len(), "{entry}: every parameter is compared");
+    assert_eq!(
+        compared,
+        golden["grad_l2"].as_object().expect("an object").len(),
+        "{entry}: every parameter is compared"
+    );
 
     if bidirectional {
         let expected = numbers(&golden["h_n_sum"]);
@@ -170,11 +181,13 @@ fn gru_equals_torch() {
     check_cores("gru");
 }
 
+/// Name in the file, id, options, clipping norm.
+type Setting = (&'static str, &'static str, &'static [(&'static str, f64)], Option<f64>);
+
 #[wasm_bindgen_test(unsupported = test)]
 fn optimisers_follow_the_trajectories_of_torch() {
     let golden = &cores()["opt"];
-    // Name in the file, id, options, clipping norm.
-    let settings: [(&str, &str, &[(&str, f64)], Option<f64>); 10] = [
+    let settings: [Setting; 10] = [
         ("adam_lr0.01", "adam", &[("lr", 0.01)], None),
         ("adam_lr0.01_clip0.1", "adam", &[("lr", 0.01)], Some(0.1)),
         ("adamw_lr0.01_wd0.1", "adamw", &[("lr", 0.01), ("weightDecay", 0.1)], None),
@@ -254,7 +267,12 @@ fn check_optimiser(name: &str, golden: &Json, id: &str, changes: &[(&str, f64)],
         machine.run(Mark::Forward, Mark::Update);
         close_relative(&format!("{name}: loss {step}"), machine.read(result)[0], expected, 1e-9);
         if step == 0 {
-            close_relative(&format!("{name}: norm"), machine.read(vectors.norm)[0], number(&golden["grad_norm0"]), 1e-9);
+            close_relative(
+                &format!("{name}: norm"),
+                machine.read(vectors.norm)[0],
+                number(&golden["grad_norm0"]),
+                1e-9,
+            );
         }
     }
     let values = machine.read(vectors.parameters);
@@ -457,10 +475,8 @@ fn check_trajectory(cell_name: &str, golden: &Json, kind: EngineKind) {
         EngineKind::Cpu => Engine::cpu(layout.len),
     };
     engine.reserve(&program.plan);
-    let flat = |offset: usize, len: usize| Tensor {
-        offset: offset as u32,
-        ..Tensor::whole(PERSISTENT, Shape::new(&[len]))
-    };
+    let flat =
+        |offset: usize, len: usize| Tensor { offset: offset as u32, ..Tensor::whole(PERSISTENT, Shape::new(&[len])) };
     engine.write_f64(flat(0, model.len()), &golden_parameters(&model, number(&golden["bound"])));
     let (Inputs::Symbols(x), TargetSlot::Classes(target)) = (program.inputs, program.target) else {
         panic!("symbols in, classes out")

@@ -52,7 +52,14 @@ describe("timeAxis", () => {
         });
       }
     }
-    expect(timeAxis(25, { x: 0, y: 0, width: 900, height: 50 }).ticks.map(({ label }) => label)).toEqual(["1", "5", "10", "15", "20", "25"]);
+    expect(timeAxis(25, { x: 0, y: 0, width: 900, height: 50 }).ticks.map(({ label }) => label)).toEqual([
+      "1",
+      "5",
+      "10",
+      "15",
+      "20",
+      "25",
+    ]);
   });
 
   it("has one timestep too", () => {

@@ -41,15 +41,31 @@ describe("orderUnits", () => {
   });
 
   it("puts units that move together, or in mirror image, side by side", () => {
-    const view = made(40, 4, (t, j) => (j === 0 ? Math.sin(t) : j === 1 ? Math.cos(3 * t) : j === 2 ? -2 * Math.sin(t) : 0.3 * Math.cos(3 * t)));
+    const view = made(40, 4, (t, j) =>
+      j === 0 ? Math.sin(t) : j === 1 ? Math.cos(3 * t) : j === 2 ? -2 * Math.sin(t) : 0.3 * Math.cos(3 * t),
+    );
     const order = [...orderUnits(view, "similarity")];
     expect(Math.abs(order.indexOf(0) - order.indexOf(2))).toBe(1);
     expect(Math.abs(order.indexOf(1) - order.indexOf(3))).toBe(1);
   });
 
   it("takes constant units and one timestep", () => {
-    expect([...orderUnits(made(5, 3, () => 0.5), "similarity")].sort()).toEqual([0, 1, 2]);
-    expect([...orderUnits(made(1, 2, (_, j) => j), "peak")].sort()).toEqual([0, 1]);
+    expect(
+      [
+        ...orderUnits(
+          made(5, 3, () => 0.5),
+          "similarity",
+        ),
+      ].sort(),
+    ).toEqual([0, 1, 2]);
+    expect(
+      [
+        ...orderUnits(
+          made(1, 2, (_, j) => j),
+          "peak",
+        ),
+      ].sort(),
+    ).toEqual([0, 1]);
   });
 });
 
@@ -108,7 +124,17 @@ describe("paintUnits", () => {
 
 describe("heatmapHit", () => {
   it("finds the unit drawn there, and its value", () => {
-    const view = stateOf(viewFrame(frameOf(network(sine(30), "elman", 9, 1), 1, 2, 0)).rows[0] ?? { id: "", title: "", layer: 0, reverse: false, units: 0, channels: [], ribbons: [] });
+    const view = stateOf(
+      viewFrame(frameOf(network(sine(30), "elman", 9, 1), 1, 2, 0)).rows[0] ?? {
+        id: "",
+        title: "",
+        layer: 0,
+        reverse: false,
+        units: 0,
+        channels: [],
+        ribbons: [],
+      },
+    );
     if (view === null) throw new Error("no state");
     const box = { x: 0, y: 50, width: 600, height: 120 };
     const options = { heading: "h", ticks: true, order: orderUnits(view, "similarity") };
@@ -116,7 +142,11 @@ describe("heatmapHit", () => {
     const plot = plotBox(box, axis, options);
     for (let row = 0; row < 9; row += 1) {
       const hit = heatmapHit(box, view, options, axis.centre(11), plot.y + ((row + 0.5) * plot.height) / 9);
-      expect(hit).toEqual({ step: 11, unit: options.order[row], value: view.values[11 * 9 + (options.order[row] ?? 0)] });
+      expect(hit).toEqual({
+        step: 11,
+        unit: options.order[row],
+        value: view.values[11 * 9 + (options.order[row] ?? 0)],
+      });
     }
     expect(heatmapHit(box, view, options, axis.centre(11), plot.y - 1)).toBeNull();
     expect(heatmapHit(box, view, options, axis.x1 + 1, plot.y + 5)).toBeNull();

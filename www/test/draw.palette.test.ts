@@ -1,5 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { contrast, inkOn, luminance, mix, type Palette, palettes, rampColour, rampIndex, rgb } from "../src/draw/index.js";
+import {
+  contrast,
+  inkOn,
+  luminance,
+  mix,
+  type Palette,
+  palettes,
+  rampColour,
+  rampIndex,
+  rgb,
+} from "../src/draw/index.js";
 
 /** Linear sRGB of a colour seen without one kind of cone: Machado, Oliveira and Fernandes 2009 (doi:10.1109/TVCG.2009.113), severity 1. */
 const BLINDNESS = {
@@ -17,7 +27,8 @@ function linear(colour: string): Triple {
 }
 
 function seen([r, g, b]: Triple, m: readonly number[]): Triple {
-  const row = (i: number): number => Math.min(1, Math.max(0, (m[i] ?? 0) * r + (m[i + 1] ?? 0) * g + (m[i + 2] ?? 0) * b));
+  const row = (i: number): number =>
+    Math.min(1, Math.max(0, (m[i] ?? 0) * r + (m[i + 1] ?? 0) * g + (m[i + 2] ?? 0) * b));
   return [row(0), row(3), row(6)];
 }
 
@@ -41,7 +52,12 @@ describe.each(Object.values(palettes))("palette $name", (palette: Palette) => {
       expect(contrast(palette.ink, fill)).toBeGreaterThanOrEqual(4.5);
       expect(contrast(palette.inkSoft, fill)).toBeGreaterThanOrEqual(4.5);
     }
-    for (const text of [palette.right, palette.wrong, ...zones.map((zone) => zone.ink), ...palette.lanes.map((lane) => lane.colour)]) {
+    for (const text of [
+      palette.right,
+      palette.wrong,
+      ...zones.map((zone) => zone.ink),
+      ...palette.lanes.map((lane) => lane.colour),
+    ]) {
       expect(contrast(text, palette.background)).toBeGreaterThanOrEqual(4.5);
     }
     // Names of lanes and of ghosts stand in the ribbon.
@@ -59,7 +75,9 @@ describe.each(Object.values(palettes))("palette $name", (palette: Palette) => {
 
   it("has four lanes that differ for every eye, and without colour", () => {
     for (const matrix of [null, ...Object.values(BLINDNESS)]) {
-      const seenLanes = palette.lanes.map(({ colour }) => lab(matrix === null ? linear(colour) : seen(linear(colour), matrix)));
+      const seenLanes = palette.lanes.map(({ colour }) =>
+        lab(matrix === null ? linear(colour) : seen(linear(colour), matrix)),
+      );
       seenLanes.forEach((one, i) => {
         for (const other of seenLanes.slice(i + 1)) expect(apart(one, other)).toBeGreaterThan(25);
       });

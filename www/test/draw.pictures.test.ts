@@ -7,7 +7,19 @@ import { adding, firstSymbol, frameOf, network, parity, sine, type Task } from "
 
 beforeAll(installOffscreenCanvas);
 
-const GEOMETRY = ["moveTo", "lineTo", "fillRect", "strokeRect", "rect", "arc", "quadraticCurveTo", "roundRect", "fillText", "strokeText", "drawImage"];
+const GEOMETRY = [
+  "moveTo",
+  "lineTo",
+  "fillRect",
+  "strokeRect",
+  "rect",
+  "arc",
+  "quadraticCurveTo",
+  "roundRect",
+  "fillText",
+  "strokeText",
+  "drawImage",
+];
 
 function geometry(calls: readonly Call[]): { name: string; numbers: number[] }[] {
   return calls
@@ -19,7 +31,8 @@ function sound(made: Recorder, what: string): void {
   for (const { name, numbers } of geometry(made.calls)) {
     for (const n of numbers) if (!Number.isFinite(n)) throw new Error(`${what}: ${name}(${numbers.join(", ")})`);
     const last = numbers.at(-1) ?? 0;
-    if (["fillRect", "drawImage", "roundRect"].includes(name) && last < 0) throw new Error(`${what}: ${name} of negative height`);
+    if (["fillRect", "drawImage", "roundRect"].includes(name) && last < 0)
+      throw new Error(`${what}: ${name} of negative height`);
   }
   expect(made.depth(), what).toBe(0);
   for (const { name, args } of made.calls) {
@@ -47,7 +60,9 @@ function drawAll(frame: draw.FrameView, width: number, palette: draw.Palette): M
   const panel = { heading: "heading", ticks: true, cursors };
   for (const show of ["units", 0] as const) {
     const options = { ...panel, domain: draw.edgeDomain(domain), show };
-    on(`graph ${String(show)}`, (ctx) => draw.drawGraph(ctx, box(width, draw.graphHeight(frame, width, panel)), frame, palette, options, null));
+    on(`graph ${String(show)}`, (ctx) =>
+      draw.drawGraph(ctx, box(width, draw.graphHeight(frame, width, panel)), frame, palette, options, null),
+    );
   }
   for (const row of frame.rows) {
     on(`ribbon ${row.id}`, (ctx) => {
@@ -57,8 +72,16 @@ function drawAll(frame: draw.FrameView, width: number, palette: draw.Palette): M
     });
     for (const channel of row.channels) {
       const order = draw.orderUnits(channel, "peak");
-      const options = { ...panel, order, orderedBy: "peak", range: draw.symmetricRange([channel], null), unit: 0 } as const;
-      on(`heatmap ${row.id} ${channel.id}`, (ctx) => draw.drawHeatmap(ctx, box(width, 110), channel, palette, options, null));
+      const options = {
+        ...panel,
+        order,
+        orderedBy: "peak",
+        range: draw.symmetricRange([channel], null),
+        unit: 0,
+      } as const;
+      on(`heatmap ${row.id} ${channel.id}`, (ctx) =>
+        draw.drawHeatmap(ctx, box(width, 110), channel, palette, options, null),
+      );
     }
   }
   on("thumbnail", (ctx) => {
@@ -68,7 +91,10 @@ function drawAll(frame: draw.FrameView, width: number, palette: draw.Palette): M
     draw.drawPredictions(ctx, box(width, draw.predictionsHeight(frame.probe)), frame, palette, { ...panel, lane: 1 });
   });
   on("legend", (ctx) => {
-    const scales = [draw.channelScale(palette, "state", [-1, 1], "state"), draw.gradientScale(palette, domain, "gradient")];
+    const scales = [
+      draw.channelScale(palette, "state", [-1, 1], "state"),
+      draw.gradientScale(palette, domain, "gradient"),
+    ];
     draw.drawLegend(ctx, box(width, draw.legendHeight(2)), scales, palette);
   });
   return made;
@@ -147,8 +173,14 @@ describe("pictures", () => {
     const frame = draw.viewFrame(frameOf(network(firstSymbol(12, 3), "elman", 4, 1), 1, 2, 0));
     const made = drawAll(frame, 900, draw.palettes.light);
     const axis = draw.timeAxis(12, box(900, 1));
-    const nodes = made.get("graph units")?.calls.filter(({ name }) => name === "arc").map(({ args }) => args[0]);
-    const points = made.get("ribbon l0")?.calls.filter(({ name }) => name === "lineTo").map(({ args }) => args[0]);
+    const nodes = made
+      .get("graph units")
+      ?.calls.filter(({ name }) => name === "arc")
+      .map(({ args }) => args[0]);
+    const points = made
+      .get("ribbon l0")
+      ?.calls.filter(({ name }) => name === "lineTo")
+      .map(({ args }) => args[0]);
     for (let t = 0; t < 12; t += 1) {
       expect(nodes).toContain(axis.centre(t));
       expect(points).toContain(axis.centre(t));
@@ -185,7 +217,13 @@ describe("graphHit", () => {
 describe("drawCurves", () => {
   it("is sound, empty and full, and names the lanes with their last values", () => {
     const values = Array.from({ length: 300 }, (_, i) => 1 / (1 + i));
-    const series = [0, 1].map((lane) => ({ lane, label: "AB".charAt(lane), n: 300, steps: Array.from(values.keys()), values }));
+    const series = [0, 1].map((lane) => ({
+      lane,
+      label: "AB".charAt(lane),
+      n: 300,
+      steps: Array.from(values.keys()),
+      values,
+    }));
     for (const scale of ["log", "linear"] as const) {
       for (const n of [0, 1, 300]) {
         const all = series.map((one) => ({ ...one, n }));

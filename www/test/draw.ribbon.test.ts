@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { type FrameView, fitAt, logOf, ribbonDomain, ribbonHit, timeAxis, viewFrame, zoneOf } from "../src/draw/index.js";
+import {
+  type FrameView,
+  fitAt,
+  logOf,
+  ribbonDomain,
+  ribbonHit,
+  timeAxis,
+  viewFrame,
+  zoneOf,
+} from "../src/draw/index.js";
 import { FLOOR, firstSymbol, frameOf, network } from "./support/tiny.js";
 
 function frame(kind: "elman" | "lstm", nSteps: number, gain = 1): FrameView {
@@ -90,7 +99,8 @@ describe("the fitted line", () => {
   it("follows the median of a real network", () => {
     const ribbon = frame("elman", 40).rows[0]?.ribbons[0];
     if (ribbon === undefined || ribbon.fit === null) throw new Error("no fit");
-    for (let t = 0; t < 40; t += 1) expect(Math.abs(fitAt(ribbon.fit, t, false) - Math.log10(ribbon.median[t] ?? 0))).toBeLessThan(1.5);
+    for (let t = 0; t < 40; t += 1)
+      expect(Math.abs(fitAt(ribbon.fit, t, false) - Math.log10(ribbon.median[t] ?? 0))).toBeLessThan(1.5);
   });
 });
 

@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { type Fit, factorText, fitLine, halfLifeText, horizonText, type RibbonView, sentence, viewFrame } from "../src/draw/index.js";
+import {
+  type Fit,
+  factorText,
+  fitLine,
+  halfLifeText,
+  horizonText,
+  type RibbonView,
+  sentence,
+  viewFrame,
+} from "../src/draw/index.js";
 import { fit as fitOf, FLOOR, firstSymbol, frameOf, network } from "./support/tiny.js";
 
 /** A ribbon with this median, fitted as the package does. */
@@ -8,17 +17,29 @@ function ribbon(median: number[], reverse = false): RibbonView {
   const order = reverse ? Array.from(values.keys()) : Array.from(values.keys()).reverse();
   const reference = order.find((t) => !((values[t] ?? 0) <= 0)) ?? -1;
   const finite = values.every((v) => Number.isFinite(v));
-  return { id: "h", title: "h", median: values, lower: values, upper: values, fit: finite ? fitOf(values, reverse) : null, reverse, reference };
+  return {
+    id: "h",
+    title: "h",
+    median: values,
+    lower: values,
+    upper: values,
+    fit: finite ? fitOf(values, reverse) : null,
+    reverse,
+    reference,
+  };
 }
 
-const powers = (rho: number, n: number, last = 0.5): number[] => Array.from({ length: n }, (_, t) => last * rho ** (n - 1 - t));
+const powers = (rho: number, n: number, last = 0.5): number[] =>
+  Array.from({ length: n }, (_, t) => last * rho ** (n - 1 - t));
 
 describe("the sentence", () => {
   it("names the factor and what step 1 receives", () => {
     const said = sentence(ribbon(powers(0.42, 18)), FLOOR);
     // 0.42^17 = 3.94e-7 = 1/2,540,000.
     expect(said.short).toBe("×0.42 a step back; step 1 receives 1/2,500,000 of the signal.");
-    expect(said.spoken).toBe("Gradient falls 58 % a step back, half-life 0.8 steps; step 1 receives 1/2,500,000 of the signal.");
+    expect(said.spoken).toBe(
+      "Gradient falls 58 % a step back, half-life 0.8 steps; step 1 receives 1/2,500,000 of the signal.",
+    );
     expect(said.verdict).toBe("vanishing");
   });
 
@@ -30,7 +51,9 @@ describe("the sentence", () => {
   });
 
   it("uses a power of ten where nobody reads the zeros", () => {
-    expect(sentence(ribbon(powers(0.5, 100)), FLOOR).short).toBe("×0.50 a step back; step 1 receives 1.6·10⁻³⁰ of the signal.");
+    expect(sentence(ribbon(powers(0.5, 100)), FLOOR).short).toBe(
+      "×0.50 a step back; step 1 receives 1.6·10⁻³⁰ of the signal.",
+    );
   });
 
   it("says which steps receive nothing that f32 can hold", () => {
@@ -52,10 +75,14 @@ describe("the sentence", () => {
   });
 
   it("says growing, and exploding above a thousand", () => {
-    expect(sentence(ribbon(powers(1.1, 26)), FLOOR).short).toBe("×1.10 a step back: growing; step 1 receives 11 times the signal.");
+    expect(sentence(ribbon(powers(1.1, 26)), FLOOR).short).toBe(
+      "×1.10 a step back: growing; step 1 receives 11 times the signal.",
+    );
     const said = sentence(ribbon(powers(1.4, 26)), FLOOR);
     expect(said.short).toBe("×1.40 a step back: exploding; step 1 receives 4,500 times the signal.");
-    expect(said.spoken).toBe("Gradient grows 40 % a step back, doubles every 2.1 steps; step 1 receives 4,500 times the signal.");
+    expect(said.spoken).toBe(
+      "Gradient grows 40 % a step back, doubles every 2.1 steps; step 1 receives 4,500 times the signal.",
+    );
     expect(said.verdict).toBe("exploding");
     expect(sentence(ribbon(powers(3, 31)), FLOOR).spoken).toBe(
       "Gradient grows 3.0 times a step back, doubles every 0.6 steps; step 1 receives 2.1·10¹⁴ times the signal.",
@@ -73,7 +100,9 @@ describe("the sentence", () => {
   it("has words for no gradient, one timestep, and two", () => {
     expect(sentence(ribbon([0, 0, 0]), FLOOR).short).toBe("No gradient: the loss does not depend on any state here.");
     expect(sentence(ribbon([0.5]), FLOOR).short).toBe("The loss enters at step 1: there is no step to go back.");
-    expect(sentence(ribbon([0.25, 0.5]), FLOOR).short).toBe("×0.50 a step back; step 1 receives 50 % of the signal.".replace("back;", "back: steady;"));
+    expect(sentence(ribbon([0.25, 0.5]), FLOOR).short).toBe(
+      "×0.50 a step back; step 1 receives 50 % of the signal.".replace("back;", "back: steady;"),
+    );
     expect(sentence(ribbon([0.1, 0.5]), FLOOR).short).toBe("×0.20 a step back; step 1 receives 20 % of the signal.");
   });
 
@@ -87,7 +116,9 @@ describe("the sentence", () => {
   it("counts from the end of what is asked, not of the sequence", () => {
     const cut = ribbon([0.05, 0.1, 0.2, 0.4, 0, 0]);
     expect(cut.reference).toBe(3);
-    expect(sentence(cut, FLOOR).short).toBe("×0.50 a step back; step 1 receives 1/8 of the signal.".replace("1/8", "13 %"));
+    expect(sentence(cut, FLOOR).short).toBe(
+      "×0.50 a step back; step 1 receives 1/8 of the signal.".replace("1/8", "13 %"),
+    );
     expect(sentence(ribbon([0.5, 0, 0]), FLOOR).short).toBe("The loss enters at step 1: there is no step to go back.");
   });
 
@@ -110,7 +141,15 @@ describe("the sentence", () => {
 });
 
 describe("texts of a fit", () => {
-  const vanishing: Fit = { factor: 0.8300000000000001, halfLife: 3.72, horizon: 5.37, ratio: 1 / 3123, from: 0, to: 43, atTo: 0.1 };
+  const vanishing: Fit = {
+    factor: 0.8300000000000001,
+    halfLife: 3.72,
+    horizon: 5.37,
+    ratio: 1 / 3123,
+    from: 0,
+    to: 43,
+    atTo: 0.1,
+  };
 
   it("gives the factor to machines without rounding", () => {
     expect(Number(factorText(vanishing))).toBe(vanishing.factor);
@@ -127,7 +166,9 @@ describe("texts of a fit", () => {
   });
 
   it("fits on one line", () => {
-    expect(fitLine(vanishing, false, 44)).toBe("×0.83 per step back · half-life 3.7 steps · step 1 receives 1/3,100 of the signal");
+    expect(fitLine(vanishing, false, 44)).toBe(
+      "×0.83 per step back · half-life 3.7 steps · step 1 receives 1/3,100 of the signal",
+    );
     expect(fitLine({ ...vanishing, ratio: 0 }, true, 44)).toContain("step 44 receives less than 10⁻³⁸");
   });
 });

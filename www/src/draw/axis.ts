@@ -223,7 +223,13 @@ export function plotBox(box: Box, axis: TimeAxis, options: PanelOptions): Box {
 }
 
 /** A panel's heading, and at its right end what the columns are when they are binned. */
-export function drawHeading(ctx: Canvas2D, box: Box, axis: TimeAxis, heading: string | null | undefined, palette: Palette): void {
+export function drawHeading(
+  ctx: Canvas2D,
+  box: Box,
+  axis: TimeAxis,
+  heading: string | null | undefined,
+  palette: Palette,
+): void {
   if (typeof heading !== "string") return;
   const note = axis.note ?? "";
   const noteWidth = note === "" ? 0 : textWidth(ctx, note, FONT.tick) + 12;
@@ -235,5 +241,6 @@ export function drawHeading(ctx: Canvas2D, box: Box, axis: TimeAxis, heading: st
     baseline: "middle",
     maxWidth: axis.x1 - axis.x0 - noteWidth,
   });
-  if (note !== "") drawText(ctx, note, axis.x1, y, { colour: palette.inkSoft, size: FONT.tick, align: "right", baseline: "middle" });
+  if (note !== "")
+    drawText(ctx, note, axis.x1, y, { colour: palette.inkSoft, size: FONT.tick, align: "right", baseline: "middle" });
 }

@@ -184,7 +184,15 @@ export function roundedPath(ctx: Canvas2D, box: Box, radius: number): void {
 export type Marker = "circle" | "square" | "triangle" | "diamond";
 
 /** A lane's marker, centred; `size` is its half-width. */
-export function drawMarker(ctx: Canvas2D, marker: Marker, x: number, y: number, size: number, fill: string, edge: string): void {
+export function drawMarker(
+  ctx: Canvas2D,
+  marker: Marker,
+  x: number,
+  y: number,
+  size: number,
+  fill: string,
+  edge: string,
+): void {
   ctx.beginPath();
   if (marker === "circle") ctx.arc(x, y, size, 0, 2 * Math.PI);
   else if (marker === "square") ctx.rect(x - size * 0.88, y - size * 0.88, size * 1.76, size * 1.76);

@@ -5,7 +5,20 @@
  * exponential moving average whose weight is stated on the chart; the raw extent stays visible behind it.
  */
 
-import { type Box, type Canvas2D, drawMarker, drawText, fillBox, FONT, horizontal, pixelRatioOf, snap, textWidth, vertical, withClip } from "./canvas.js";
+import {
+  type Box,
+  type Canvas2D,
+  drawMarker,
+  drawText,
+  fillBox,
+  FONT,
+  horizontal,
+  pixelRatioOf,
+  snap,
+  textWidth,
+  vertical,
+  withClip,
+} from "./canvas.js";
 import { count, powerOfTen, significant } from "./numbers.js";
 import { laneOf, type Palette, withAlpha } from "./palette.js";
 import { niceTicks } from "./predictions.js";
@@ -135,12 +148,15 @@ export function curveRange(
   if (low > high) return previous === null ? (scale === "log" ? [0.01, 1] : [0, 1]) : [previous[0], previous[1]];
   if (scale === "log") {
     const wanted = [ladder(low, false), ladder(high, true)] as const;
-    const bottom = previous !== null && wanted[0] >= previous[0] && wanted[0] <= previous[0] * 30 ? previous[0] : wanted[0];
-    const top = previous !== null && wanted[1] <= previous[1] && wanted[1] >= previous[1] / 30 ? previous[1] : wanted[1];
+    const bottom =
+      previous !== null && wanted[0] >= previous[0] && wanted[0] <= previous[0] * 30 ? previous[0] : wanted[0];
+    const top =
+      previous !== null && wanted[1] <= previous[1] && wanted[1] >= previous[1] / 30 ? previous[1] : wanted[1];
     return [bottom, Math.max(top, bottom * 10)];
   }
   const bottom = Math.min(0, low);
-  if (previous !== null && previous[0] <= bottom && previous[1] >= high && high > previous[1] / 3) return [previous[0], previous[1]];
+  if (previous !== null && previous[0] <= bottom && previous[1] >= high && high > previous[1] / 3)
+    return [previous[0], previous[1]];
   const air = (high - bottom) * 0.08 || 1;
   return [bottom, high + air];
 }
@@ -195,7 +211,13 @@ export function indexAt(series: Series, step: number): number {
 }
 
 /** The training step at a point of the chart, and the values there; null outside the plot. */
-export function curvesHit(box: Box, all: readonly Series[], options: CurveOptions, x: number, y: number): CurveHit | null {
+export function curvesHit(
+  box: Box,
+  all: readonly Series[],
+  options: CurveOptions,
+  x: number,
+  y: number,
+): CurveHit | null {
   const { plot } = chartOf(box, options);
   if (x < plot.x || x > plot.x + plot.width || y < plot.y || y > plot.y + plot.height) return null;
   const [from, to] = options.steps;
@@ -226,7 +248,13 @@ function stepText(step: number): string {
 }
 
 /** Draws the chart: one line for each lane, dashes and an end marker as a second cue. */
-export function drawCurves(ctx: Canvas2D, box: Box, all: readonly Series[], palette: Palette, options: CurveOptions): void {
+export function drawCurves(
+  ctx: Canvas2D,
+  box: Box,
+  all: readonly Series[],
+  palette: Palette,
+  options: CurveOptions,
+): void {
   const pixelRatio = pixelRatioOf(ctx);
   const chart = chartOf(box, options);
   const { plot } = chart;
@@ -235,7 +263,10 @@ export function drawCurves(ctx: Canvas2D, box: Box, all: readonly Series[], pale
   ctx.save();
   fillBox(ctx, box, palette.background, pixelRatio);
   drawText(ctx, options.heading, box.x + 4, box.y + 14, { colour: palette.ink, size: FONT.label, weight: 600 });
-  const notes = [options.scale === "log" ? "log" : "", options.alpha === undefined ? "" : `smoothed, α ${String(options.alpha)}`];
+  const notes = [
+    options.scale === "log" ? "log" : "",
+    options.alpha === undefined ? "" : `smoothed, α ${String(options.alpha)}`,
+  ];
   drawText(ctx, notes.filter((note) => note !== "").join(" · "), box.x + box.width - 14, box.y + 14, {
     colour: palette.inkSoft,
     size: FONT.tick,
@@ -243,7 +274,8 @@ export function drawCurves(ctx: Canvas2D, box: Box, all: readonly Series[], pale
     maxWidth: box.width - 24 - textWidth(ctx, options.heading, FONT.label, 600),
   });
 
-  const ticks = options.scale === "log" ? decadesOf(low, high, plot.height / 22) : niceTicks(low, high, plot.height / 26);
+  const ticks =
+    options.scale === "log" ? decadesOf(low, high, plot.height / 22) : niceTicks(low, high, plot.height / 26);
   for (const tick of ticks) {
     const y = chart.yOf(tick);
     horizontal(ctx, plot.x, plot.x + plot.width, y, 1, palette.grid, pixelRatio);
@@ -351,7 +383,9 @@ function drawSeries(ctx: Canvas2D, chart: Chart, series: Series, palette: Palett
     ctx.stroke();
   }
   const shown =
-    options.alpha === undefined ? raw : decimate({ ...series, values: smooth(series.values, series.n, options.alpha) }, from, to, nBuckets);
+    options.alpha === undefined
+      ? raw
+      : decimate({ ...series, values: smooth(series.values, series.n, options.alpha) }, from, to, nBuckets);
   ctx.beginPath();
   for (let i = 0; i < shown.n; i += 1) {
     const x = chart.xOf(shown.x[i] ?? 0);
@@ -368,18 +402,37 @@ function drawSeries(ctx: Canvas2D, chart: Chart, series: Series, palette: Palett
   ctx.stroke();
   ctx.setLineDash([]);
   const end = shown.n - 1;
-  drawMarker(ctx, lane.marker, chart.xOf(shown.x[end] ?? 0), chart.yOf(shown.last[end] ?? 0), 4, lane.colour, palette.background);
+  drawMarker(
+    ctx,
+    lane.marker,
+    chart.xOf(shown.x[end] ?? 0),
+    chart.yOf(shown.last[end] ?? 0),
+    4,
+    lane.colour,
+    palette.background,
+  );
 }
 
 /** Each lane's value at the cursor, or its last one, in a row between heading and plot. */
-function drawLabels(ctx: Canvas2D, chart: Chart, all: readonly Series[], palette: Palette, options: CurveOptions): void {
+function drawLabels(
+  ctx: Canvas2D,
+  chart: Chart,
+  all: readonly Series[],
+  palette: Palette,
+  options: CurveOptions,
+): void {
   const { plot } = chart;
   let x = plot.x - 36;
   for (const series of all) {
     const lane = laneOf(palette, series.lane);
     const at = options.cursor === undefined || options.cursor === null ? series.n - 1 : indexAt(series, options.cursor);
     const value = series.values[at];
-    const text = value === undefined ? "–" : options.percent === true ? `${(value * 100).toFixed(value >= 0.9995 ? 0 : 1)} %` : significant(value, 3);
+    const text =
+      value === undefined
+        ? "–"
+        : options.percent === true
+          ? `${(value * 100).toFixed(value >= 0.9995 ? 0 : 1)} %`
+          : significant(value, 3);
     const label = `${series.label} ${text}`;
     const y = plot.y - 10;
     drawMarker(ctx, lane.marker, x + 4, y - 4, 3.5, lane.colour, palette.background);

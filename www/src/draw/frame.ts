@@ -4,7 +4,7 @@
  * This is the only file of the drawings that imports the package's types; the others take them from here.
  */
 
-import type { Channel, Fit, Frame, FrameHeader, Ribbon } from "../../../src/web/types.js";
+import type { Channel, Fit, Frame, FrameHeader, Ribbon } from "unroll-types";
 
 export type { Fit, Frame, FrameHeader };
 
@@ -76,13 +76,17 @@ export interface FrameView {
 }
 
 function reader(data: ArrayBuffer): (offset: number, shape: readonly number[], what: string) => Float32Array {
-  if (data.byteLength % 4 !== 0) throw new Error(`frame: data has ${String(data.byteLength)} bytes, expected a multiple of 4`);
+  if (data.byteLength % 4 !== 0)
+    throw new Error(`frame: data has ${String(data.byteLength)} bytes, expected a multiple of 4`);
   const held = data.byteLength / 4;
   return (offset, shape, what) => {
     const length = shape.reduce((product, n) => product * n, 1);
-    const sound = Number.isInteger(offset) && offset >= 0 && Number.isInteger(length) && length >= 0 && offset + length <= held;
+    const sound =
+      Number.isInteger(offset) && offset >= 0 && Number.isInteger(length) && length >= 0 && offset + length <= held;
     if (!sound) {
-      throw new Error(`frame: ${what} is [${shape.join(", ")}] at ${String(offset)}, expected within ${String(held)} floats`);
+      throw new Error(
+        `frame: ${what} is [${shape.join(", ")}] at ${String(offset)}, expected within ${String(held)} floats`,
+      );
     }
     return new Float32Array(data, offset * 4, length);
   };
@@ -122,7 +126,8 @@ export function viewFrame(frame: Frame): FrameView {
       nSteps,
       units,
       values: read(channel.offset, channel.shape, what),
-      gradients: channel.gradientOffset === null ? null : read(channel.gradientOffset, channel.shape, `gradient of ${what}`),
+      gradients:
+        channel.gradientOffset === null ? null : read(channel.gradientOffset, channel.shape, `gradient of ${what}`),
     };
   };
 

@@ -24,7 +24,18 @@ import {
   type TimeAxis,
   timeAxis,
 } from "./axis.js";
-import { type Box, type Canvas2D, drawText, fillBox, FONT, pixelRatioOf, type Scratch, scratchOf, snap, textWidth } from "./canvas.js";
+import {
+  type Box,
+  type Canvas2D,
+  drawText,
+  fillBox,
+  FONT,
+  pixelRatioOf,
+  type Scratch,
+  scratchOf,
+  snap,
+  textWidth,
+} from "./canvas.js";
 import { channelOf, type ChannelView, type FrameView, type RibbonView, type RowView, stateOf } from "./frame.js";
 import { MISSING_PIXEL, paintUnits } from "./heatmap.js";
 import { drawVerticalBar, gradientScale } from "./legend.js";
@@ -82,7 +93,8 @@ function modeOf(axis: TimeAxis): GraphMode {
 export function graphHeight(frame: FrameView, width: number, options: PanelOptions): number {
   const axis = timeAxis(frame.nSteps, { x: 0, y: 0, width, height: 0 });
   const slot = modeOf(axis) === "nodes" ? 64 : 58;
-  const around = (typeof options.heading === "string" ? HEADING_HEIGHT : 0) + (options.ticks === true ? TICKS_HEIGHT : 0);
+  const around =
+    (typeof options.heading === "string" ? HEADING_HEIGHT : 0) + (options.ticks === true ? TICKS_HEIGHT : 0);
   return around + OUTPUT_HEIGHT + frame.rows.length * slot + inputHeight(frame.probe) + 6;
 }
 
@@ -169,14 +181,14 @@ export function drawGraph(
   drawOutputs(ctx, layout, frame, palette);
   drawRowLabels(ctx, layout, frame, box, palette);
 
-  const bar = {
-    x: axis.x1,
-    y: layout.outputs.y + layout.outputs.height + 8,
-    width: box.x + box.width - axis.x1,
-    height: layout.inputs.y - layout.outputs.y - layout.outputs.height - 18,
-  };
+  const top = layout.outputs.y + layout.outputs.height;
+  const bar = { x: axis.x1, y: top + 3, width: axis.right - axis.x1, height: layout.inputs.y - top - 8 };
   if (bar.height >= 24) {
-    drawText(ctx, "gradient", axis.x1 + 8, bar.y - 7, { colour: palette.inkSoft, size: FONT.tick, maxWidth: bar.width - 8 });
+    drawText(ctx, "gradient", axis.x1 + 8, bar.y - 6, {
+      colour: palette.inkSoft,
+      size: FONT.tick,
+      maxWidth: bar.width - 8,
+    });
     drawVerticalBar(ctx, bar, gradientScale(palette, options.domain, ""), palette);
   }
   if (!behind) drawCursors(ctx, axis, plot.y, plot.y + plot.height, cursors, palette, pixelRatio);
@@ -206,7 +218,13 @@ function arrowHead(ctx: Canvas2D, x: number, y: number, angle: number, size: num
 }
 
 /** Thin lines: from input to state, from state to state, from layer to layer, to the outputs that count. */
-function drawForwardEdges(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, palette: Palette, pixelRatio: number): void {
+function drawForwardEdges(
+  ctx: Canvas2D,
+  layout: GraphLayout,
+  frame: FrameView,
+  palette: Palette,
+  pixelRatio: number,
+): void {
   const { axis, radius, halfWidth, rows, mode } = layout;
   const nodes = mode === "nodes";
   ctx.strokeStyle = palette.line;
@@ -281,7 +299,12 @@ function drawBackwardEdges(
 
   if (mode !== "nodes") {
     const base = snap(y + radius + 2, 0, pixelRatio);
-    fillBox(ctx, { x: axis.x0, y: base, width: axis.x1 - axis.x0, height: edges - 3 }, withAlpha(palette.line, 0.08), pixelRatio);
+    fillBox(
+      ctx,
+      { x: axis.x0, y: base, width: axis.x1 - axis.x0, height: edges - 3 },
+      withAlpha(palette.line, 0.08),
+      pixelRatio,
+    );
     for (let column = 0; column < axis.nColumns; column += 1) {
       let most = -1;
       const end = Math.min((column + 1) * axis.perColumn, axis.nSteps);
@@ -361,7 +384,17 @@ function drawNodes(
     const pixels = picture.pixels.subarray(i * stripes * axis.nColumns, (i + 1) * stripes * axis.nColumns);
     const order = options.orders?.[i] ?? null;
     const chosen = unit === null ? channel : oneUnit(channel, Math.min(unit, channel.units - 1));
-    paintUnits(pixels, axis.nColumns, stripes, chosen, axis.perColumn, ramp, range, unit === null ? order : null, MISSING_PIXEL);
+    paintUnits(
+      pixels,
+      axis.nColumns,
+      stripes,
+      chosen,
+      axis.perColumn,
+      ramp,
+      range,
+      unit === null ? order : null,
+      MISSING_PIXEL,
+    );
   });
   picture.ctx.putImageData(picture.image, 0, 0);
 
@@ -375,7 +408,17 @@ function drawNodes(
       ctx.beginPath();
       ctx.rect(axis.x0, top, axis.x1 - axis.x0, height);
       ctx.clip();
-      ctx.drawImage(picture.canvas, 0, source, axis.nColumns, stripes, axis.x0, top, axis.nColumns * axis.columnWidth, height);
+      ctx.drawImage(
+        picture.canvas,
+        0,
+        source,
+        axis.nColumns,
+        stripes,
+        axis.x0,
+        top,
+        axis.nColumns * axis.columnWidth,
+        height,
+      );
       ctx.restore();
       return;
     }
@@ -419,7 +462,8 @@ function drawOutputs(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, palet
   const widthOf = (text: string): number => textWidth(ctx, text, FONT.label, 600) + verdictWidth;
   const roomy =
     probe.scored.length <= 1 ||
-    (layout.mode === "nodes" && probe.scored.every((step) => widthOf(answerAt(probe, step).text) + 4 <= axis.stepWidth));
+    (layout.mode === "nodes" &&
+      probe.scored.every((step) => widthOf(answerAt(probe, step).text) + 4 <= axis.stepWidth));
   if (!roomy && layout.mode === "strip") {
     drawLossStrip(ctx, layout, frame, palette);
     return;

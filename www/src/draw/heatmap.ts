@@ -18,7 +18,18 @@ import {
   type TimeAxis,
   timeAxis,
 } from "./axis.js";
-import { type Box, type Canvas2D, drawText, fillBox, FONT, pixelRatioOf, type Scratch, scratchOf, snap, textWidth } from "./canvas.js";
+import {
+  type Box,
+  type Canvas2D,
+  drawText,
+  fillBox,
+  FONT,
+  pixelRatioOf,
+  type Scratch,
+  scratchOf,
+  snap,
+  textWidth,
+} from "./canvas.js";
 import type { ChannelView } from "./frame.js";
 import { channelScale, drawVerticalBar } from "./legend.js";
 import { significant } from "./numbers.js";
@@ -49,7 +60,10 @@ export function heatmapHeight(units: number): number {
  *
  * Steady: `previous` stays as long as the largest magnitude neither leaves it nor falls below a third of it.
  */
-export function symmetricRange(channels: readonly ChannelView[], previous: readonly [number, number] | null): [number, number] {
+export function symmetricRange(
+  channels: readonly ChannelView[],
+  previous: readonly [number, number] | null,
+): [number, number] {
   let most = 0;
   for (const channel of channels) {
     for (const value of channel.values) {
@@ -115,7 +129,8 @@ export function orderUnits(channel: ChannelView, by: UnitOrder): Uint16Array {
     let bestAt = -1;
     left.forEach((candidate, i) => {
       let dot = 0;
-      for (let t = 0; t < nSteps; t += 1) dot += (curves[(last ?? 0) * nSteps + t] ?? 0) * (curves[candidate * nSteps + t] ?? 0);
+      for (let t = 0; t < nSteps; t += 1)
+        dot += (curves[(last ?? 0) * nSteps + t] ?? 0) * (curves[candidate * nSteps + t] ?? 0);
       if (Math.abs(dot) > best) {
         best = Math.abs(dot);
         bestAt = i;
@@ -187,7 +202,13 @@ export interface HeatmapHit {
 }
 
 /** What lies at a point of the heatmap drawn in `box`, or null. */
-export function heatmapHit(box: Box, channel: ChannelView, options: HeatmapOptions, x: number, y: number): HeatmapHit | null {
+export function heatmapHit(
+  box: Box,
+  channel: ChannelView,
+  options: HeatmapOptions,
+  x: number,
+  y: number,
+): HeatmapHit | null {
   const axis = timeAxis(channel.nSteps, box);
   const plot = plotBox(box, axis, options);
   const step = axis.stepAt(x);
@@ -227,7 +248,17 @@ export function drawHeatmap(
   const picture = scratchOf(scratch, axis.nColumns, nRows);
   if (picture !== null) {
     const source = { nSteps: channel.nSteps, units: channel.units, values };
-    paintUnits(picture.pixels, axis.nColumns, nRows, source, axis.perColumn, scale.ramp.pixels, range, order, MISSING_PIXEL);
+    paintUnits(
+      picture.pixels,
+      axis.nColumns,
+      nRows,
+      source,
+      axis.perColumn,
+      scale.ramp.pixels,
+      range,
+      order,
+      MISSING_PIXEL,
+    );
     picture.ctx.putImageData(picture.image, 0, 0);
     ctx.save();
     ctx.beginPath();
@@ -247,7 +278,18 @@ export function drawHeatmap(
 
   const cursors = options.cursors ?? NO_CURSORS;
   drawCursors(ctx, axis, top, top + height, cursors, palette, pixelRatio);
-  drawPointedUnit(ctx, axis, { ...plot, y: top, height }, channel.units, values, order, options, palette, range, scale.ramp);
+  drawPointedUnit(
+    ctx,
+    axis,
+    { ...plot, y: top, height },
+    channel.units,
+    values,
+    order,
+    options,
+    palette,
+    range,
+    scale.ramp,
+  );
   if (options.ticks === true) drawTimeTicks(ctx, axis, plot.y + plot.height, palette, pixelRatio, cursors);
   ctx.restore();
   return picture;

@@ -41,7 +41,8 @@ export function significant(x: number, digits = 2): string {
 
 /** The end of a range on a legend: at most two decimals, no trailing zeros, + on positive ends of a signed range. */
 export function rangeEnd(x: number, signed: boolean): string {
-  const text = Math.abs(x) >= 1e-3 && Math.abs(x) < 1e4 ? String(Number(x.toPrecision(3))).replace("-", "−") : significant(x, 2);
+  const text =
+    Math.abs(x) >= 1e-3 && Math.abs(x) < 1e4 ? String(Number(x.toPrecision(3))).replace("-", "−") : significant(x, 2);
   return signed && x > 0 ? `+${text}` : text;
 }
 

@@ -70,11 +70,7 @@ const hex = (c: Rgb): string => `#${c.map((v) => Math.round(v).toString(16).padS
 export function mix(a: string, b: string, at: number): string {
   const from = rgb(a);
   const to = rgb(b);
-  return hex([
-    from[0] + (to[0] - from[0]) * at,
-    from[1] + (to[1] - from[1]) * at,
-    from[2] + (to[2] - from[2]) * at,
-  ]);
+  return hex([from[0] + (to[0] - from[0]) * at, from[1] + (to[1] - from[1]) * at, from[2] + (to[2] - from[2]) * at]);
 }
 
 /** The same colour with an alpha. */

@@ -5,8 +5,30 @@
  * for each. Values at many timesteps: two lines. Values at one timestep: two marks on a number line.
  */
 
-import { drawCursors, drawHeading, drawTimeTicks, NO_CURSORS, type PanelOptions, plotBox, type TimeAxis, timeAxis } from "./axis.js";
-import { type Box, type Canvas2D, drawMarker, drawText, fillBox, FONT, horizontal, pixelRatioOf, snap, textWidth, vertical, withClip } from "./canvas.js";
+import {
+  drawCursors,
+  drawHeading,
+  drawTimeTicks,
+  NO_CURSORS,
+  type PanelOptions,
+  plotBox,
+  type TimeAxis,
+  timeAxis,
+} from "./axis.js";
+import {
+  type Box,
+  type Canvas2D,
+  drawMarker,
+  drawText,
+  fillBox,
+  FONT,
+  horizontal,
+  pixelRatioOf,
+  snap,
+  textWidth,
+  vertical,
+  withClip,
+} from "./canvas.js";
 import type { FrameView, ProbeView } from "./frame.js";
 import { channelScale, drawVerticalBar } from "./legend.js";
 import { count, significant } from "./numbers.js";
@@ -34,7 +56,13 @@ export function predictionsHeight(probe: ProbeView): number {
 }
 
 /** Draws the predictions on the probe sequence. */
-export function drawPredictions(ctx: Canvas2D, box: Box, frame: FrameView, palette: Palette, options: PredictionOptions): void {
+export function drawPredictions(
+  ctx: Canvas2D,
+  box: Box,
+  frame: FrameView,
+  palette: Palette,
+  options: PredictionOptions,
+): void {
   ctx.save();
   fillBox(ctx, box, palette.background, pixelRatioOf(ctx));
   const kind = predictionKind(frame.probe);
@@ -69,7 +97,10 @@ function drawClassBars(ctx: Canvas2D, box: Box, probe: ProbeView, palette: Palet
     weight: 600,
     maxWidth: box.width - 8,
   });
-  const nameWidth = Math.min(90, names.reduce((most, name) => Math.max(most, textWidth(ctx, name, FONT.label, 600)), 8));
+  const nameWidth = Math.min(
+    90,
+    names.reduce((most, name) => Math.max(most, textWidth(ctx, name, FONT.label, 600)), 8),
+  );
   const x0 = box.x + 24 + nameWidth;
   const x1 = box.x + box.width - 46;
   const room = Math.max(1, Math.floor((box.height - 24) / 16));
@@ -107,12 +138,18 @@ function drawClassBars(ctx: Canvas2D, box: Box, probe: ProbeView, palette: Palet
       ctx.strokeRect(x0 - 1, middle - height / 2 - 1, x1 - x0 + 2, height + 2);
       drawVerdict(ctx, best === wanted, box.x + 9, middle, 5, palette);
     }
-    drawText(ctx, `${(probability * 100).toFixed(probability < 0.0995 && probability > 0 ? 1 : 0)} %`, box.x + box.width - 4, middle, {
-      colour: palette.ink,
-      weight: k === wanted ? 600 : 400,
-      align: "right",
-      baseline: "middle",
-    });
+    drawText(
+      ctx,
+      `${(probability * 100).toFixed(probability < 0.0995 && probability > 0 ? 1 : 0)} %`,
+      box.x + box.width - 4,
+      middle,
+      {
+        colour: palette.ink,
+        weight: k === wanted ? 600 : 400,
+        align: "right",
+        baseline: "middle",
+      },
+    );
   });
 }
 
@@ -191,7 +228,8 @@ export function niceTicks(low: number, high: number, most: number): number[] {
   const decade = 10 ** Math.floor(Math.log10(rough));
   const step = ([1, 2, 5, 10].find((n) => n * decade >= rough * (1 - 1e-9)) ?? 10) * decade;
   const ticks: number[] = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k += 1) ticks.push(Number((k * step).toPrecision(10)));
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k += 1)
+    ticks.push(Number((k * step).toPrecision(10)));
   return ticks;
 }
 

@@ -30,7 +30,9 @@ export function featureRange(values: Float32Array, size: number, feature: number
 
 /** Height of the input rows in a graph. */
 export function inputHeight(probe: ProbeView): number {
-  return probe.input.kind === "symbols" ? 24 : Math.min(4, Math.max(1, probe.input.size)) * (probe.input.size > 2 ? 16 : 22);
+  return probe.input.kind === "symbols"
+    ? 24
+    : Math.min(4, Math.max(1, probe.input.size)) * (probe.input.size > 2 ? 16 : 22);
 }
 
 /** Draws the inputs between the left and right end of an axis, within the box's y and height. */
@@ -42,7 +44,8 @@ export function drawInputs(
   palette: Palette,
   pixelRatio: number,
 ): void {
-  if (probe.input.kind === "symbols") drawSymbols(ctx, axis, box, probe.input.values, probe.input.names, palette, pixelRatio);
+  if (probe.input.kind === "symbols")
+    drawSymbols(ctx, axis, box, probe.input.values, probe.input.names, palette, pixelRatio);
   else drawFeatures(ctx, axis, box, probe, palette, pixelRatio);
 }
 
@@ -84,7 +87,12 @@ function drawSymbols(
   const n = Math.max(1, names.length);
   const mark = Math.max(2, box.height / n);
   const width = Math.max(1 / pixelRatio, axis.stepWidth - (axis.stepWidth >= 3 ? 1 : 0));
-  fillBox(ctx, { x: axis.x0, y: box.y, width: axis.x1 - axis.x0, height: box.height }, withAlpha(palette.line, 0.1), pixelRatio);
+  fillBox(
+    ctx,
+    { x: axis.x0, y: box.y, width: axis.x1 - axis.x0, height: box.height },
+    withAlpha(palette.line, 0.1),
+    pixelRatio,
+  );
   ctx.fillStyle = palette.ink;
   for (let t = 0; t < axis.nSteps; t += 1) {
     const symbol = symbols[t] ?? 0;
@@ -93,7 +101,14 @@ function drawSymbols(
   }
 }
 
-function drawFeatures(ctx: Canvas2D, axis: TimeAxis, box: Box, probe: ProbeView, palette: Palette, pixelRatio: number): void {
+function drawFeatures(
+  ctx: Canvas2D,
+  axis: TimeAxis,
+  box: Box,
+  probe: ProbeView,
+  palette: Palette,
+  pixelRatio: number,
+): void {
   const { values, size } = probe.input;
   const rowHeight = box.height / Math.max(1, size);
   for (let feature = 0; feature < size; feature += 1) {

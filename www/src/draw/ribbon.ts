@@ -15,7 +15,18 @@ import {
   type TimeAxis,
   timeAxis,
 } from "./axis.js";
-import { type Box, type Canvas2D, drawMarker, drawText, fillBox, FONT, horizontal, pixelRatioOf, snap, textWidth } from "./canvas.js";
+import {
+  type Box,
+  type Canvas2D,
+  drawMarker,
+  drawText,
+  fillBox,
+  FONT,
+  horizontal,
+  pixelRatioOf,
+  snap,
+  textWidth,
+} from "./canvas.js";
 import type { Fit, FrameView, RibbonView, RowView } from "./frame.js";
 import { factor, powerOfTen } from "./numbers.js";
 import { type Lane, laneOf, type Palette, withAlpha } from "./palette.js";
@@ -147,7 +158,14 @@ export function ribbonHit(box: Box, row: RowView, options: RibbonOptions, x: num
 }
 
 /** Draws the ribbons of a row: h solid, further states dashed. `floor` is the frame's. */
-export function drawRibbon(ctx: Canvas2D, box: Box, row: RowView, floor: number, palette: Palette, options: RibbonOptions): void {
+export function drawRibbon(
+  ctx: Canvas2D,
+  box: Box,
+  row: RowView,
+  floor: number,
+  palette: Palette,
+  options: RibbonOptions,
+): void {
   const nSteps = row.ribbons[0]?.median.length ?? 0;
   ctx.save();
   const pixelRatio = pixelRatioOf(ctx);
@@ -180,7 +198,8 @@ export function drawRibbon(ctx: Canvas2D, box: Box, row: RowView, floor: number,
     const { y, height } = plot.box;
     drawCursors(ctx, plot.axis, y, y + height, options.cursors ?? NO_CURSORS, palette, pixelRatio);
     const taken: Box[] = [];
-    if (options.fit !== false && main !== undefined && main.fit !== null) taken.push(...drawFit(ctx, plot, main, main.fit, palette));
+    if (options.fit !== false && main !== undefined && main.fit !== null)
+      taken.push(...drawFit(ctx, plot, main, main.fit, palette));
     if (main !== undefined) drawNames(ctx, plot, main, row.ribbons, options.ghosts ?? [], lane, palette, taken);
     drawCursorDots(ctx, plot, row.ribbons, options.cursors ?? NO_CURSORS, lane, palette);
     horizontal(ctx, plot.axis.x0, plot.axis.x1, y + height, 1, palette.line, pixelRatio);
@@ -253,7 +272,12 @@ function drawFloor(ctx: Canvas2D, plot: Plot, palette: Palette): void {
 }
 
 /** Calls `visit` with the lowest and highest log of `values` in each column in reach, from left to right. */
-function eachColumn(plot: Plot, ribbon: RibbonView, values: Float32Array, visit: (x: number, low: number, high: number) => void): void {
+function eachColumn(
+  plot: Plot,
+  ribbon: RibbonView,
+  values: Float32Array,
+  visit: (x: number, low: number, high: number) => void,
+): void {
   const { axis, floor } = plot;
   for (let column = 0; column < axis.nColumns; column += 1) {
     let low = Number.POSITIVE_INFINITY;
@@ -286,7 +310,14 @@ function drawBand(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, fill: string): 
 }
 
 /** The line ends where it meets the floor: zeros are marks, not a level. */
-function drawMedian(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, colour: string, dash: readonly number[], lineWidth: number): void {
+function drawMedian(
+  ctx: Canvas2D,
+  plot: Plot,
+  ribbon: RibbonView,
+  colour: string,
+  dash: readonly number[],
+  lineWidth: number,
+): void {
   const bottom = Math.log10(plot.floor);
   let onFloor = false;
   ctx.beginPath();
@@ -442,7 +473,8 @@ function drawNames(
     const crossed = (at: number): boolean =>
       named.some(({ ribbon }) => {
         for (let t = first; t <= last; t += 1) {
-          if (inReach(ribbon, t) && Math.abs(plot.yOf(logOf(ribbon.median[t] ?? 0, plot.floor)) - (at - 4)) < 8) return true;
+          if (inReach(ribbon, t) && Math.abs(plot.yOf(logOf(ribbon.median[t] ?? 0, plot.floor)) - (at - 4)) < 8)
+            return true;
         }
         return false;
       });

@@ -103,7 +103,10 @@ export function sentence(ribbon: RibbonView, floor: number): Sentence {
   }
   const silent = silentSteps(ribbon, floor);
   if (fit === null || fit.factor <= 0) {
-    const what = silent === null ? "too few timesteps to fit a factor" : `${silent} receive${silent.startsWith("step ") ? "s" : ""} nothing`;
+    const what =
+      silent === null
+        ? "too few timesteps to fit a factor"
+        : `${silent} receive${silent.startsWith("step ") ? "s" : ""} nothing`;
     return {
       short: `Only step ${entry} is above the floor of f32; ${what}.`,
       spoken: `Only step ${entry} receives a gradient that f32 can hold. ${what.charAt(0).toUpperCase()}${what.slice(1)}.`,
@@ -130,7 +133,9 @@ export function sentence(ribbon: RibbonView, floor: number): Sentence {
           ? `falls to ${share(fit.factor)} at each step back`
           : `falls ${percent} % a step back`;
   const spoken =
-    verdict === "steady" ? `Gradient holds steady; ${arrives}.` : `Gradient ${changes}${half === "" ? "" : `, ${half}`}; ${arrives}.`;
+    verdict === "steady"
+      ? `Gradient holds steady; ${arrives}.`
+      : `Gradient ${changes}${half === "" ? "" : `, ${half}`}; ${arrives}.`;
   return { short, spoken, verdict };
 }
 

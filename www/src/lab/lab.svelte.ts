@@ -22,7 +22,6 @@ import {
 } from "../settings";
 import { LaneClient, type WorkerLike } from "../worker/client";
 import { CallFailed, type Report } from "../worker/protocol";
-import { stepLimit } from "../worker/schedule";
 import { Lane } from "./lane.svelte";
 
 /** What the lab needs of the browser. */
@@ -49,6 +48,8 @@ const CATCH_UP_SECONDS = 0.25;
 const CATCH_UP_STEPS = 20;
 /** Settings at step 0 are taken this long after the last change, so that a slider does not build a network per pixel. */
 const SETTLE_MS = 150;
+/** Charts are drawn at least this far apart. */
+const CHART_MS = 120;
 
 export class Lab {
   catalog = $state.raw<Catalog | null>(null);
@@ -89,6 +90,7 @@ export class Lab {
   private nextNote = 0;
   private hasPassedGoal = false;
   private isHiddenPause = false;
+  private isShowingLosses = false;
   private callOffApply: (() => void) | null = null;
 
   constructor(private readonly host: Host) {}
@@ -110,6 +112,7 @@ export class Lab {
     const lanes = [first];
     while (lanes.length < Number(values["lanes"])) lanes.push(this.newLane(lanes.length));
     this.lanes = lanes;
+    this.connectPeers();
     await Promise.all(lanes.map((lane) => this.restartLane(lane)));
   }
 
@@ -143,7 +146,7 @@ export class Lab {
         this.sendHyper();
         return;
       case "view":
-        if (name === "in-step") this.sendLimits();
+        if (name === "in-step") this.connectPeers();
         if (name === "lanes") this.matchLanes();
         this.refresh();
         return;
@@ -222,7 +225,7 @@ export class Lab {
     this.lanes.forEach((other, index) => {
       other.index = index;
     });
-    this.sendLimits();
+    this.connectPeers();
   }
 
   /** As many lanes as the settings say. */
@@ -237,6 +240,7 @@ export class Lab {
       added.push(lane);
     }
     this.lanes = lanes;
+    this.connectPeers();
     for (const lane of added) void this.restartLane(lane);
   }
 
@@ -310,9 +314,8 @@ export class Lab {
 
   private runLane(lane: Lane): void {
     if (lane.status !== "ready") return;
-    lane.limit = this.limit();
     this.clientOf(lane)
-      .call("run", { limit: lane.limit })
+      .call("run", {})
       .catch((error: unknown) => {
         this.complain(lane, error);
       });
@@ -367,24 +370,25 @@ export class Lab {
     await Promise.all(this.lanes.map((lane) => this.restartLane(lane)));
   }
 
-  private limit(): number | null {
-    if (this.value("in-step") !== true) return null;
-    const lanes = this.lanes.filter((lane) => lane.status === "ready");
-    if (lanes.length < 2) return null;
-    return stepLimit(
-      lanes.map((lane) => lane.step),
-      lanes.map((lane) => lane.stepsPerSecond),
-    );
-  }
-
-  private sendLimits(): void {
-    if (!this.isRunning) return;
-    const limit = this.limit();
-    for (const lane of this.lanes) {
-      if (lane.status !== "ready" || lane.limit === limit) continue;
-      lane.limit = limit;
+  /**
+   * Lanes in step tell each other directly how far they are, so that training never waits for this thread. Called
+   * whenever a worker has come or gone.
+   */
+  private connectPeers(): void {
+    const ports = new Map<Lane, MessagePort[]>(this.lanes.map((lane) => [lane, []]));
+    if (this.value("in-step") === true) {
+      this.lanes.forEach((lane, at) => {
+        for (const other of this.lanes.slice(at + 1)) {
+          const { port1, port2 } = new MessageChannel();
+          ports.get(lane)?.push(port1);
+          ports.get(other)?.push(port2);
+        }
+      });
+    }
+    for (const [lane, own] of ports) {
+      if (lane.status === "failed") continue;
       this.clientOf(lane)
-        .call("limit", { limit })
+        .call("peers", { ports: own }, own)
         .catch((error: unknown) => {
           this.complain(lane, error);
         });
@@ -397,7 +401,7 @@ export class Lab {
     switch (report.type) {
       case "progress":
         lane.takeProgress(report);
-        this.sendLimits();
+        this.showLossesSoon();
         return;
       case "evaluation":
         lane.takeEvaluation(report.evaluation);
@@ -409,7 +413,6 @@ export class Lab {
         this.note("problem", `Lane ${letterOf(lane.index).toUpperCase()} stopped: ${report.diverged.message}`);
         this.pull(lane);
         if (this.lanes.every((other) => other.status !== "ready")) this.isRunning = false;
-        else this.sendLimits();
         return;
       case "crashed":
         this.recover(lane, report.message);
@@ -417,6 +420,16 @@ export class Lab {
       default:
         report satisfies never;
     }
+  }
+
+  /** All lanes' curves move together, a few times a second. */
+  private showLossesSoon(): void {
+    if (this.isShowingLosses) return;
+    this.isShowingLosses = true;
+    this.host.later(() => {
+      this.isShowingLosses = false;
+      for (const lane of this.lanes) lane.showLosses();
+    }, CHART_MS);
   }
 
   private checkGoal(): void {
@@ -442,6 +455,7 @@ export class Lab {
     this.note("problem", `Lane ${letter}: the worker crashed (${message}). It was restarted and trains from step 0.`);
     lane.status = "loading";
     this.connect(lane);
+    this.connectPeers();
     void this.restartLane(lane);
   }
 

@@ -37,8 +37,6 @@ export class Lane {
   isPulling = false;
   /** The picture is older than the network or than the options. */
   isStale = false;
-  /** The step limit that its worker was last told. */
-  limit: number | null = null;
   /** Workers lost since the last progress. */
   crashes = 0;
   /** Counts restarts: an answer to an older one is not used. */
@@ -77,8 +75,12 @@ export class Lane {
     this.step = report.step;
     this.stepsPerSecond = report.stepsPerSecond;
     this.progress = report;
-    this.lossCurve = this.losses.curve(report.step);
     this.crashes = 0;
+  }
+
+  /** Shows the losses so far on the chart. Reports come faster than charts need to be drawn. */
+  showLosses(): void {
+    this.lossCurve = this.losses.curve(this.step);
   }
 
   takeEvaluation(evaluation: Evaluation): void {

@@ -5,7 +5,7 @@ import { CallFailed } from "./protocol";
 
 /** The part of `Worker` that the client uses. */
 export interface WorkerLike {
-  postMessage(message: unknown): void;
+  postMessage(message: unknown, transfer: Transferable[]): void;
   terminate(): void;
   onmessage: ((event: MessageEvent<FromWorker>) => void) | null;
   onerror: ((event: ErrorEvent) => void) | null;
@@ -34,14 +34,18 @@ export class LaneClient {
     };
   }
 
-  call<Name extends CallName>(type: Name, ask: Calls[Name]["ask"]): Promise<Calls[Name]["answer"]> {
+  call<Name extends CallName>(
+    type: Name,
+    ask: Calls[Name]["ask"],
+    transfer: Transferable[] = [],
+  ): Promise<Calls[Name]["answer"]> {
     if (this.isClosed)
       return Promise.reject(new CallFailed({ kind: "cancelled", message: `${type}: the lane is gone` }));
     const id = this.nextId++;
     const request = { ...ask, type, id } as Request;
     return new Promise((resolve, reject) => {
       this.pending.set(id, { resolve, reject });
-      this.worker.postMessage(request);
+      this.worker.postMessage(request, transfer);
     });
   }
 

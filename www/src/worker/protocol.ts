@@ -11,10 +11,10 @@ export interface Calls {
   catalog: { ask: object; answer: Catalog };
   /** A new session in place of the old one; it starts paused at step 0. */
   create: { ask: { config: SessionConfig }; answer: { backend: string } };
-  /** Train until told otherwise, but not beyond `limit` (null: no limit). Answered at once. */
-  run: { ask: { limit: number | null }; answer: object };
-  /** Moves the limit of a running lane. Answered at once. */
-  limit: { ask: { limit: number | null }; answer: object };
+  /** Train until told otherwise. Answered at once. */
+  run: { ask: object; answer: object };
+  /** One port to each lane to keep in step with, in place of all former ones. Over them goes `PeerMessage`. */
+  peers: { ask: { ports: MessagePort[] }; answer: object };
   /** Answered when training stands still. */
   pause: { ask: object; answer: { step: number } };
   /** Trains up to a step and stands still; answered then. */
@@ -65,6 +65,9 @@ export type Report =
   | { type: "crashed"; message: string };
 
 export type FromWorker = Answer | Report;
+
+/** What lanes in step tell each other: how far they are, or null when they stand still and nobody need wait for them. */
+export type PeerMessage = { step: number; stepsPerSecond: number } | null;
 
 /** What must move rather than be copied. */
 export function transferables(message: FromWorker): Transferable[] {

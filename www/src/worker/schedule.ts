@@ -83,12 +83,11 @@ export function evaluationInterval(nSequences: number, batch: number): number {
   return EVALUATION_STEPS * Math.max(1, Math.ceil(steps / EVALUATION_STEPS));
 }
 
-/** Steps a second, over a window of about half a second of training time. */
+/** Steps a second, over a window of about a second. */
 export class Speed {
   private steps = 0;
   private ms = 0;
 
-  /** Training time only: waiting for another lane counts as time too, because the reader sees a clock's second. */
   record(steps: number, elapsedMs: number): void {
     this.steps += steps;
     this.ms += elapsedMs;
@@ -108,22 +107,20 @@ export class Speed {
   }
 }
 
+/** A lane in step may be ahead of the slowest one by this much of the slowest one's training. */
+export const LEAD_MS = 40;
+
 /**
- * How far each lane may go when lanes are in step: as far as the slowest one, and a little further, so that nobody waits
- * for a message. `steps` and `speeds` (steps a second) hold the lanes that take part.
+ * How far a lane may go when lanes are in step: as far as the slowest of the others, and a little further, so that
+ * nobody waits for a message. Without others that train there is no limit.
  */
 export function stepLimit(
-  steps: readonly number[],
-  speeds: readonly number[],
-  slackMs: number = 2 * REPORT_MS,
+  others: readonly { step: number; stepsPerSecond: number }[],
+  leadMs: number = LEAD_MS,
 ): number {
-  let slowest = Number.POSITIVE_INFINITY;
-  let speed = 0;
-  steps.forEach((step, at) => {
-    if (step < slowest) {
-      slowest = step;
-      speed = speeds[at] ?? 0;
-    }
-  });
-  return slowest + Math.max(1, Math.ceil((speed * slackMs) / 1000));
+  let limit = Number.POSITIVE_INFINITY;
+  for (const { step, stepsPerSecond } of others) {
+    limit = Math.min(limit, step + Math.max(1, Math.ceil((stepsPerSecond * leadMs) / 1000)));
+  }
+  return limit;
 }

@@ -4,9 +4,9 @@
 // calls never overlap, and every request is answered exactly once.
 
 import type { Catalog, Evaluation, Frame, FrameOptions, Hyper, Progress, SessionConfig } from "unroll-types";
-import type { Answer, CallName, Calls, FromWorker, Request } from "./protocol";
+import type { Answer, CallName, Calls, FromWorker, PeerMessage, Request } from "./protocol";
 import { toFailure, transferables } from "./protocol";
-import { FrameBudget, REPORT_MS, SliceSize, Speed, Throttle, evaluationInterval } from "./schedule";
+import { FrameBudget, REPORT_MS, SliceSize, Speed, Throttle, evaluationInterval, stepLimit } from "./schedule";
 
 /** The part of the package's `Session` that a lane uses. */
 export interface LaneSession {
@@ -28,6 +28,13 @@ export interface Surroundings {
   post(message: FromWorker, transfer: Transferable[]): void;
   /** True for an error after which the package must not be called again. */
   isFatal(error: unknown): boolean;
+}
+
+/** The part of `MessagePort` that lanes in step use. */
+export interface PeerPort {
+  postMessage(message: PeerMessage): void;
+  onmessage: ((event: MessageEvent<PeerMessage>) => void) | null;
+  close(): void;
 }
 
 type Ask<Name extends CallName> = Extract<Request, { type: Name }>;
@@ -85,8 +92,8 @@ export class Trainer {
   private session: LaneSession | null = null;
   private step = 0;
   private isRunning = false;
-  /** Training stops before going beyond this step, and waits. */
-  private limit: number | null = null;
+  /** Lanes to keep in step with: what each told last. */
+  private peers = new Map<PeerPort, PeerMessage>();
   /** Training ends at this step. */
   private target: Ask<"trainTo"> | null = null;
   private wantedFrame: Ask<"frame"> | null = null;
@@ -94,7 +101,10 @@ export class Trainer {
   private slice = new SliceSize();
   private readonly frames = new FrameBudget();
   private readonly reports = new Throttle(REPORT_MS);
+  /** Steps a second of the clock, waiting for others included: what the reader sees. */
   private readonly speed = new Speed();
+  /** Steps a second of training alone: what others can count on. */
+  private readonly pace = new Speed();
   private tally = new Tally();
   /** When the last slice ended, or null when training stood still in between. */
   private lastSliceEnd: number | null = null;
@@ -117,8 +127,8 @@ export class Trainer {
         if (steps > 0) {
           await this.train(steps);
         } else {
-          // At its limit: whoever moves the limit must know that this lane has come so far.
-          if (this.isRunning) this.report();
+          // A lane that waits for others has no next slice to report with.
+          if (this.isRunning && this.reports.due(this.around.now())) this.report();
           if (this.wantedFrame === null && this.waiting.length === 0) return;
         }
         // A lane that stands still has all the time in the world for a picture.
@@ -136,7 +146,8 @@ export class Trainer {
   private nextSlice(): number {
     if (!this.isRunning || this.session === null || this.isFatallyBroken) return 0;
     const bounds = [this.slice.next(), this.nextEvaluation - this.step];
-    if (this.limit !== null) bounds.push(this.limit - this.step);
+    if (this.target === null)
+      bounds.push(stepLimit([...this.peers.values()].filter((peer) => peer !== null)) - this.step);
     if (this.target !== null) bounds.push(this.target.step - this.step);
     return Math.max(0, Math.min(...bounds));
   }
@@ -149,9 +160,11 @@ export class Trainer {
     const end = this.around.now();
     this.slice.record(steps, end - start);
     this.speed.record(progress.step - this.step, end - (this.lastSliceEnd ?? start));
+    this.pace.record(progress.step - this.step, end - start);
     this.lastSliceEnd = end;
     this.tally.add(progress, Math.max(1, progress.step - this.step));
     this.step = progress.step;
+    this.tellPeers();
     if (progress.diverged !== null) {
       this.stand();
       this.around.post({ type: "diverged", diverged: progress.diverged }, []);
@@ -174,10 +187,28 @@ export class Trainer {
     if (report !== null) this.around.post(report, transferables(report));
   }
 
+  private tellPeers(): void {
+    const message: PeerMessage = this.isRunning ? { step: this.step, stepsPerSecond: this.pace.perSecond() } : null;
+    for (const port of this.peers.keys()) port.postMessage(message);
+  }
+
+  private meetPeers(ports: readonly PeerPort[]): void {
+    for (const port of this.peers.keys()) port.close();
+    this.peers = new Map(ports.map((port) => [port, null]));
+    for (const port of ports) {
+      port.onmessage = (event) => {
+        this.peers.set(port, event.data);
+        if (!this.isDriving) void this.drive();
+      };
+    }
+    this.tellPeers();
+  }
+
   /** Training ends here; whoever waits for a target learns how far it came. */
   private stand(): void {
     this.isRunning = false;
     this.lastSliceEnd = null;
+    this.tellPeers();
     this.report();
     const { target } = this;
     this.target = null;
@@ -219,12 +250,12 @@ export class Trainer {
           this.need();
           if (this.target !== null) this.stand();
           this.isRunning = true;
-          this.limit = request.limit;
           this.speed.reset();
+          this.tellPeers();
           this.answer(request, {});
           return;
-        case "limit":
-          this.limit = request.limit;
+        case "peers":
+          this.meetPeers(request.ports);
           this.answer(request, {});
           return;
         case "pause":
@@ -235,7 +266,6 @@ export class Trainer {
           this.need();
           if (this.target !== null) this.cancel(this.target);
           this.target = request;
-          this.limit = null;
           this.isRunning = true;
           if (this.step >= request.step) this.stand();
           return;
@@ -272,10 +302,10 @@ export class Trainer {
     this.session?.free();
     this.session = session;
     this.step = 0;
-    this.limit = null;
     this.tally = new Tally();
     this.slice = new SliceSize();
     this.speed.reset();
+    this.pace.reset();
     this.answer(request, { backend: session.backend });
     const evaluation = await session.evaluate();
     this.evaluateEvery = evaluationInterval(evaluation.nSequences, request.config.batch ?? 1);

@@ -31,7 +31,11 @@ export function recorder(): Recorder {
     getTransform: () => ({ a: 2 }),
     measureText: (text) => measure(String(text), String(state["font"])),
     createLinearGradient: () => ({ addColorStop: () => undefined }),
-    createImageData: (width, height) => ({ width, height, data: new Uint8ClampedArray(Number(width) * Number(height) * 4) }),
+    createImageData: (width, height) => ({
+      width,
+      height,
+      data: new Uint8ClampedArray(Number(width) * Number(height) * 4),
+    }),
   };
   const target = new Proxy(state, {
     get: (_, key) => {

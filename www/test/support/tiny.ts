@@ -7,7 +7,7 @@
  * declared; T timesteps, I inputs, H units, O outputs.
  */
 
-import type { Channel, Fit, Frame, Probe, Ribbon, Row } from "../../../src/web/types.js";
+import type { Channel, Fit, Frame, Probe, Ribbon, Row } from "unroll-types";
 
 /** Numbers from 0 to 1 that a seed fixes (mulberry32). */
 export function random(seed: number): () => number {
@@ -75,7 +75,8 @@ function preActivation(l: Layer, x: Float64Array, t: number, h: Float64Array, be
   for (let j = 0; j < n; j += 1) {
     let sum = at(l.b.data, j);
     for (let i = 0; i < l.inputs; i += 1) sum += at(l.wIh.data, j * l.inputs + i) * at(x, t * l.inputs + i);
-    if (before >= 0) for (let k = 0; k < l.units; k += 1) sum += at(l.wHh.data, j * l.units + k) * at(h, before * l.units + k);
+    if (before >= 0)
+      for (let k = 0; k < l.units; k += 1) sum += at(l.wHh.data, j * l.units + k) * at(h, before * l.units + k);
     a[j] = sum;
   }
   return a;
@@ -198,7 +199,14 @@ export interface Net {
 }
 
 /** A network for a task: `depth` layers, forward only or both directions. */
-export function network(task: Task, kind: Layer["kind"], units: number, seed: number, depth = 1, bidirectional = false): Net {
+export function network(
+  task: Task,
+  kind: Layer["kind"],
+  units: number,
+  seed: number,
+  depth = 1,
+  bidirectional = false,
+): Net {
   const next = random(seed);
   const directions = bidirectional ? [false, true] : [false];
   let inputs = task.input.names.length;
@@ -224,7 +232,8 @@ function beside(parts: Float64Array[], widths: number[], nSteps: number): Float6
   let from = 0;
   parts.forEach((part, p) => {
     const width = widths[p] ?? 0;
-    for (let t = 0; t < nSteps; t += 1) for (let k = 0; k < width; k += 1) out[t * total + from + k] = at(part, t * width + k);
+    for (let t = 0; t < nSteps; t += 1)
+      for (let k = 0; k < width; k += 1) out[t * total + from + k] = at(part, t * width + k);
     from += width;
   });
   return out;
@@ -248,7 +257,11 @@ export function pass(net: Net, sample: Sample): Pass {
   for (const directions of net.layers) {
     const made = directions.map((l) => forward(l, x, nSteps));
     traces.push(made);
-    x = beside(made.map((trace) => trace.channels["h"] ?? new Float64Array(0)), directions.map((l) => l.units), nSteps);
+    x = beside(
+      made.map((trace) => trace.channels["h"] ?? new Float64Array(0)),
+      directions.map((l) => l.units),
+      nSteps,
+    );
   }
   const width = x.length / nSteps;
   const nOut = target.names.length;
@@ -302,7 +315,8 @@ export function pass(net: Net, sample: Sample): Pass {
     const total = above.length / nSteps;
     directions.forEach((l, i) => {
       const own = new Float64Array(nSteps * l.units);
-      for (let t = 0; t < nSteps; t += 1) for (let k = 0; k < l.units; k += 1) own[t * l.units + k] = at(above, t * total + from + k);
+      for (let t = 0; t < nSteps; t += 1)
+        for (let k = 0; k < l.units; k += 1) own[t * l.units + k] = at(above, t * total + from + k);
       from += l.units;
       const trace = traces[depth]?.[i];
       if (trace === undefined) return;
@@ -318,7 +332,9 @@ export function pass(net: Net, sample: Sample): Pass {
 export function trainer(net: Net, seed: number, batch: number, rate: number): () => number {
   const next = random(seed);
   const tensors = tensorsOf(net);
-  const moments = tensors.map((tensor) => [new Float64Array(tensor.data.length), new Float64Array(tensor.data.length)] as const);
+  const moments = tensors.map(
+    (tensor) => [new Float64Array(tensor.data.length), new Float64Array(tensor.data.length)] as const,
+  );
   let step = 0;
   return () => {
     for (const tensor of tensors) tensor.grad.fill(0);
@@ -403,10 +419,7 @@ export function frameOf(net: Net, seed: number, nSequences: number, step: number
   const floats: number[] = [];
   const put = (values: ArrayLike<number>): number => {
     const offset = floats.length;
-    for (let i = 0; i < values.length; i += 1) {
-      const v = values[i] ?? 0;
-      floats.push(Math.abs(v) < FLOOR ? 0 : v);
-    }
+    for (const v of Array.from(values)) floats.push(Math.abs(v) < FLOOR ? 0 : v);
     return offset;
   };
   const rows: Row[] = net.layers.flatMap((directions, depth) =>
@@ -533,7 +546,10 @@ export function sine(nSteps: number): Task {
     sample: (next) => {
       const rate = 0.25 + 0.35 * next();
       const phase = 2 * Math.PI * next();
-      const wave = Float64Array.from({ length: nSteps + 1 }, (_, t) => Math.sin(phase + rate * t) + 0.05 * (next() - 0.5));
+      const wave = Float64Array.from(
+        { length: nSteps + 1 },
+        (_, t) => Math.sin(phase + rate * t) + 0.05 * (next() - 0.5),
+      );
       return { x: wave.slice(0, nSteps), y: wave.slice(1), mask: new Float64Array(nSteps).fill(1) };
     },
   };

@@ -77,7 +77,12 @@ group("schedule", () => {
   });
 
   test("step_limit_lets_the_slowest_lane_go_on_and_holds_the_others", () => {
-    expect(stepLimit([100, 40], [1000, 500], 100)).toBe(90);
-    expect(stepLimit([7, 7], [0, 0])).toBe(8);
+    const [fast, slow] = [
+      { step: 100, stepsPerSecond: 1000 },
+      { step: 40, stepsPerSecond: 500 },
+    ];
+    expect(stepLimit([fast, slow], 100)).toBe(90);
+    expect(stepLimit([{ step: 7, stepsPerSecond: 0 }])).toBe(8);
+    expect(stepLimit([])).toBe(Number.POSITIVE_INFINITY);
   });
 });

@@ -1,0 +1,455 @@
+//! The house rules that a machine can check: floors, stems, shaders, tables, formats and reasons.
+//!
+//! Host only, for it reads the source tree.
+#![cfg(not(target_arch = "wasm32"))]
+
+use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner, VectorSize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use unroll::kernels::{Access, Element, Entry, KERNELS, Kernel, MAX_OPERANDS, WORDS};
+use unroll::nn::{ARCHITECTURES, INITS};
+use unroll::options::OptionSpec;
+use unroll::tasks::TASKS;
+use unroll::train::OPTIMISERS;
+
+/// Kernels that run on the CPU alone. A new shader lowers this number; nothing raises it.
+const WITHOUT_SHADER: usize = 14;
+
+/// Files in `src/kernels` that are no kernel: the interface, and what kernels share.
+const KERNEL_HELPERS: &[&str] = &["mod", "recurrence", "simd", "update"];
+
+/// The floors of the crate, lowest first. A module uses only modules of floors below its own, and itself. The lowest floor of the
+/// map takes two lines here, for options complain with errors.
+const FLOORS: &[&[&str]] = &[
+    &["error", "rng", "shape"],
+    &["options"],
+    &["kernels"],
+    &["graph"],
+    &["engine"],
+    &["nn"],
+    &["tasks"],
+    &["train"],
+    &["lens", "io"],
+    &["web"],
+];
+
+/// Crates that only one floor may name.
+const KEPT_BY: &[(&str, &[&str])] = &[
+    ("engine", &["wgpu"]),
+    (
+        "web",
+        &["wasm_bindgen", "wasm_bindgen_futures", "js_sys", "web_sys", "serde_wasm_bindgen", "console_error_panic_hook"],
+    ),
+];
+
+const MAX_COLUMNS: usize = 140;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All files below a folder that are written by hand.
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    const GENERATED: &[&str] = &["target", "node_modules", "dist", "pkg"];
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for entry in entries {
+        let path = entry.expect("readable").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name in UTF-8");
+        if GENERATED.contains(&name) || name.starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            walk(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
+}
+
+fn files(folder: &str, extensions: &[&str]) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    walk(&root().join(folder), &mut files);
+    let wanted = |path: &PathBuf| path.extension().is_some_and(|e| extensions.iter().any(|wanted| e == *wanted));
+    files.retain(wanted);
+    files.sort();
+    files
+}
+
+/// A path as a reader writes it.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).expect("below the root").display().to_string()
+}
+
+/// The code of a Rust file, without comments. A string that holds two slashes is cut too, which hides nothing that is looked for.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().map(|(at, line)| (at + 1, line.split("//").next().unwrap_or_default()))
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c| !is_word(c)).filter(|word| !word.is_empty())
+}
+
+/// The module of a file of the crate: its folder, or its own name at the top.
+fn module(path: &Path) -> String {
+    let inside = path.strip_prefix(root().join("src")).expect("below src");
+    let first = inside.components().next().expect("a name").as_os_str().to_str().expect("UTF-8");
+    first.trim_end_matches(".rs").to_owned()
+}
+
+#[test]
+fn every_floor_uses_only_the_floors_below_it() {
+    let floor_of = |module: &str| FLOORS.iter().position(|floor| floor.contains(&module));
+    let mut wrong = Vec::new();
+    for path in files("src", &["rs"]) {
+        let module = module(&path);
+        if module == "lib" {
+            continue;
+        }
+        let floor = floor_of(&module).unwrap_or_else(|| panic!("{} is on no floor", shown(&path)));
+        for (line, text) in code(&read(&path)) {
+            for used in text.split("crate::").skip(1) {
+                // `use crate::{a, b}` would hide what it names.
+                let used = used.split(|c| !is_word(c)).next().unwrap_or_default();
+                let allowed = used == module || floor_of(used).is_some_and(|below| below < floor);
+                if !allowed {
+                    wrong.push(format!("{}:{line}: {module} uses crate::{used}, which is on no floor below", shown(&path)));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_one_floor_names_the_browser_and_only_one_the_gpu() {
+    let mut wrong = Vec::new();
+    for path in files("src", &["rs"]) {
+        let module = module(&path);
+        for (line, text) in code(&read(&path)) {
+            for &(keeper, crates) in KEPT_BY.iter().filter(|&&(keeper, _)| keeper != module) {
+                for word in words(text).filter(|word| crates.contains(word)) {
+                    wrong.push(format!("{}:{line}: {word} belongs to src/{keeper}", shown(&path)));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
+    let stem = |path: &PathBuf| path.file_stem().and_then(|stem| stem.to_str()).expect("UTF-8").to_owned();
+    let all = files(folder, &[extension]);
+    all.iter().filter(|path| path.parent() == Some(&root().join(folder))).map(stem).collect()
+}
+
+#[test]
+fn every_kernel_file_is_in_the_table_and_every_entry_has_its_file() {
+    let helpers: BTreeSet<String> = KERNEL_HELPERS.iter().map(|&name| name.to_owned()).collect();
+    let all = stems("src/kernels", "rs");
+    assert!(helpers.is_subset(&all), "a helper that is allowed but not there: {helpers:?}");
+    // Both sides as lists, so that a stem that occurs twice or out of order is found too.
+    let in_files: Vec<_> = all.difference(&helpers).map(String::as_str).collect();
+    let in_table: Vec<_> = KERNELS.iter().map(|kernel| kernel.stem).collect();
+    assert_eq!(in_files, in_table, "src/kernels and KERNELS, in the order of the stems");
+    for kernel in KERNELS {
+        assert!(!kernel.summary.is_empty() && !kernel.tolerance.reason.is_empty(), "{}", kernel.stem);
+        assert!(kernel.tolerance.relative >= 0.0 && kernel.tolerance.relative < 1e-3, "{}", kernel.stem);
+        let mut labels = BTreeSet::new();
+        for entry in kernel.entries {
+            assert!(entry_point(kernel, entry).is_some(), "{} is not of the stem {}", entry.label, kernel.stem);
+            assert!(labels.insert(entry.label), "{} occurs twice", entry.label);
+            assert!(entry.operands.len() <= MAX_OPERANDS, "{}: more operands than a stage has bindings", entry.label);
+        }
+        assert!(!labels.is_empty(), "{} has no entry", kernel.stem);
+    }
+}
+
+#[test]
+fn every_shader_belongs_to_a_kernel_and_the_kernels_without_become_fewer() {
+    let with: Vec<_> = KERNELS.iter().filter_map(|kernel| kernel.shader.map(|text| (kernel.stem, text))).collect();
+    for (stem, text) in &with {
+        let file = read(&root().join(format!("shaders/{stem}.wgsl")));
+        assert!(text.starts_with(&file), "{stem}: what runs is not shaders/{stem}.wgsl");
+    }
+    let in_table: BTreeSet<String> = with.iter().map(|(stem, _)| (*stem).to_owned()).collect();
+    assert_eq!(stems("shaders", "wgsl"), in_table, "shaders/ and the kernels that have one");
+    let without = KERNELS.len() - with.len();
+    assert!(without <= WITHOUT_SHADER, "{without} kernels have no shader; the number may only fall");
+    assert!(without == WITHOUT_SHADER, "{without} kernels have no shader now: lower WITHOUT_SHADER");
+}
+
+/// The name of an entry's entry point: its label without the stem.
+fn entry_point(kernel: &Kernel, entry: &Entry) -> Option<&'static str> {
+    entry.label.strip_prefix(kernel.stem)?.strip_prefix('.')
+}
+
+/// A shader as naga reads it.
+struct Shader {
+    module: Module,
+    info: ModuleInfo,
+}
+
+impl Shader {
+    fn parse(stem: &str, text: &str) -> Self {
+        let module =
+            naga::front::wgsl::parse_str(text).unwrap_or_else(|error| panic!("{stem}: {}", error.emit_to_string(text)));
+        // No capability beyond what every WebGPU adapter has.
+        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+        let info = validator.validate(&module).unwrap_or_else(|error| panic!("{stem}: {}", error.emit_to_string(text)));
+        Self { module, info }
+    }
+
+    fn inner(&self, ty: naga::Handle<naga::Type>) -> &TypeInner {
+        &self.module.types[ty].inner
+    }
+
+    /// Name, type and offset of each field of a struct.
+    fn members(&self, ty: naga::Handle<naga::Type>) -> Vec<(String, &'static str, u32)> {
+        let TypeInner::Struct { members, .. } = self.inner(ty) else { panic!("a uniform is a struct") };
+        let name = |name: &Option<String>| name.clone().expect("a field has a name");
+        members.iter().map(|member| (name(&member.name), wgsl_type(self.inner(member.ty)), member.offset)).collect()
+    }
+}
+
+fn wgsl_type(inner: &TypeInner) -> &'static str {
+    match inner {
+        TypeInner::Scalar(scalar) if scalar.width == 4 => match scalar.kind {
+            ScalarKind::Uint => "u32",
+            ScalarKind::Float => "f32",
+            ScalarKind::Sint => "i32",
+            _ => "another scalar",
+        },
+        TypeInner::Vector { size: VectorSize::Bi, scalar } if scalar.kind == ScalarKind::Uint => "vec2<u32>",
+        _ => "another type",
+    }
+}
+
+/// Name and type of each field of the parameter struct of a kernel, in Rust's order: the struct `Params` of its file, or the shared
+/// one that its file imports.
+fn params(stem: &str) -> Vec<(String, String)> {
+    let read_source = |name: &str| read(&root().join(format!("src/kernels/{name}.rs")));
+    let own = read_source(stem);
+    let candidates = [("struct Params {", stem), ("struct Params {", "recurrence"), ("struct Rectangle {", "mod")];
+    let body = candidates.iter().find_map(|&(head, file)| {
+        let named = head.trim_start_matches("struct ").trim_end_matches(" {");
+        let imported = file == stem || own.lines().any(|line| words(line).any(|word| word == named));
+        let text = read_source(file);
+        let body = text.split_once(head)?.1.split_once('}')?.0.to_owned();
+        imported.then_some(body)
+    });
+    let body = body.unwrap_or_else(|| panic!("{stem} has no parameter struct"));
+    let field = |(_, line): (usize, &str)| {
+        let (name, ty) = line.trim().trim_start_matches("pub ").trim_end_matches(',').split_once(": ")?;
+        Some((name.to_owned(), ty.to_owned()))
+    };
+    code(&body).filter_map(field).collect()
+}
+
+#[test]
+fn every_shader_parses_and_has_the_bindings_and_uniforms_of_its_rust_twin() {
+    for kernel in KERNELS {
+        let Some(text) = kernel.shader else { continue };
+        let shader = Shader::parse(kernel.stem, text);
+        let points: BTreeSet<_> = shader.module.entry_points.iter().map(|point| point.name.as_str()).collect();
+        let entries: BTreeSet<_> = kernel.entries.iter().filter_map(|entry| entry_point(kernel, entry)).collect();
+        assert_eq!(points, entries, "{}: entry points and entries", kernel.stem);
+        for entry in kernel.entries {
+            check_bindings(kernel, entry, &shader);
+        }
+    }
+}
+
+/// Binding 0 is the uniform; operand n is binding n + 1 of the same group, under its name.
+///
+/// Arena buffers are bound `read_write`, whatever a kernel does with them, so what it does is read from the code.
+fn check_bindings(kernel: &Kernel, entry: &Entry, shader: &Shader) {
+    let label = entry.label;
+    let point_idx = shader.module.entry_points.iter().position(|p| Some(p.name.as_str()) == entry_point(kernel, entry));
+    let uses = shader.info.get_entry_point(point_idx.expect("compared above"));
+    let mut found = BTreeMap::new();
+    for (handle, variable) in shader.module.global_variables.iter() {
+        if let Some(binding) = variable.binding.filter(|_| !uses[handle].is_empty()) {
+            let before = found.insert((binding.group, binding.binding), (variable, uses[handle]));
+            assert!(before.is_none(), "{label}: two variables at binding {}", binding.binding);
+        }
+    }
+    let numbers: Vec<_> = found.keys().copied().collect();
+    let group = numbers.first().expect("an entry has bindings").0;
+    let expected: Vec<_> = (0..=entry.operands.len() as u32).map(|binding| (group, binding)).collect();
+    assert_eq!(numbers, expected, "{label}: the uniform and one binding for each operand, all of them used");
+
+    let mut found = found.into_values();
+    let (uniform, _) = found.next().expect("counted above");
+    assert_eq!(uniform.space, AddressSpace::Uniform, "{label}: binding 0");
+    check_uniform(kernel, entry, &shader.members(uniform.ty));
+
+    for (operand, (variable, used)) in entry.operands.iter().zip(found) {
+        let name = format!("{label}: operand {}", operand.name);
+        assert_eq!(variable.name.as_deref(), Some(operand.name), "{name}");
+        let access = StorageAccess::LOAD | StorageAccess::STORE;
+        assert_eq!(variable.space, AddressSpace::Storage { access }, "{name}: arena buffers are bound read_write");
+        let TypeInner::Array { base, .. } = *shader.inner(variable.ty) else { panic!("{name}: not an array") };
+        let element = match operand.element {
+            Element::Real => "f32",
+            Element::Index => "u32",
+        };
+        assert_eq!(wgsl_type(shader.inner(base)), element, "{name}");
+        let (reads, writes) = match operand.access {
+            Access::Read => (true, false),
+            Access::Update => (true, true),
+            // A time loop reads the step before, which it has written itself.
+            Access::Write => (used.contains(GlobalUse::READ), true),
+        };
+        assert_eq!((used.contains(GlobalUse::READ), used.contains(GlobalUse::WRITE)), (reads, writes), "{name}: read, written");
+    }
+}
+
+/// Offset and stride of each operand, under its name; then the parameter struct, word for word.
+fn check_uniform(kernel: &Kernel, entry: &Entry, members: &[(String, &'static str, u32)]) {
+    let views = entry.operands.iter().map(|operand| (operand.name.to_owned(), "vec2<u32>".to_owned()));
+    let params = params(kernel.stem);
+    assert!(params.len() <= WORDS, "{}: more parameters than words", entry.label);
+    let mut offset = 0;
+    let mut expected = Vec::new();
+    for (name, ty) in views.chain(params) {
+        let size = if ty == "vec2<u32>" { 8 } else { 4 };
+        expected.push((name, ty, offset));
+        offset += size;
+    }
+    let found: Vec<_> = members.iter().map(|(name, ty, offset)| (name.clone(), (*ty).to_owned(), *offset)).collect();
+    assert_eq!(found, expected, "{}: name, type and offset of the uniforms", entry.label);
+}
+
+/// What every table entry carries.
+struct Row {
+    id: &'static str,
+    title: &'static str,
+    summary: &'static str,
+    equations: &'static [&'static str],
+    sources: &'static [&'static str],
+    options: &'static [OptionSpec],
+}
+
+macro_rules! rows {
+    ($table:expr, $equations:expr) => {
+        $table
+            .iter()
+            .map(|entry| Row {
+                id: entry.id,
+                title: entry.title,
+                summary: entry.summary,
+                equations: $equations(entry),
+                sources: entry.sources,
+                options: entry.options,
+            })
+            .collect::<Vec<Row>>()
+    };
+}
+
+fn is_kebab_case(id: &str) -> bool {
+    let part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    id.split('-').all(part)
+}
+
+fn is_camel_case(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
+fn is_sentence(text: &str) -> bool {
+    text.ends_with('.') && !text.contains("  ") && text.trim() == text
+}
+
+#[test]
+fn tables_are_complete() {
+    let none: &'static [&'static str] = &[];
+    for (table, rows) in [
+        ("ARCHITECTURES", rows!(ARCHITECTURES, |cell: &&unroll::kernels::recurrence::Cell| cell.equations)),
+        ("INITS", rows!(INITS, |init: &unroll::nn::InitSpec| init.equations)),
+        ("OPTIMISERS", rows!(OPTIMISERS, |optimiser: &unroll::train::OptimiserSpec| optimiser.equations)),
+        // A task is told in words.
+        ("TASKS", rows!(TASKS, |_: &unroll::tasks::TaskSpec| none)),
+    ] {
+        let mut ids = BTreeSet::new();
+        for row in rows {
+            let name = format!("{table}: {}", row.id);
+            assert!(ids.insert(row.id), "{name} occurs twice");
+            assert!(is_kebab_case(row.id), "{name} is not kebab-case");
+            assert!(!row.title.is_empty() && is_sentence(row.summary), "{name}: title or summary");
+            assert!(table == "TASKS" || !row.equations.is_empty(), "{name} has no equation");
+            assert!(!row.sources.is_empty() && row.sources.iter().all(|source| !source.is_empty()), "{name}: sources");
+            let mut options = BTreeSet::new();
+            for option in row.options {
+                let name = format!("{name}, option {}", option.name);
+                assert!(options.insert(option.name), "{name} occurs twice");
+                assert!(is_camel_case(option.name), "{name} is not camelCase");
+                assert!(!option.title.is_empty() && is_sentence(option.help), "{name}: title or help");
+                let default = option.kind.default();
+                assert_eq!(option.kind.check(option.name, &default), Ok(default.clone()), "{name}: default out of range");
+            }
+        }
+        assert!(!ids.is_empty(), "{table} is empty");
+    }
+}
+
+#[test]
+fn text_files_have_no_tabs_no_trailing_spaces_and_no_long_lines() {
+    let extensions = ["rs", "wgsl", "toml", "md", "ts", "js", "mjs", "svelte", "css", "html", "py"];
+    let mut wrong = Vec::new();
+    for path in files("", &extensions) {
+        for (at, line) in read(&path).lines().enumerate() {
+            let mut complain = |what: &str| wrong.push(format!("{}:{}: {what}", shown(&path), at + 1));
+            if line.contains('\t') {
+                complain("a tab");
+            }
+            if line.ends_with([' ', '\r']) {
+                complain("a trailing space");
+            }
+            // Markdown cannot break the row of a table.
+            let is_table = path.extension().is_some_and(|e| e == "md") && line.starts_with('|');
+            if line.chars().count() > MAX_COLUMNS && !is_table {
+                complain("more than 140 columns");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let mut wrong = Vec::new();
+    for path in files("", &["toml"]).iter().filter(|path| path.ends_with("Cargo.toml")) {
+        let (mut is_dependencies, mut before) = (false, "");
+        let text = read(path);
+        for line in text.lines() {
+            if line.starts_with('[') {
+                is_dependencies = line.trim_end_matches(']').ends_with("dependencies");
+            } else if is_dependencies && line.contains('=') && !line.starts_with('#') && !before.starts_with("# ") {
+                wrong.push(format!("{}: no comment above {line}", shown(path)));
+            }
+            before = line;
+        }
+    }
+    for path in files("", &["json"]).iter().filter(|path| path.ends_with("package.json")) {
+        let package: serde_json::Value = serde_json::from_str(&read(path)).expect("JSON");
+        let reasons = package["//"].as_object();
+        let description = package["description"].as_str().unwrap_or_default();
+        for kind in ["dependencies", "devDependencies"] {
+            for name in package[kind].as_object().into_iter().flat_map(|names| names.keys()) {
+                let in_map = reasons.is_some_and(|reasons| reasons.get(name).is_some_and(|reason| reason != ""));
+                if !in_map && !description.contains(&format!("{name}: ")) {
+                    wrong.push(format!("{}: nothing under \"//\" says why there is {name}", shown(path)));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
