@@ -727,7 +727,7 @@ describe("a call is refused", () => {
         session.setHyper({ lr: value } as never);
       });
     }
-    expect(clock() - start).toBeLessThan(1000);
+    expect(clock() - start).toBeLessThan(5000);
     session.free();
   });
 });
