@@ -438,7 +438,7 @@ export class Lab {
     this.hasPassedGoal = true;
     void this.pause();
     const criterion = this.lanes[0]?.evaluation?.criterion ?? "";
-    this.note("goal", `Solved (${criterion}) in every lane. Run goes on.`);
+    this.note("goal", `Every lane has solved the task (${criterion}). Run goes on from here.`);
   }
 
   private recover(lane: Lane, message: string): void {
