@@ -1,4 +1,45 @@
 //! Unroll: recurrent networks that train in a browser tab, and the numbers behind the pictures.
+//!
+//! # The map
+//!
+//! Each floor uses only the floors below it; `tests/tidy.rs` keeps it so.
+//!
+//! ```text
+//! 9  www/        the page (TypeScript)          knows the package, not the crate
+//! 8  web         the JavaScript boundary        the only floor that names wasm-bindgen, js-sys, web-sys
+//! 7  lens · io   what one can see · save        lens reads a session, io writes safetensors
+//! 6  train       sessions, optimisers           OPTIMISERS
+//! 5  tasks       data                           TASKS
+//! 4  nn          layers, initialisation         ARCHITECTURES, INITS
+//! 3  engine      runs a plan                    the only floor that names wgpu
+//! 2  graph       record, differentiate, plan
+//! 1  kernels     one kernel a file              KERNELS
+//! 0  error · options · rng · shape
+//! ```
+//!
+//! **One training step.** `Task::sample` draws a batch from counter-based random numbers → input slots of a plan → forward calls →
+//! loss → backward calls → norm and clip coefficient → optimiser. A [`train::Program`] is a plan for one purpose and size (training,
+//! the probe, a caller's batch) with its slots; all programs of a session work on one persistent segment: parameters, gradient,
+//! moments, carried states, hyperparameters. Calls carry the marks forward, loss, backward, clip, update; a run can stop at
+//! each. A step that is not finite stops before the update and is run again call by call to name the tensor.
+//!
+//! **A kernel** is a file `src/kernels/STEM.rs`: operands, shape rule, `reference` (plain loops, f32 and f64), `cpu` (SIMD), the grid of
+//! the dispatch, and the gradient rule, which records further calls on a [`kernels::Tape`]. Its shader is `shaders/STEM.wgsl`. A cell
+//! (`elman`, `lstm`, `gru`) also describes itself there ([`kernels::recurrence::Cell`]): gates, channels for the pictures, equations.
+//!
+//! # Where building showed a better way than the design
+//!
+//! * A recurrence reads its initial states from an optional operand `[S, B, H]`, not from row 0 of a longer output: sequences stay
+//!   `[T, B, H]`, and training from zero states costs no product for the first step.
+//! * The backward kernels take `d_state` both ways: it enters as the adjoint of the last state and leaves as that of the first. With
+//!   the states and their totals packed in one tensor each, every entry keeps within the eight storage bindings of WebGPU.
+//! * Weights are packed at the start of each call, not once per update: O(G·H²) beside O(T·B·G·H²), and no copy to invalidate.
+//! * The truncation window is counted from the end of the sequence, so that a loss at the last step reaches back exactly W steps.
+//! * The norm adds squares in f64: an exploding gradient of 10²⁰ is finite, its square in f32 is not.
+//! * The probe's program declares the parameters as constants and asks for the adjoints of the states only, so that a picture costs no
+//!   weight gradients and never touches those of the training step.
+//! * What the boundary does is tested in JavaScript (`www/test/boundary.test.ts`), where its callers live.
+
 pub mod engine;
 pub mod error;
 pub mod graph;

@@ -21,6 +21,8 @@ pub enum Value {
     List(Vec<Value>),
     /// A plain object, in the order of its keys.
     Map(Vec<(String, Value)>),
+    /// Something that fits nowhere, such as a function: what it is, for the message that refuses it.
+    Other(String),
 }
 
 impl fmt::Display for Value {
@@ -29,18 +31,22 @@ impl fmt::Display for Value {
         match self {
             Self::Null => f.write_str("nothing"),
             Self::Bool(b) => write!(f, "{b}"),
+            Self::Number(n) if n.is_infinite() => f.write_str(if *n > 0.0 { "Infinity" } else { "-Infinity" }),
+            Self::Number(n) if *n != 0.0 && !(1e-6..1e21).contains(&n.abs()) && !n.is_nan() => write!(f, "{n:e}"),
             Self::Number(n) => write!(f, "{n}"),
             Self::Text(text) if text.chars().count() > 40 => {
-                write!(f, "\"{}…\"", text.chars().take(40).collect::<String>())
+                write!(f, "{:?}…", text.chars().take(40).collect::<String>())
             }
-            Self::Text(text) => write!(f, "\"{text}\""),
+            Self::Text(text) => write!(f, "{text:?}"),
             Self::List(items) => write!(f, "an array of {}", items.len()),
             Self::Map(_) => f.write_str("an object"),
+            Self::Other(name) => f.write_str(name),
         }
     }
 }
 
-/// What kind of value an option takes.
+/// What kind of value an option takes. The fields are the bounds, both included, and the default.
+#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     /// A whole number in `min..=max`.
@@ -125,7 +131,8 @@ impl Chosen {
         Self { values: specs.iter().map(|spec| (spec.name, spec.kind.default())).collect() }
     }
 
-    /// The same with some values replaced, each checked against its option.
+    /// The same with some values replaced, each checked against its option. Nothing takes no place here: the default is not what
+    /// a running session has.
     pub fn with(&self, path: &str, specs: &[OptionSpec], changes: &[(String, Value)]) -> Result<Self> {
         let mut next = self.clone();
         for (name, value) in changes {
@@ -133,7 +140,11 @@ impl Chosen {
                 let names: Vec<_> = specs.iter().map(|spec| spec.name).collect();
                 return Err(Error::invalid(join(path, name), format!("one of the fields {}", names.join(", ")), value));
             };
-            next.values[at].1 = specs[at].kind.check(&join(path, name), value)?;
+            let kind = &specs[at].kind;
+            if *value == Value::Null && !matches!(kind, Kind::Maybe { .. }) {
+                return Err(Error::invalid(join(path, name), kind, value));
+            }
+            next.values[at].1 = kind.check(&join(path, name), value)?;
         }
         Ok(next)
     }
@@ -178,8 +189,12 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Integer { min, max, .. } => write!(f, "a whole number from {min} to {max}"),
-            Self::Number { min, max, .. } => write!(f, "a number from {min} to {max}"),
-            Self::Maybe { min, max, .. } => write!(f, "a number from {min} to {max}, or null"),
+            Self::Number { min, max, .. } => {
+                write!(f, "a number from {} to {}", Value::Number(*min), Value::Number(*max))
+            }
+            Self::Maybe { min, max, .. } => {
+                write!(f, "a number from {} to {}, or null", Value::Number(*min), Value::Number(*max))
+            }
             Self::Choice { among, .. } => {
                 write!(f, "one of {}", among.iter().map(|(id, _)| *id).collect::<Vec<_>>().join(", "))
             }
@@ -188,9 +203,15 @@ impl fmt::Display for Kind {
     }
 }
 
-/// `path.name`, or the name alone at the top.
+/// `path.name`, or the name alone at the top. A name that could not stand in a sentence is quoted, and cut when it is long.
 pub fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    let plain = |c: char| c.is_alphanumeric() || "_-.$".contains(c);
+    let name = if !name.is_empty() && name.len() <= 80 && name.chars().all(plain) {
+        name.to_owned()
+    } else {
+        Value::Text(name.to_owned()).to_string()
+    };
+    if path.is_empty() { name } else { format!("{path}.{name}") }
 }
 
 /// The fields of an object, taken one by one; what is left at the end is unknown.
@@ -209,7 +230,7 @@ impl Fields {
     pub fn new(path: &str, value: Value) -> Result<Self> {
         match value {
             Value::Map(left) => Ok(Self { path: path.to_owned(), left, known: Vec::new() }),
-            other => Err(Error::invalid(if path.is_empty() { "argument" } else { path }, "an object", other)),
+            other => Err(Error::invalid(if path.is_empty() { "config" } else { path }, "an object", other)),
         }
     }
 

@@ -55,6 +55,22 @@ impl<F: Precision> Memory<F> {
         grow(&mut self.scratch, plan.scratch_len, F::ZERO);
     }
 
+    /// The bytes of a segment.
+    pub fn bytes(&self, segment: u32) -> &[u8] {
+        match segment {
+            PERSISTENT => bytemuck::cast_slice(&self.persistent),
+            ARENA => bytemuck::cast_slice(&self.arena),
+            _ => bytemuck::cast_slice(&self.index),
+        }
+    }
+
+    /// Overwrites a segment of reals; what `bytes` has beyond its end is left out.
+    pub fn set_bytes(&mut self, segment: u32, bytes: &[u8]) {
+        let segment = if segment == PERSISTENT { &mut self.persistent } else { &mut self.arena };
+        let segment: &mut [u8] = bytemuck::cast_slice_mut(segment);
+        segment.copy_from_slice(&bytes[..segment.len()]);
+    }
+
     /// Runs some calls of a plan, each by the version that `version` picks.
     pub fn run(&mut self, plan: &Plan, calls: Range<usize>, version: impl Fn(&Entry) -> fn(Arguments<F>)) {
         assert!(
@@ -127,6 +143,29 @@ impl<F: Precision> Memory<F> {
             let start = tensor.offset as usize + row * tensor.stride as usize;
             segment[start..start + tensor.shape.columns()].iter().for_each(|&value| visit(value));
         }
+    }
+
+    /// The largest absolute value of a contiguous tensor; NaN when an element is not finite.
+    pub fn largest(&self, tensor: Tensor) -> f64 {
+        let values = &self.segment(tensor)[tensor.offset as usize..][..tensor.shape.len()];
+        // Sixteen maxima side by side, and sums of 0·v, which are 0 unless some v is not finite: the loop has no branch.
+        let (mut largest, mut faults) = ([F::ZERO; 16], [F::ZERO; 16]);
+        let mut visit = |chunk: &[F]| {
+            for ((largest, fault), &value) in largest.iter_mut().zip(&mut faults).zip(chunk) {
+                let size = if value < F::ZERO { F::ZERO - value } else { value };
+                *largest = if size > *largest { size } else { *largest };
+                *fault += value * F::ZERO;
+            }
+        };
+        let chunks = values.chunks_exact(16);
+        let rest = chunks.remainder();
+        chunks.for_each(&mut visit);
+        visit(rest);
+        let nan: f64 = faults.iter().map(|fault| fault.wide()).sum();
+        largest
+            .iter()
+            .map(|largest| largest.wide())
+            .fold(nan, |most, largest| if most < largest { largest } else { most })
     }
 
     /// One element of a contiguous tensor.

@@ -3,8 +3,9 @@
 //! Floor 3. [`Engine::Reference`] runs the plain loops in f64, [`Engine::Cpu`] the fast ones in f32; both run the same plan on the
 //! same kind of memory. A third variant, for WebGPU, takes its place beside them; the only floor that names wgpu is this one.
 
+#[cfg(target_arch = "wasm32")]
+pub mod gpu;
 mod memory;
-
 
 pub use memory::{Memory, Precision};
 
@@ -103,6 +104,11 @@ impl Engine {
         let mut values = Vec::with_capacity(tensor.shape.len());
         each!(self, memory => memory.read(tensor, |value| values.push(value.wide())));
         values
+    }
+
+    /// The largest absolute value of a contiguous tensor; NaN when an element is not finite.
+    pub fn largest(&self, tensor: Tensor) -> f64 {
+        each!(self, memory => memory.largest(tensor))
     }
 
     /// Element `index` of a contiguous tensor.

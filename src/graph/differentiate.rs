@@ -59,8 +59,10 @@ impl Graph {
     }
 
     fn untouched_parameters(&self, calls: &[Call]) -> Vec<(usize, usize)> {
-        let read = |buffer: usize| calls.iter().any(|c| c.operands.iter().flatten().any(|t| t.buffer as usize == buffer));
-        let parameters = self.buffers.iter().enumerate().filter_map(|(at, b)| b.gradient.map(|gradient| (at, gradient)));
+        let read =
+            |buffer: usize| calls.iter().any(|c| c.operands.iter().flatten().any(|t| t.buffer as usize == buffer));
+        let parameters =
+            self.buffers.iter().enumerate().filter_map(|(at, b)| b.gradient.map(|gradient| (at, gradient)));
         parameters.filter(|&(at, _)| !read(at)).collect()
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
+use crate::options::{Value, join};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 /// A safetensors file of flat values under the parameters' names.
@@ -25,9 +26,11 @@ pub fn save(parameters: &[Parameter], values: &[f32]) -> Vec<u8> {
 pub fn load(parameters: &[Parameter], bytes: &[u8]) -> Result<Vec<f32>> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| Error::invalid("weights", "a safetensors file", format!("{} bytes ({error})", bytes.len())))?;
-    if let Some(name) = file.names().into_iter().find(|name| !parameters.iter().any(|p| p.name == **name)) {
+    let unknown = |name: &&str| !parameters.iter().any(|p| p.name == **name);
+    if let Some(name) = file.names().into_iter().filter(unknown).min() {
         let names: Vec<_> = parameters.iter().map(|p| p.name.as_str()).collect();
-        return Err(Error::invalid("weights", format!("the tensors {}", names.join(", ")), format!("also {name}")));
+        let tensor = file.tensor(name).map_or("a tensor".to_owned(), |view| described(&view));
+        return Err(Error::invalid(join("weights", name), format!("one of the tensors {}", names.join(", ")), tensor));
     }
     let mut values = Vec::new();
     for parameter in parameters {
@@ -35,15 +38,19 @@ pub fn load(parameters: &[Parameter], bytes: &[u8]) -> Result<Vec<f32>> {
         let expected = || format!("F32 of shape {:?}", parameter.shape);
         let view = file.tensor(&parameter.name).map_err(|_| Error::invalid(field(), expected(), "nothing"))?;
         if view.dtype() != Dtype::F32 || view.shape() != parameter.shape {
-            return Err(Error::invalid(field(), expected(), format!("{:?} of shape {:?}", view.dtype(), view.shape())));
+            return Err(Error::invalid(field(), expected(), described(&view)));
         }
         for bytes in view.data().chunks_exact(4) {
             let value = f32::from_le_bytes(bytes.try_into().expect("four bytes"));
             if !value.is_finite() {
-                return Err(Error::invalid(field(), "finite numbers", value));
+                return Err(Error::invalid(field(), "finite numbers", Value::Number(f64::from(value))));
             }
             values.push(value);
         }
     }
     Ok(values)
+}
+
+fn described(view: &TensorView) -> String {
+    format!("{:?} of shape {:?}", view.dtype(), view.shape())
 }

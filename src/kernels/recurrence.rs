@@ -4,12 +4,11 @@
 //! over all timesteps for the weight gradients. A cell supplies the pointwise step and its adjoint, and describes itself for
 //! menus, pictures and initialisation.
 
-use super::simd::{LANES, load, load_some, store, store_some};
+use super::simd;
 use super::{Call, Real, Rows, RowsMut, Tape};
 use crate::options::OptionSpec;
 use crate::shape::Tensor;
 use bytemuck::{Pod, Zeroable};
-use wide::f32x4;
 
 /// Sizes and switches of every recurrence.
 #[repr(C)]
@@ -149,11 +148,7 @@ pub fn initial<'a, F: Copy>(state0: &Option<Rows<'a, F>>, row: usize) -> Option<
 }
 
 /// The rows of the timestep before and of this one, in one buffer. `before` is `None` at the first step.
-pub fn split<'a, F>(
-    rows: &'a mut RowsMut<'_, F>,
-    params: &Params,
-    step: usize,
-) -> (Option<&'a [F]>, &'a mut [F]) {
+pub fn split<'a, F>(rows: &'a mut RowsMut<'_, F>, params: &Params, step: usize) -> (Option<&'a [F]>, &'a mut [F]) {
     let block = params.batch as usize * rows.stride;
     let now = params.time(step) * block;
     match (step, params.reverse) {
@@ -176,18 +171,6 @@ pub fn dot<F: Real>(w: &[F], h: &[F]) -> F {
         sum += w * h;
     }
     sum
-}
-
-/// Lanes `at..at + 4` of a row, padded with 0 at its end.
-#[inline(always)]
-pub fn lanes(row: &[f32], at: usize) -> f32x4 {
-    if row.len() - at >= LANES { load(&row[at..]) } else { load_some(&row[at..]) }
-}
-
-/// Writes lanes `at..at + 4` of a row, as far as it goes.
-#[inline(always)]
-pub fn put(value: f32x4, row: &mut [f32], at: usize) {
-    if row.len() - at >= LANES { store(value, &mut row[at..]) } else { store_some(value, &mut row[at..]) }
 }
 
 /// The adjoint of the states after the last step: what reads them, or zero. Returns the buffer that the backward kernel
@@ -243,9 +226,35 @@ pub fn weight_gradients(
 /// Flushes the first `rows` rows of an adjoint.
 pub fn flush_rows(state: &mut RowsMut<f32>, rows: usize) {
     for b in 0..rows {
-        let row = state.row(b);
-        for at in (0..row.len()).step_by(LANES) {
-            put(super::simd::flush(lanes(row, at)), row, at);
-        }
+        simd::each([], [state.row(b)], [], |[], [d]| ([simd::flush(d)], []));
+    }
+}
+
+/// The weight of a recurrence, packed once a call, with room for the left factor of a step.
+pub struct StepProduct<'a> {
+    terms: usize,
+    columns: usize,
+    weight: &'a mut [f32],
+    left: &'a mut [f32],
+}
+
+impl<'a> StepProduct<'a> {
+    /// Elements of scratch memory.
+    pub fn scratch(batch: usize, terms: usize, columns: usize) -> usize {
+        simd::packed_len(terms, columns) + simd::packed_left_len(batch, terms)
+    }
+
+    /// Packs `weight`, `[terms, columns]`.
+    pub fn new(weight: simd::Strided, batch: usize, terms: usize, columns: usize, scratch: &mut &'a mut [f32]) -> Self {
+        let packed = simd::take(scratch, simd::packed_len(terms, columns));
+        let left = simd::take(scratch, simd::packed_left_len(batch, terms));
+        simd::pack(weight, 0, terms, columns, packed);
+        Self { terms, columns, weight: packed, left }
+    }
+
+    /// to += rows · weight for `batch` rows.
+    pub fn add(&mut self, batch: usize, rows: &[f32], stride: usize, to: &mut [f32], to_stride: usize) {
+        simd::pack_left(rows, stride, 0, self.terms, batch, self.left);
+        simd::multiply_packed(batch, self.columns, self.terms, self.left, self.weight, to, to_stride);
     }
 }

@@ -13,7 +13,7 @@ use crate::kernels::recurrence::{Channel, Role, Source};
 use crate::nn::Model;
 use crate::shape::{Shape, Tensor};
 use crate::tasks::{IGNORED, Input, Target};
-use crate::train::{LossAt, Row, Session};
+use crate::train::{Diverged, LossAt, Row, Session};
 use serde::Serialize;
 
 /// What a frame shows.
@@ -59,6 +59,8 @@ pub struct Header {
     pub gradient_norm: f64,
     pub clip_coefficient: f64,
     pub floor: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diverged: Option<Diverged>,
 }
 
 /// One layer and direction.
@@ -129,12 +131,15 @@ pub struct ProbePart {
 pub fn frame(session: &mut Session, options: FrameOptions) -> Result<Frame> {
     let n_sequences = session.probe_batch().batch;
     if options.sequence >= n_sequences {
-        return Err(Error::invalid("sequence", format!("a whole number from 0 to {}", n_sequences - 1), options.sequence));
+        return Err(Error::invalid(
+            "options.sequence",
+            format!("a whole number from 0 to {}", n_sequences - 1),
+            options.sequence,
+        ));
     }
     session.run_probe(options.loss_at)?;
-    let session = &*session;
     let program = session.probe_program();
-    let mut packer = Packer { session, sequence: options.sequence, data: Vec::new() };
+    let mut packer = Packer { session: &*session, sequence: options.sequence, data: Vec::new() };
     let rows = program.rows.iter().map(|row| packer.row(row)).collect();
     let probe = packer.probe();
     let last = session.last();
@@ -154,8 +159,22 @@ pub fn frame(session: &mut Session, options: FrameOptions) -> Result<Frame> {
         gradient_norm: last.norm,
         clip_coefficient: last.coefficient,
         floor: f32::MIN_POSITIVE,
+        diverged: None,
     };
-    Ok(Frame { header, data: packer.data })
+    let mut frame = Frame { header, data: packer.data };
+    if frame.data.iter().enumerate().any(|(at, value)| !value.is_finite() && !frame.unscored(at)) {
+        frame.header.diverged = Some(session.probe_not_finite());
+    }
+    Ok(frame)
+}
+
+impl Frame {
+    /// True for the loss of a timestep without a target, which is NaN by its definition.
+    fn unscored(&self, at: usize) -> bool {
+        let Probe { mask_offset, loss_offset, .. } = self.header.probe;
+        let losses = loss_offset..loss_offset + self.header.n_steps;
+        losses.contains(&at) && self.data[at].is_nan() && self.data[mask_offset + at - loss_offset] == 0.0
+    }
 }
 
 /// Writes the numbers of a scene one after another.
@@ -259,9 +278,7 @@ impl Packer<'_> {
         let sequence = self.sequence;
         let positions = move || (0..batch.n_steps).map(move |t| t * batch.batch + sequence);
         let input = match form.input {
-            Input::Features(n) => {
-                self.append(positions().flat_map(|at| batch.features[at * n..][..n].iter().copied()))
-            }
+            Input::Features(n) => self.append(positions().flat_map(|at| batch.features[at * n..][..n].iter().copied())),
             Input::Symbols(_) => self.append(positions().map(|at| batch.symbols[at] as f32)),
         };
         let class = |at: usize| if batch.classes[at] == IGNORED { -1.0 } else { batch.classes[at] as f32 };

@@ -169,10 +169,7 @@ pub static INITS: &[InitSpec] = &[
         summary: "W_hh is a random rotation times a gain, one for each gate, with zero biases: without the nonlinearity, the \
                   gradient keeps its length at gain 1.",
         equations: &[r"W_{hh} = \text{gain} \cdot Q, \quad Q^\top Q = I"],
-        sources: &[
-            "Saxe, McClelland and Ganguli 2014, arXiv:1312.6120",
-            "Mezzadri 2007, arXiv:math-ph/0609050",
-        ],
+        sources: &["Saxe, McClelland and Ganguli 2014, arXiv:1312.6120", "Mezzadri 2007, arXiv:math-ph/0609050"],
         options: &[OptionSpec {
             name: "gain",
             title: "Gain",

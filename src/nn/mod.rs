@@ -165,9 +165,8 @@ impl Model {
 
     /// Declares the parameters in a graph: values from offset 0 of the persistent segment, gradients from `gradients`.
     pub fn bind(&self, graph: &mut Graph, gradients: usize) -> Bound {
-        let declare = |p: &Parameter| {
-            (p.name.clone(), graph.parameter(&p.name, &p.shape, p.offset, gradients + p.offset))
-        };
+        let declare =
+            |p: &Parameter| (p.name.clone(), graph.parameter(&p.name, &p.shape, p.offset, gradients + p.offset));
         Bound { tensors: self.parameters().iter().map(declare).collect() }
     }
 
@@ -203,9 +202,12 @@ impl Model {
                 let a = graph.activation(&format!("input part of layer {layer}"), &[n_steps, batch, g * h]);
                 graph.record(bias::forward(parameter("bias_ih"), a, false));
                 graph.record(match x {
-                    Inputs::Features(x) => {
-                        product::forward(product::plain(x.flat()), product::transposed(parameter("weight_ih")), a.flat(), true)
-                    }
+                    Inputs::Features(x) => product::forward(
+                        product::plain(x.flat()),
+                        product::transposed(parameter("weight_ih")),
+                        a.flat(),
+                        true,
+                    ),
                     Inputs::Symbols(symbols) => gather::forward(symbols, parameter("weight_ih"), a, true),
                 });
                 let save = |&(name, width): &(&str, usize)| {

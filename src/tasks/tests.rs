@@ -228,7 +228,7 @@ fn best_loss(task: &dyn Task, per_step: bool, constant: bool) -> f64 {
             for ((step_idx, _), count) in &counts {
                 *totals.entry(*step_idx).or_default() += count;
             }
-            counts.iter().map(|((step_idx, _), count)| -count / n * (count / totals[step_idx]).ln()).sum()
+            counts.iter().map(|((step_idx, _), count)| -count / n * libm::log(count / totals[step_idx])).sum()
         }
         Target::Value(_) => {
             let [x, y, xx, xy, yy] = sums.map(|sum| sum / n);

@@ -147,7 +147,11 @@ impl Config {
         let layers = integer(&mut model, "layers", 1, LIMITS.layers, 1)?;
         let bidirectional = model.take("bidirectional");
         if !matches!(bidirectional, Value::Null | Value::Bool(false)) {
-            return Err(Error::invalid(model.path("bidirectional"), "false, the only direction offered yet", bidirectional));
+            return Err(Error::invalid(
+                model.path("bidirectional"),
+                "false, the only direction offered yet",
+                bidirectional,
+            ));
         }
         let cell_options = model.options(cell.options)?;
         for other in ARCHITECTURES.iter().flat_map(|cell| cell.options) {
@@ -159,13 +163,14 @@ impl Config {
                 }
             }
         }
-        let window = match model.read("window", Kind::Maybe { min: 1.0, max: f64::from(LIMITS.length), default: None })? {
-            Value::Number(n) if n.fract() != 0.0 => {
-                return Err(Error::invalid(model.path("window"), "a whole number of timesteps, or null", n));
-            }
-            Value::Number(n) => Some(n as usize),
-            _ => None,
-        };
+        let window =
+            match model.read("window", Kind::Maybe { min: 1.0, max: f64::from(LIMITS.length), default: None })? {
+                Value::Number(n) if n.fract() != 0.0 => {
+                    return Err(Error::invalid(model.path("window"), "a whole number of timesteps, or null", n));
+                }
+                Value::Number(n) => Some(n as usize),
+                _ => None,
+            };
         let carry = model.read("carry", Kind::Switch { default: false })? == Value::Bool(true);
         let mut init_fields = Fields::new("model.init", object(model.take("init")))?;
         let suited: Vec<_> = INITS.iter().filter(|spec| (spec.suits)(cell)).map(|spec| spec.id).collect();

@@ -10,6 +10,6 @@ mod program;
 mod session;
 
 pub use config::{Clip, ClipKind, Config, LIMITS, Limits, Optimiser};
-pub use optimisers::{OPTIMISERS, OptimiserSpec, find_optimiser};
-pub use program::{LossAt, Program, Row};
+pub use optimisers::{OPTIMISERS, OptimiserSpec, Vectors, find_optimiser};
+pub use program::{Blueprint, Layout, LossAt, Program, Purpose, Row, TargetSlot};
 pub use session::{CallerGradients, Diverged, EngineKind, Evaluation, Session, StepReport};

@@ -64,12 +64,10 @@ const fn weight_decay(default: f64, help: &'static str) -> OptionSpec {
     number("weightDecay", "Weight decay", help, [0.0, 1.0, default], true)
 }
 
-const BETA1: OptionSpec =
-    number("beta1", "β₁", "Decay of the mean of the gradient.", [0.0, 0.999_999, 0.9], false);
+const BETA1: OptionSpec = number("beta1", "β₁", "Decay of the mean of the gradient.", [0.0, 0.999_999, 0.9], false);
 const BETA2: OptionSpec =
     number("beta2", "β₂", "Decay of the mean of the squared gradient.", [0.0, 0.999_999, 0.999], false);
-const EPSILON: OptionSpec =
-    number("epsilon", "ε", "Added to the root of the mean square.", [1e-12, 1.0, 1e-8], true);
+const EPSILON: OptionSpec = number("epsilon", "ε", "Added to the root of the mean square.", [1e-12, 1.0, 1e-8], true);
 const MOMENTUM: OptionSpec =
     number("momentum", "Momentum", "μ: how much of the last direction is kept.", [0.0, 0.999_999, 0.0], false);
 
@@ -116,7 +114,13 @@ pub static OPTIMISERS: &[OptimiserSpec] = &[
             r"p \leftarrow p - \eta \, \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \varepsilon}",
         ],
         sources: &["Loshchilov and Hutter 2019, arXiv:1711.05101"],
-        options: &[learning_rate(1e-3), BETA1, BETA2, EPSILON, weight_decay(1e-2, "λ: shrinks p by the factor 1 − ηλ.")],
+        options: &[
+            learning_rate(1e-3),
+            BETA1,
+            BETA2,
+            EPSILON,
+            weight_decay(1e-2, "λ: shrinks p by the factor 1 − ηλ."),
+        ],
         record: |graph, vectors| record_adam(graph, vectors, true),
         hyper: adam_hyper,
     },
@@ -125,10 +129,7 @@ pub static OPTIMISERS: &[OptimiserSpec] = &[
         title: "SGD",
         summary: "Stochastic gradient descent, with momentum and Nesterov's form of it.",
         equations: &[r"b \leftarrow \mu b + g, \quad p \leftarrow p - \eta b"],
-        sources: &[
-            "Robbins and Monro 1951, doi:10.1214/aoms/1177729586",
-            "Sutskever et al. 2013, PMLR 28(3):1139",
-        ],
+        sources: &["Robbins and Monro 1951, doi:10.1214/aoms/1177729586", "Sutskever et al. 2013, PMLR 28(3):1139"],
         options: &[
             learning_rate(1e-2),
             MOMENTUM,

@@ -7,10 +7,12 @@ use crate::error::{Error, Result};
 use crate::graph::{Mark, PERSISTENT};
 use crate::kernels::update::{self, HYPER, UNLIMITED};
 use crate::nn::{Inputs, Model, Parameter};
-use crate::options::Value;
+use crate::options::{Kind, Value, join};
 use crate::rng::Stream;
 use crate::shape::{Shape, Tensor};
 use crate::tasks::{Baseline, Batch, Draw, Form, IGNORED, Solved, Task};
+use serde::Serialize;
+use std::ops::Range;
 
 /// Sequences of the probe batch.
 const PROBE_BATCH: usize = 16;
@@ -41,12 +43,19 @@ pub struct StepReport {
     pub norm: f64,
     /// Factor that it was multiplied by.
     pub coefficient: f64,
+    /// True when clipping changed it.
+    pub clipped: bool,
 }
 
-/// A step at which a number stopped being finite; the parameters are those before it.
-#[derive(Clone, Debug, PartialEq)]
+impl StepReport {
+    /// Before the first step.
+    const NONE: Self = Self { loss: f64::NAN, accuracy: f64::NAN, norm: 0.0, coefficient: 1.0, clipped: false };
+}
+
+/// Where a number stopped being finite. In a training step, the parameters are those before it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Diverged {
-    /// Index of the step that failed.
+    /// Updates done before.
     pub step: u64,
     /// The first tensor with a NaN or an infinity, in order of computation.
     pub tensor: String,
@@ -67,6 +76,8 @@ pub struct Evaluation {
     pub n_sequences: usize,
     /// True when the task's criterion is met.
     pub solved: bool,
+    /// Set when a number is not finite.
+    pub diverged: Option<Diverged>,
 }
 
 /// Loss, outputs and gradients of a caller's batch.
@@ -80,6 +91,8 @@ pub struct CallerGradients {
     pub gradient: Vec<f32>,
     /// `[L·D, T]`: Frobenius norm of ∂L/∂h_t over `[B, H]`.
     pub hidden: Vec<f32>,
+    /// Set when a number is not finite.
+    pub diverged: Option<Diverged>,
 }
 
 /// One network on one task.
@@ -119,10 +132,10 @@ impl Session {
             optimiser: config.optimiser.spec,
         };
         let estimate = rough_bytes(&model, &form, config.batch, layout.len);
-        check_memory(estimate)?;
+        check_memory(SIZES, estimate)?;
         let train = blueprint.compile(Purpose::Train { carry: config.carry });
         let bytes = train.plan.bytes() as u64 + 4 * layout.len as u64;
-        check_memory(bytes)?;
+        check_memory(SIZES, bytes)?;
         let mut engine = match kind {
             EngineKind::Reference => Engine::reference(layout.len),
             EngineKind::Cpu => Engine::cpu(layout.len),
@@ -148,7 +161,7 @@ impl Session {
             probe_batch,
             hyper: [0.0; HYPER],
             step: 0,
-            last: StepReport { loss: f64::NAN, accuracy: f64::NAN, norm: 0.0, coefficient: 1.0 },
+            last: StepReport::NONE,
         };
         session.set_hyper_slot();
         Ok(session)
@@ -208,34 +221,57 @@ impl Session {
         self.task.sample(draw, &mut self.batch);
         upload(&mut self.engine, &self.train, &self.batch, None);
         self.set_hyper_slot();
-        Self::update(&mut self.engine, &self.train, self.layout.norm, self.step).map(|report| {
-            self.step += 1;
-            self.last = report;
-            report
-        })
+        let report = Self::update(&mut self.engine, &self.train, &self.layout, self.config.clip, self.step)?;
+        self.step += 1;
+        self.last = report;
+        Ok(report)
     }
 
     /// Forward, backward, check, update.
     fn update(
         engine: &mut Engine,
         program: &Program,
-        norm: usize,
+        layout: &Layout,
+        clip: Option<Clip>,
         step: u64,
     ) -> std::result::Result<StepReport, Diverged> {
-        let before = program.plan.range(Mark::Forward, Mark::Clip);
-        engine.run(&program.plan, before.clone());
-        let norm = flat(norm, 2);
+        engine.run(&program.plan, program.plan.range(Mark::Forward, Mark::Clip));
+        let norm = flat(layout.norm, 2);
+        let coefficient = engine.scalar(norm, 1);
         let report = StepReport {
             loss: engine.scalar(program.result, 0),
             accuracy: engine.scalar(program.result, 1),
             norm: engine.scalar(norm, 0),
-            coefficient: engine.scalar(norm, 1),
+            coefficient,
+            clipped: match clip {
+                Some(Clip { kind: ClipKind::Value, at }) => {
+                    engine.largest(flat(layout.gradient, layout.parameters)) > f64::from(at as f32)
+                }
+                _ => coefficient < 1.0,
+            },
         };
         if !report.loss.is_finite() || !report.norm.is_finite() {
-            return Err(diverged(engine, program, step));
+            let range = program.plan.range(Mark::Forward, Mark::Clip);
+            let Some((tensor, label)) = first_non_finite(engine, program, range) else {
+                unreachable!("the same step gives the same numbers");
+            };
+            return Err(stopped(step, tensor, label));
         }
+        // An update of finite numbers can overflow, but only from numbers beyond all use: then it is done with a way back.
+        let values = flat(0, layout.parameters);
+        if report.norm <= SAFE && engine.largest(values) <= SAFE {
+            engine.run(&program.plan, program.plan.range(Mark::Update, Mark::Update));
+            return Ok(report);
+        }
+        let kept = [flat(0, layout.parameters), flat(layout.moments[0], layout.hyper - layout.moments[0])];
+        let before = kept.map(|part| engine.read_f64(part));
         engine.run(&program.plan, program.plan.range(Mark::Update, Mark::Update));
-        Ok(report)
+        if kept.iter().all(|&part| engine.largest(part).is_finite()) {
+            return Ok(report);
+        }
+        let tensor = if engine.largest(values).is_finite() { "the optimiser's moments" } else { "the parameters" };
+        kept.iter().zip(&before).for_each(|(&part, before)| engine.write_f64(part, before));
+        Err(stopped(step, tensor.to_owned(), "update"))
     }
 
     /// One training step on the caller's batch; counts as a step.
@@ -246,7 +282,7 @@ impl Session {
         let at = self.caller_program(batch)?;
         self.set_hyper_slot();
         upload(&mut self.engine, &self.callers[at], batch, None);
-        let result = Self::update(&mut self.engine, &self.callers[at], self.layout.norm, self.step);
+        let result = Self::update(&mut self.engine, &self.callers[at], &self.layout, self.config.clip, self.step);
         if let Ok(report) = result {
             self.step += 1;
             self.last = report;
@@ -273,7 +309,14 @@ impl Session {
                 hidden.push(of_step.iter().map(|d| d * d).sum::<f64>().sqrt() as f32);
             }
         }
-        Ok(CallerGradients { loss: self.engine.scalar(program.result, 0), outputs, gradient, hidden })
+        let loss = self.engine.scalar(program.result, 0);
+        let finite =
+            loss.is_finite() && [&outputs, &gradient, &hidden].iter().all(|of| of.iter().all(|v| v.is_finite()));
+        let diverged = (!finite).then(|| {
+            let range = program.plan.range(Mark::Forward, Mark::Backward);
+            answer_not_finite(&mut self.engine, program, range, self.step, "on this batch")
+        });
+        Ok(CallerGradients { loss, outputs, gradient, hidden, diverged })
     }
 
     /// The program for batches of this size, compiled when it is new.
@@ -284,7 +327,8 @@ impl Session {
         if let Some(at) = self.callers.iter().position(known) {
             return Ok(at);
         }
-        check_memory(rough_bytes(&self.model, &form, batch.batch, self.layout.len) / form.n_steps as u64 * batch.n_steps as u64)?;
+        let sized = Form { n_steps: batch.n_steps, ..form.clone() };
+        check_memory("batch.T, batch.B", rough_bytes(&self.model, &sized, batch.batch, self.layout.len))?;
         let blueprint = Blueprint {
             model: &self.model,
             form: &form,
@@ -295,7 +339,7 @@ impl Session {
             optimiser: self.config.optimiser.spec,
         };
         let program = blueprint.compile(Purpose::Caller);
-        check_memory(program.plan.bytes() as u64 + 4 * self.layout.len as u64)?;
+        check_memory("batch.T, batch.B", program.plan.bytes() as u64 + 4 * self.layout.len as u64)?;
         self.engine.reserve(&program.plan);
         if self.callers.len() == CALLER_PROGRAMS {
             self.callers.remove(0);
@@ -308,6 +352,7 @@ impl Session {
     pub fn evaluate(&mut self) -> Evaluation {
         let passes = HELD_OUT.div_ceil(self.config.batch);
         let (mut loss, mut hits, mut weight) = (0.0, 0.0, 0.0);
+        let mut diverged = None;
         for pass in 0..passes {
             let draw = Draw { seed: self.config.seed, stream: Stream::HeldOut, step: pass as u64 };
             self.task.sample(draw, &mut self.batch);
@@ -315,6 +360,10 @@ impl Session {
             upload(&mut self.engine, &self.train, &self.batch, None);
             self.engine.run(&self.train.plan, self.train.plan.range(Mark::Forward, Mark::Loss));
             let [l, h, w] = [0, 1, 2].map(|at| self.engine.scalar(self.train.result, at));
+            if !l.is_finite() && diverged.is_none() {
+                let range = self.train.plan.range(Mark::Forward, Mark::Loss);
+                diverged = Some(answer_not_finite(&mut self.engine, &self.train, range, self.step, "on held-out data"));
+            }
             loss += l * w;
             hits += h * w;
             weight += w;
@@ -324,7 +373,7 @@ impl Session {
             Solved::LossBelow(bound) => loss < bound,
             Solved::AccuracyAtLeast(bound) => accuracy >= bound,
         };
-        Evaluation { step: self.step, loss, accuracy, n_sequences: passes * self.config.batch, solved }
+        Evaluation { step: self.step, loss, accuracy, n_sequences: passes * self.config.batch, solved, diverged }
     }
 
     /// Forward and backward on the probe batch, with losses where `at` says. The slots can be read until the next run.
@@ -352,7 +401,7 @@ impl Session {
                 LossAt::All => "all".to_owned(),
                 LossAt::Step(step) => step.to_string(),
             };
-            return Err(Error::invalid("lossAt", "a timestep at which the probe has a target", got));
+            return Err(Error::invalid("options.lossAt", "a timestep at which the probe has a target", got));
         }
         if self.probe.is_none() {
             let form = self.task.form();
@@ -366,7 +415,7 @@ impl Session {
                 optimiser: self.config.optimiser.spec,
             };
             let program = blueprint.compile(Purpose::Probe);
-            check_memory(program.plan.bytes() as u64 + self.bytes())?;
+            check_memory(SIZES, program.plan.bytes() as u64 + self.bytes())?;
             self.engine.reserve(&program.plan);
             self.probe = Some(program);
         }
@@ -374,6 +423,13 @@ impl Session {
         upload(&mut self.engine, program, &self.probe_batch, Some(&weights));
         self.engine.run(&program.plan, program.plan.range(Mark::Forward, Mark::Backward));
         Ok(())
+    }
+
+    /// Where the probe's numbers stop being finite, when something that was read of them is not; runs it again.
+    pub fn probe_not_finite(&mut self) -> Diverged {
+        let program = self.probe.as_ref().expect("the probe has run");
+        let range = program.plan.range(Mark::Forward, Mark::Backward);
+        answer_not_finite(&mut self.engine, program, range, self.step, "on the probe")
     }
 
     /// The program of the probe.
@@ -434,6 +490,10 @@ impl Session {
             clip = Clip::read("hyper.clip", changes.remove(at).1)?;
         }
         let spec = self.config.optimiser.spec;
+        if let Some((name, value)) = changes.iter().find(|(name, _)| !spec.options.iter().any(|o| o.name == name)) {
+            let names: Vec<_> = spec.options.iter().map(|option| option.name).chain(["clip"]).collect();
+            return Err(Error::invalid(join("hyper", name), format!("one of the fields {}", names.join(", ")), value));
+        }
         let options = self.config.optimiser.options.with("hyper", spec.options, &changes)?;
         self.config.clip = clip;
         self.config.optimiser.options = options;
@@ -453,37 +513,117 @@ impl Session {
         self.engine.write_f64(flat(self.layout.hyper, HYPER), &self.hyper);
     }
 
-    /// Parameters, moments, carried states and counters in one blob, for this configuration.
+    /// The parts of the persistent segment that a snapshot holds: parameters, then moments and carried states.
+    fn lasting(&self) -> [Tensor; 2] {
+        let Layout { parameters, moments, hyper, .. } = self.layout;
+        [flat(0, parameters), flat(moments[0], hyper - moments[0])]
+    }
+
+    /// What two sessions must share to exchange snapshots, in words.
+    fn kin(&self) -> String {
+        let Config { task, cell, optimiser, batch, carry, .. } = &self.config;
+        let sizes =
+            format!("{}×{} → {} → {}", self.model.layers, self.model.inputs, self.model.hidden, self.model.outputs);
+        let carry = if *carry { ", carry" } else { "" };
+        let own: Vec<_> = self.config.cell_options.values().iter().map(|(_, value)| format!(" {value}")).collect();
+        let own = own.concat();
+        format!("{}{own} {sizes} on {}, {}, B {batch}{carry}", cell.id, task.id, optimiser.spec.id)
+    }
+
+    /// Parameters, moments, carried states, counters and hyperparameters in one blob.
     pub fn snapshot(&self) -> Vec<u8> {
-        let mut values = Vec::with_capacity(self.layout.len);
-        self.engine.read(flat(0, self.layout.len), &mut values);
+        let kin = self.kin();
         let mut blob = SNAPSHOT.to_vec();
+        blob.extend((kin.len() as u32).to_le_bytes());
+        blob.extend(kin.as_bytes());
         blob.extend(self.step.to_le_bytes());
+        let clip = match self.config.clip {
+            None => [0.0, 0.0],
+            Some(Clip { kind: ClipKind::Norm, at }) => [1.0, at],
+            Some(Clip { kind: ClipKind::Value, at }) => [2.0, at],
+        };
+        let clipped = if self.last.clipped { 1.0 } else { 0.0 };
+        let last = [self.last.loss, self.last.accuracy, self.last.norm, self.last.coefficient, clipped];
+        let options = self.config.optimiser.options.values().iter().map(|(_, value)| match value {
+            Value::Number(n) => *n,
+            Value::Bool(true) => 1.0,
+            _ => 0.0,
+        });
+        for number in clip.into_iter().chain(last).chain(options) {
+            blob.extend(number.to_le_bytes());
+        }
+        let mut values = Vec::with_capacity(self.layout.len);
+        self.lasting().iter().for_each(|&part| self.engine.read(part, &mut values));
         blob.extend(bytemuck::cast_slice::<f32, u8>(&values));
+        blob.extend(checksum(&blob).to_le_bytes());
         blob
     }
 
-    /// Goes back to a snapshot of a session with the same sizes.
+    /// Goes back to a snapshot of this session or of one with the same network, task, optimiser and batch size.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the blob is none, or one of another size; then nothing is changed.
+    /// [`Error::Invalid`] when the blob is no snapshot, is damaged, or is one of another network; then nothing is changed.
     pub fn restore(&mut self, blob: &[u8]) -> Result<()> {
-        let expected = SNAPSHOT.len() + 8 + 4 * self.layout.len;
-        if !blob.starts_with(SNAPSHOT) || blob.len() != expected {
-            let expected = format!("a snapshot of this configuration, {expected} bytes");
-            return Err(Error::invalid("snapshot", expected, format!("{} bytes", blob.len())));
+        let kin = self.kin();
+        let wrong = |got: String| Error::invalid("snapshot", format!("a snapshot of {kin}"), got);
+        let damaged = || wrong(format!("{} bytes that are no whole snapshot", blob.len()));
+        let rest =
+            blob.strip_prefix(SNAPSHOT).ok_or_else(|| wrong(format!("{} bytes of something else", blob.len())))?;
+        let (rest, sum) = rest.split_last_chunk::<8>().ok_or_else(damaged)?;
+        if checksum(&blob[..blob.len() - 8]) != u64::from_le_bytes(*sum) {
+            return Err(damaged());
         }
-        let (step, values) = blob[SNAPSHOT.len()..].split_at(8);
-        self.step = u64::from_le_bytes(step.try_into().expect("eight bytes"));
+        let (len, rest) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
+        let (of, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize).ok_or_else(damaged)?;
+        if of != kin.as_bytes() {
+            return Err(wrong(format!("one of {}", String::from_utf8_lossy(of))));
+        }
+        let (step, rest) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
+        let specs = self.config.optimiser.spec.options;
+        let (numbers, values) = rest.split_at_checked(8 * (7 + specs.len())).ok_or_else(damaged)?;
+        let parts = self.lasting();
+        if values.len() != 4 * parts.iter().map(|part| part.shape.len()).sum::<usize>() {
+            return Err(damaged());
+        }
+        let numbers: Vec<f64> =
+            numbers.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().expect("eight"))).collect();
+        let (&[clip, at, loss, accuracy, norm, coefficient, clipped], options) =
+            numbers.split_first_chunk::<7>().expect("seven and the options");
+        let options: Vec<_> = specs
+            .iter()
+            .zip(options)
+            .map(|(spec, &n)| {
+                let value =
+                    if matches!(spec.kind, Kind::Switch { .. }) { Value::Bool(n == 1.0) } else { Value::Number(n) };
+                (spec.name.to_owned(), value)
+            })
+            .collect();
+        let options = self.config.optimiser.options.with("snapshot", specs, &options)?;
+
+        self.config.optimiser.options = options;
+        self.config.clip = match clip {
+            1.0 => Some(Clip { kind: ClipKind::Norm, at }),
+            2.0 => Some(Clip { kind: ClipKind::Value, at }),
+            _ => None,
+        };
+        self.step = u64::from_le_bytes(*step);
+        self.last = StepReport { loss, accuracy, norm, coefficient, clipped: clipped == 1.0 };
         let values: Vec<f32> =
-            values.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("four bytes"))).collect();
-        self.engine.write(flat(0, self.layout.len), &values);
+            values.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("four"))).collect();
+        let (parameters, others) = values.split_at(parts[0].shape.len());
+        self.engine.write(parts[0], parameters);
+        self.engine.write(parts[1], others);
         Ok(())
     }
 }
 
 /// First bytes of a snapshot.
-const SNAPSHOT: &[u8] = b"unroll01";
+const SNAPSHOT: &[u8] = b"unroll02";
+
+/// FNV-1a over 64 bits (Fowler, Noll and Vo, RFC 9923): tells a damaged snapshot from a whole one.
+fn checksum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
+}
 
 /// A flat part of the persistent segment.
 fn flat(offset: usize, len: usize) -> Tensor {
@@ -497,13 +637,16 @@ fn rough_bytes(model: &Model, form: &Form, batch: usize, persistent: usize) -> u
     4 * (activations + persistent as u64)
 }
 
-fn check_memory(bytes: u64) -> Result<()> {
+/// The fields that decide how much memory a session needs.
+const SIZES: &str = "model.hidden, task.length, batch";
+
+fn check_memory(field: &str, bytes: u64) -> Result<()> {
     if bytes <= LIMITS.bytes {
         return Ok(());
     }
     let mib = |bytes: u64| format!("{} MiB", bytes.div_ceil(1 << 20));
     let expected = format!("sizes that need at most {}", mib(LIMITS.bytes));
-    Err(Error::invalid("model.hidden, task.length, batch", expected, mib(bytes)))
+    Err(Error::invalid(field, expected, mib(bytes)))
 }
 
 /// Writes a batch to the slots of a program of its size.
@@ -523,24 +666,35 @@ fn upload(engine: &mut Engine, program: &Program, batch: &Batch, weights: Option
     }
 }
 
-/// Finds the first tensor that is not finite, by running the step again with checks.
-fn diverged(engine: &mut Engine, program: &Program, step: u64) -> Diverged {
-    let range = program.plan.range(Mark::Forward, Mark::Clip);
-    let Some(found) = engine.run_checked(&program.plan, range) else {
-        unreachable!("the same step gives the same numbers");
-    };
+/// No update starting below this can overflow: 10 times the largest momentum, learning rate and decay are within 10²³ of it.
+const SAFE: f64 = 1e15;
+
+/// Finds the first tensor that is not finite, by running some calls again with checks: its name and the call that wrote it.
+fn first_non_finite(engine: &mut Engine, program: &Program, range: Range<usize>) -> Option<(String, &'static str)> {
+    let found = engine.run_checked(&program.plan, range)?;
     let call = &program.plan.calls()[found.call];
     let name = program.plan.name(found.call, found.operand);
     let operand = call.tensor(found.operand);
-    let mut tensor = name.to_owned();
-    if operand.shape.rows() == program.n_steps * program.batch && program.n_steps > 1 {
-        tensor = format!("{name} at timestep {}", found.row / program.batch + 1);
-    }
+    let timed = operand.shape.rows() == program.n_steps * program.batch && program.n_steps > 1;
+    let at = if timed { format!(" at timestep {}", found.row / program.batch + 1) } else { String::new() };
+    Some((format!("{name}{at}"), call.entry.label))
+}
+
+/// A training step that was not done.
+fn stopped(step: u64, tensor: String, label: &str) -> Diverged {
     let message = format!(
-        "Step {}: a number is no longer finite. It began in {tensor} ({}). The parameters are those before this step.",
+        "Step {}: a number stopped being finite in {tensor} ({label}), so training stopped and the parameters are those before this step.",
         step + 1,
-        call.entry.label
     );
+    Diverged { step, tensor, message }
+}
+
+/// A pass without an update whose answer holds a NaN or an infinity.
+fn answer_not_finite(engine: &mut Engine, program: &Program, range: Range<usize>, step: u64, what: &str) -> Diverged {
+    // Sums over several tensors are made after the pass and can overflow by themselves.
+    let found = first_non_finite(engine, program, range);
+    let (tensor, label) = found.unwrap_or_else(|| ("a norm over the batch".to_owned(), "sum"));
+    let message = format!("After {step} steps: a number is not finite {what}, first in {tensor} ({label}).");
     Diverged { step, tensor, message }
 }
 
@@ -556,7 +710,7 @@ fn check_batch(form: &Form, batch: &Batch) -> Result<()> {
     }
     for (field, values) in [("batch.x", &batch.features), ("batch.y", &batch.values), ("batch.mask", &batch.mask)] {
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            return Err(Error::invalid(field, "finite numbers", value));
+            return Err(Error::invalid(field, "finite numbers", Value::Number(f64::from(*value))));
         }
     }
     if let Some(weight) = batch.mask.iter().find(|&&weight| weight < 0.0) {

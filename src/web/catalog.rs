@@ -19,7 +19,7 @@ impl Serialize for Plain<'_> {
             Value::Null => serializer.serialize_unit(),
             Value::Bool(b) => serializer.serialize_bool(*b),
             Value::Number(n) => serializer.serialize_f64(*n),
-            Value::Text(text) => serializer.serialize_str(text),
+            Value::Text(text) | Value::Other(text) => serializer.serialize_str(text),
             Value::List(items) => serializer.collect_seq(items.iter().map(Plain)),
             Value::Map(fields) => serializer.collect_map(fields.iter().map(|(name, value)| (name, Plain(value)))),
         }
@@ -55,7 +55,10 @@ impl Serialize for OptionInfo {
             }
             Kind::Choice { among, .. } => {
                 map.serialize_entry("kind", "choice")?;
-                map.serialize_entry("among", &among.iter().map(|&(id, title)| Named { id, title }).collect::<Vec<_>>())?;
+                map.serialize_entry(
+                    "among",
+                    &among.iter().map(|&(id, title)| Named { id, title }).collect::<Vec<_>>(),
+                )?;
             }
             Kind::Switch { .. } => map.serialize_entry("kind", "switch")?,
         }

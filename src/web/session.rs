@@ -2,18 +2,18 @@
 //!
 //! Every method clones a handle and returns a promise, so that `free` may come at any time. `advance` works in slices of a few
 //! milliseconds and gives way between them: other calls take effect at the boundary of a step. Several `advance`s run one after
-//! the other.
+//! the other. Arguments are read before a session is borrowed, for reading them can run the caller's code.
 
 use super::{batch, error, set, to_js, value};
 use crate::error::{Error, Result};
 use crate::io;
 use crate::lens::{FrameOptions, frame};
 use crate::options::{Fields, Kind, Value};
-use crate::tasks::Solved;
+use crate::tasks::{Batch, Solved};
 use crate::train::{Config, Diverged, EngineKind, LossAt, Session as Core, StepReport};
 use js_sys::{Float32Array, Function, Promise, Uint8Array};
 use serde::Serialize;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
@@ -29,19 +29,14 @@ struct Shared {
     core: RefCell<Option<Core>>,
     /// Settles when the last `advance` in the queue is done.
     tail: RefCell<Promise>,
+    /// The number of steps done and the last report when the session was freed.
+    end: Cell<(u64, StepReport)>,
 }
 
 /// One network on one task.
 #[wasm_bindgen]
 pub struct Session {
     shared: Rc<Shared>,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        // No borrow lives longer than a slice, so the core is free to go.
-        self.shared.core.borrow_mut().take();
-    }
 }
 
 #[derive(Serialize)]
@@ -54,15 +49,8 @@ struct Progress {
     clip_coefficient: f64,
     clipped: bool,
     steps_per_second: f64,
-    diverged: Option<DivergedInfo>,
+    diverged: Option<Diverged>,
     ended: bool,
-}
-
-#[derive(Serialize)]
-struct DivergedInfo {
-    step: u64,
-    tensor: String,
-    message: String,
 }
 
 #[derive(Serialize)]
@@ -81,6 +69,8 @@ struct EvaluationInfo {
     baseline: BaselineInfo,
     solved: bool,
     criterion: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diverged: Option<Diverged>,
 }
 
 /// The sums of a call to `advance`.
@@ -127,13 +117,9 @@ impl Tally {
             accuracy: mean(self.accuracy),
             gradient_norm: self.last.norm,
             clip_coefficient: self.last.coefficient,
-            clipped: self.last.coefficient < 1.0,
+            clipped: self.last.clipped,
             steps_per_second: if self.elapsed_ms > 0.0 { self.n as f64 * 1000.0 / self.elapsed_ms } else { 0.0 },
-            diverged: self.diverged.as_ref().map(|d| DivergedInfo {
-                step: d.step,
-                tensor: d.tensor.clone(),
-                message: d.message.clone(),
-            }),
+            diverged: self.diverged.clone(),
             ended: self.ended,
         };
         let object = to_js(&progress);
@@ -163,7 +149,7 @@ async fn give_way() {
 }
 
 fn ended() -> JsValue {
-    js_sys::Error::new("session: expected a session in use, got one that was freed").into()
+    error(&Error::invalid("session", "a session in use", "one that was freed"))
 }
 
 impl Shared {
@@ -175,10 +161,8 @@ impl Shared {
     }
 
     async fn advance(&self, steps: u64) -> JsValue {
-        let mut tally = match self.with(|core| Ok(Tally::new(core.last(), core.step()))) {
-            Ok(tally) => tally,
-            Err(_) => Tally::new(StepReport { loss: f64::NAN, accuracy: f64::NAN, norm: 0.0, coefficient: 1.0 }, 0),
-        };
+        let (step, last) = self.with(|core| Ok((core.step(), core.last()))).unwrap_or_else(|_| self.end.get());
+        let mut tally = Tally::new(last, step);
         let mut left = steps;
         while left > 0 && tally.diverged.is_none() && !tally.ended {
             let started = now();
@@ -203,10 +187,11 @@ impl Shared {
 }
 
 /// Reads `{ sequence?, lossAt? }`.
-fn frame_options(object: Value, n_steps: usize) -> Result<FrameOptions> {
+fn frame_options(object: Value, [n_steps, n_sequences]: [usize; 2]) -> Result<FrameOptions> {
     let object = if object == Value::Null { Value::Map(Vec::new()) } else { object };
     let mut fields = Fields::new("options", object)?;
-    let sequence = match fields.read("sequence", Kind::Integer { min: 0, max: 4095, default: 0 })? {
+    let max = n_sequences as u32 - 1;
+    let sequence = match fields.read("sequence", Kind::Integer { min: 0, max, default: 0 })? {
         Value::Number(n) => n as usize,
         _ => 0,
     };
@@ -241,19 +226,36 @@ impl Session {
             let create = || -> Result<Core> {
                 let config = Config::read(value::read(&config))?;
                 if config.backend == "webgpu" {
-                    return Err(Error::unavailable("backend \"webgpu\"", "this version trains on the CPU (WebAssembly SIMD)"));
+                    return Err(Error::unavailable(
+                        "backend \"webgpu\"",
+                        "this version trains on the CPU (WebAssembly SIMD)",
+                    ));
                 }
                 Core::new(config, EngineKind::Cpu)
             };
             let core = create().map_err(|e| error(&e))?;
             let tail = RefCell::new(Promise::resolve(&JsValue::UNDEFINED));
-            Ok(Self { shared: Rc::new(Shared { core: RefCell::new(Some(core)), tail }) }.into())
+            let end = Cell::new((core.step(), core.last()));
+            Ok(Self { shared: Rc::new(Shared { core: RefCell::new(Some(core)), tail, end }) }.into())
         })
+    }
+
+    /// Ends the session and gives its memory back. An `advance` in progress resolves with `ended`; later calls fail with an error
+    /// that says why; a second `free` does nothing.
+    // This takes the place of the `free` that wasm-bindgen generates, which leaves a null pointer behind: every later call would then
+    // throw "null pointer passed to rust". The empty handle goes when the JavaScript object is collected.
+    pub fn free(&self) {
+        if let Some(core) = self.shared.core.borrow_mut().take() {
+            self.shared.end.set((core.step(), core.last()));
+        }
     }
 
     /// Takes training steps. Resolves early when a number stops being finite or the session is freed.
     #[wasm_bindgen(unchecked_return_type = "Promise<Progress>")]
     pub fn advance(&self, #[wasm_bindgen(unchecked_param_type = "number")] steps: JsValue) -> Promise {
+        if let Err(ended) = self.shared.with(|_| Ok(())) {
+            return Promise::reject(&ended);
+        }
         let kind = Kind::Integer { min: 1, max: 1_000_000_000, default: 1 };
         let steps = match value::read(&steps) {
             Value::Null => Err(Error::invalid("steps", kind, "nothing")),
@@ -278,8 +280,9 @@ impl Session {
     /// The scene on the probe sequence.
     #[wasm_bindgen(unchecked_return_type = "Promise<Frame>")]
     pub fn frame(&self, #[wasm_bindgen(unchecked_optional_param_type = "FrameOptions")] options: JsValue) -> Promise {
+        let options = value::read(&options);
         self.now(move |core| {
-            let options = frame_options(value::read(&options), core.form().n_steps)?;
+            let options = frame_options(options, [core.form().n_steps, core.probe_batch().batch])?;
             let frame = frame(core, options)?;
             let object: JsValue = js_sys::Object::new().into();
             set(&object, "header", &to_js(&frame.header));
@@ -302,6 +305,7 @@ impl Session {
                 baseline: BaselineInfo { loss: baseline.loss, what: baseline.what },
                 solved: evaluation.solved,
                 criterion: criterion(&core.solved()),
+                diverged: evaluation.diverged,
             }))
         })
     }
@@ -309,14 +313,16 @@ impl Session {
     /// Loss, outputs and gradients on the caller's batch; no update.
     #[wasm_bindgen(unchecked_return_type = "Promise<Gradients>")]
     pub fn gradients(&self, #[wasm_bindgen(unchecked_param_type = "Batch")] batch: JsValue) -> Promise {
-        self.now(move |core| {
-            let batch = batch::read(core.form(), &batch)?;
-            let gradients = core.gradients(&batch)?;
+        self.on_batch(&batch, |core, batch| {
+            let gradients = core.gradients(batch)?;
             let object: JsValue = js_sys::Object::new().into();
             set(&object, "loss", &gradients.loss.into());
             set(&object, "outputs", &Float32Array::from(gradients.outputs.as_slice()));
             set(&object, "weights", &bytes(&io::save(core.parameters(), &gradients.gradient)));
             set(&object, "hidden", &Float32Array::from(gradients.hidden.as_slice()));
+            if let Some(diverged) = &gradients.diverged {
+                set(&object, "diverged", &to_js(diverged));
+            }
             Ok(object)
         })
     }
@@ -324,11 +330,10 @@ impl Session {
     /// One training step on the caller's batch.
     #[wasm_bindgen(js_name = trainOn, unchecked_return_type = "Promise<Progress>")]
     pub fn train_on(&self, #[wasm_bindgen(unchecked_param_type = "Batch")] batch: JsValue) -> Promise {
-        self.now(move |core| {
-            let batch = batch::read(core.form(), &batch)?;
+        self.on_batch(&batch, |core, batch| {
             let mut tally = Tally::new(core.last(), core.step());
             let started = now();
-            tally.count(core.train_on(&batch)?);
+            tally.count(core.train_on(batch)?);
             tally.elapsed_ms = now() - started;
             Ok(tally.to_js())
         })
@@ -343,9 +348,9 @@ impl Session {
     /// Replaces the weights.
     #[wasm_bindgen(js_name = setWeights, unchecked_return_type = "Promise<void>")]
     pub fn set_weights(&self, #[wasm_bindgen(unchecked_param_type = "Uint8Array")] weights: JsValue) -> Promise {
+        let weights = read_bytes("weights", &weights);
         self.now(move |core| {
-            let weights = read_bytes("weights", &weights)?;
-            let values = io::load(core.parameters(), &weights)?;
+            let values = io::load(core.parameters(), &weights?)?;
             core.set_values(&values);
             Ok(JsValue::UNDEFINED)
         })
@@ -357,7 +362,8 @@ impl Session {
         &self,
         #[wasm_bindgen(unchecked_param_type = "Hyper")] hyper: JsValue,
     ) -> std::result::Result<(), JsValue> {
-        self.shared.with(|core| core.set_hyper(value::read(&hyper)))
+        let hyper = value::read(&hyper);
+        self.shared.with(|core| core.set_hyper(hyper))
     }
 
     /// Everything that a session of this configuration needs to go on from here.
@@ -369,8 +375,9 @@ impl Session {
     /// Goes back to a snapshot of a session with this configuration.
     #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
     pub fn restore(&self, #[wasm_bindgen(unchecked_param_type = "Uint8Array")] snapshot: JsValue) -> Promise {
+        let snapshot = read_bytes("snapshot", &snapshot);
         self.now(move |core| {
-            core.restore(&read_bytes("snapshot", &snapshot)?)?;
+            core.restore(&snapshot?)?;
             Ok(JsValue::UNDEFINED)
         })
     }
@@ -379,6 +386,16 @@ impl Session {
     #[wasm_bindgen(getter, unchecked_return_type = "\"webgpu\" | \"cpu\"")]
     pub fn backend(&self) -> String {
         "cpu".to_owned()
+    }
+
+    /// Runs one piece of work on a caller's batch as a promise.
+    fn on_batch(&self, batch: &JsValue, work: impl FnOnce(&mut Core, &Batch) -> Result<JsValue> + 'static) -> Promise {
+        let form = match self.shared.with(|core| Ok(core.form().clone())) {
+            Ok(form) => form,
+            Err(ended) => return Promise::reject(&ended),
+        };
+        let batch = batch::read(&form, batch);
+        self.now(move |core| work(core, &batch?))
     }
 
     /// Runs one piece of work as a promise.
@@ -395,8 +412,7 @@ fn bytes(bytes: &[u8]) -> Uint8Array {
 }
 
 fn read_bytes(field: &str, array: &JsValue) -> Result<Vec<u8>> {
-    array
-        .dyn_ref::<Uint8Array>()
+    value::typed::<Uint8Array>(array)
         .map(Uint8Array::to_vec)
         .ok_or_else(|| Error::invalid(field, "a Uint8Array", value::name(array)))
 }

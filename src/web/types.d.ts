@@ -103,24 +103,28 @@ export interface Clip {
   at: number;
 }
 
-/** What may change while a session runs. Optimiser options carry their own names: lr, momentum, beta1 … */
+/**
+ * What may change while a session runs; fields that are absent or undefined stay as they are. Optimiser options carry their own
+ * names: lr, momentum, beta1 …
+ */
 export interface Hyper {
-  clip?: Clip | null;
+  clip?: Clip | null | undefined;
   [option: string]: number | boolean | Clip | null | undefined;
 }
 
 export interface Progress {
   /** Updates done since the session began. */
   step: number;
-  /** Mean over the steps of this call, in the task's unit (nats or squared error). */
+  /** Mean over the steps of this call, in the task's unit (nats or squared error); NaN when not one step was done, as `diverged` or
+   * `ended` then says. */
   loss: number;
-  /** Share of right answers over the steps of this call, 0 to 1. */
+  /** Share of right answers over the steps of this call, 0 to 1; NaN when not one step was done. */
   accuracy: number;
   /** Global norm of the last gradient before clipping. */
   gradientNorm: number;
   /** Factor that the last gradient was multiplied by; 1 when clipping did not act. */
   clipCoefficient: number;
-  /** True when the last gradient was clipped. */
+  /** True when the last gradient was clipped, by norm or by value. */
   clipped: boolean;
   stepsPerSecond: number;
   /** The loss of every step of this call (the last 4096). */
@@ -131,7 +135,9 @@ export interface Progress {
   ended: boolean;
 }
 
+/** Where a number stopped being finite. */
 export interface Diverged {
+  /** Updates done before. */
   step: number;
   /** The first tensor with a NaN or an infinity, in order of computation. */
   tensor: string;
@@ -171,6 +177,8 @@ export interface FrameHeader {
   clipCoefficient: number;
   /** Below this, f32 has no normal number: the floor of every gradient curve. */
   floor: number;
+  /** Set when a number of the scene is not finite. */
+  diverged?: Diverged;
 }
 
 export interface Row {
@@ -250,6 +258,8 @@ export interface Evaluation {
   solved: boolean;
   /** The criterion in words, such as "held-out loss below 0.01". */
   criterion: string;
+  /** Set when the loss is not finite. */
+  diverged?: Diverged;
 }
 
 /** The caller's own data, time-major. */
@@ -272,6 +282,8 @@ export interface Gradients {
   weights: Uint8Array;
   /** [L·D, T]: Frobenius norm of ∂L/∂h_t over [B, H]. */
   hidden: Float32Array;
+  /** Set when one of these numbers is not finite. */
+  diverged?: Diverged;
 }
 
 /** The object that a failed call throws or rejects with. */

@@ -1,17 +1,36 @@
 //! From JavaScript values to the trees that configurations are read from.
+//!
+//! Reading a value can run the caller's code (getters, proxies), which can throw or call a session again: everything here catches, and
+//! nothing here is called while a session is borrowed.
 
 use crate::options::Value;
-use wasm_bindgen::{JsCast, JsValue};
+use js_sys::{ArrayBuffer, Reflect};
+use wasm_bindgen::prelude::*;
 
 /// Depth at which a tree is cut, so that a cycle ends.
-const DEPTH: usize = 8;
+const DEPTH: usize = 4;
 
-/// Reads a value. What has no place in a configuration becomes text that names it, and is refused with that text.
-pub fn read(value: &JsValue) -> Value {
-    tree(value, DEPTH)
+/// Values at which a tree is cut: a small cycle branches, and a big object is no configuration.
+const VALUES: usize = 1000;
+
+#[wasm_bindgen]
+extern "C" {
+    /// js-sys has it without `catch`; a getter that throws would unwind through a borrow.
+    #[wasm_bindgen(catch, js_namespace = Object, js_name = entries)]
+    fn entries(object: &JsValue) -> Result<js_sys::Array, JsValue>;
+
+    /// As above: a revoked proxy throws.
+    #[wasm_bindgen(catch, js_namespace = Array, js_name = isArray)]
+    fn is_array(value: &JsValue) -> Result<bool, JsValue>;
 }
 
-fn tree(value: &JsValue, depth: usize) -> Value {
+/// Reads a value. What has no place in a configuration becomes a [`Value::Other`] that names it; a field that is `undefined` counts as
+/// missing.
+pub fn read(value: &JsValue) -> Value {
+    tree(value, DEPTH, &mut VALUES.clone())
+}
+
+fn tree(value: &JsValue, depth: usize, left: &mut usize) -> Value {
     if value.is_null() || value.is_undefined() {
         return Value::Null;
     }
@@ -24,46 +43,66 @@ fn tree(value: &JsValue, depth: usize) -> Value {
     if let Some(text) = value.as_string() {
         return Value::Text(text);
     }
+    if !value.is_object() || is_array(value) != Ok(false) || ArrayBuffer::is_view(value) {
+        return Value::Other(name(value));
+    }
     if depth == 0 {
-        return Value::Text("too deep an object".to_owned());
+        return Value::Other("an object inside too many others".to_owned());
     }
-    if let Some(array) = value.dyn_ref::<js_sys::Array>() {
-        return Value::List(array.iter().map(|item| tree(&item, depth - 1)).collect());
+    let Ok(entries) = entries(value) else { return Value::Other("an object that cannot be read".to_owned()) };
+    if entries.length() as usize > *left {
+        return Value::Other("an object with too many fields".to_owned());
     }
-    if value.is_function() || value.is_symbol() || value.is_bigint() || js_sys::ArrayBuffer::is_view(value) {
-        return Value::Text(name(value));
-    }
-    match value.dyn_ref::<js_sys::Object>() {
-        Some(object) => Value::Map(
-            js_sys::Object::entries(object)
-                .iter()
-                .map(|entry| {
-                    let entry: js_sys::Array = entry.unchecked_into();
-                    (entry.get(0).as_string().unwrap_or_default(), tree(&entry.get(1), depth - 1))
-                })
-                .collect(),
-        ),
-        None => Value::Text(name(value)),
-    }
+    *left -= entries.length() as usize;
+    let field = |entry: JsValue| {
+        let entry: js_sys::Array = entry.unchecked_into();
+        let value = entry.get(1);
+        (!value.is_undefined()).then(|| (entry.get(0).as_string().unwrap_or_default(), tree(&value, depth - 1, left)))
+    };
+    Value::Map(entries.iter().filter_map(field).collect())
 }
 
 /// What a value is, for an error message.
 pub fn name(value: &JsValue) -> String {
-    if value.is_null() || value.is_undefined() {
-        return "nothing".to_owned();
+    let scalar = value.is_null()
+        || value.is_undefined()
+        || value.as_bool().is_some()
+        || value.as_f64().is_some()
+        || value.is_string();
+    if scalar {
+        return read(value).to_string();
     }
-    if value.is_object() {
-        let name = js_sys::Object::get_prototype_of(value).constructor().name().as_string().unwrap_or_default();
-        return if js_sys::ArrayBuffer::is_view(value) || js_sys::Array::is_array(value) {
-            let length = js_sys::Reflect::get(value, &"length".into()).ok().and_then(|n| n.as_f64()).unwrap_or(0.0);
-            format!("{name} of {length}")
-        } else {
-            name
-        };
+    if !value.is_object() {
+        let kind = value.js_typeof().as_string().unwrap_or_default();
+        return format!("a {kind}");
     }
-    let kind = value.js_typeof().as_string().unwrap_or_default();
-    match value.as_f64() {
-        Some(n) => n.to_string(),
-        None => value.as_string().map_or(kind, |text| format!("\"{text}\"")),
+    let get = |object: &JsValue, name: &str| Reflect::get(object, &name.into()).ok();
+    let class = get(value, "constructor")
+        .filter(JsValue::is_function)
+        .and_then(|constructor| get(&constructor, "name")?.as_string())
+        .filter(|class| !class.is_empty());
+    let length = get(value, "length").and_then(|length| length.as_f64());
+    let listed = is_array(value) == Ok(true) || ArrayBuffer::is_view(value);
+    match (class, length) {
+        (Some(class), Some(length)) if listed => format!("{class} of {length}"),
+        (Some(class), _) if class != "Object" => format!("an object of class {}", Value::Text(class)),
+        _ => "an object".to_owned(),
     }
+}
+
+/// The value as a typed array of a class, when it is a real one: a proxy passes for an instance, but has no elements.
+pub fn typed<T: JsCast>(value: &JsValue) -> Option<&T> {
+    value.dyn_ref::<T>().filter(|_| ArrayBuffer::is_view(value))
+}
+
+/// A field of an object; undefined when there is none or it cannot be read.
+pub fn field(object: &JsValue, name: &str) -> JsValue {
+    Reflect::get(object, &name.into()).unwrap_or(JsValue::UNDEFINED)
+}
+
+/// The names of an object's own fields that are not undefined.
+pub fn fields(object: &JsValue) -> Vec<String> {
+    let entries = entries(object).unwrap_or_default();
+    let pairs = entries.iter().map(|entry| entry.unchecked_into::<js_sys::Array>());
+    pairs.filter(|pair| !pair.get(1).is_undefined()).filter_map(|pair| pair.get(0).as_string()).collect()
 }

@@ -4,6 +4,8 @@
 //! `#[wasm_bindgen_test(unsupported = test)]` in the browser.
 
 mod golden;
+#[cfg(target_arch = "wasm32")]
+mod gpu;
 mod gradcheck;
 mod identities;
 mod support;

@@ -1,1 +1,560 @@
-//! What the tests share.
+//! What the tests share: a graph with its memory, numbers by formula, sessions from JSON, the distance of two vectors, and the
+//! cases of every kernel.
+
+use serde_json::Value as Json;
+use unroll::engine::Engine;
+use unroll::graph::{Graph, Mark, Plan};
+use unroll::kernels::recurrence::{Cell, Layer, Params};
+use unroll::kernels::{
+    adam, bias, carry, copy, cross_entropy, elman, fill, gather, gru, lstm, mean_squared_error, norm as norm_kernel,
+    product, rmsprop, sgd, update,
+};
+use unroll::nn::{Model, find};
+use unroll::options::{Chosen, Value};
+use unroll::shape::Tensor;
+use unroll::train::{Config, EngineKind, Session};
+
+/// A planned graph and the engine that runs it. Tensors are those of the graph.
+pub struct Machine {
+    pub plan: Plan,
+    pub engine: Engine,
+}
+
+impl Machine {
+    pub fn new(graph: &Graph, kind: EngineKind) -> Self {
+        let plan = graph.plan();
+        let mut engine = match kind {
+            EngineKind::Reference => Engine::reference(plan.persistent_len),
+            EngineKind::Cpu => Engine::cpu(plan.persistent_len),
+        };
+        engine.reserve(&plan);
+        Self { plan, engine }
+    }
+
+    pub fn write(&mut self, tensor: Tensor, values: &[f64]) {
+        self.engine.write_f64(self.plan.place(tensor), values);
+    }
+
+    pub fn write_index(&mut self, tensor: Tensor, values: &[u32]) {
+        self.engine.write_index(self.plan.place(tensor), values);
+    }
+
+    pub fn read(&self, tensor: Tensor) -> Vec<f64> {
+        self.engine.read_f64(self.plan.place(tensor))
+    }
+
+    pub fn run(&mut self, from: Mark, to: Mark) {
+        let range = self.plan.range(from, to);
+        self.engine.run(&self.plan, range);
+    }
+}
+
+/// A tree of JSON as the tree that configurations are read from.
+pub fn value(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::Null,
+        Json::Bool(b) => Value::Bool(*b),
+        Json::Number(n) => Value::Number(n.as_f64().expect("a number of f64")),
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Array(items) => Value::List(items.iter().map(value).collect()),
+        Json::Object(fields) => Value::Map(fields.iter().map(|(name, field)| (name.clone(), value(field))).collect()),
+    }
+}
+
+/// A session from a configuration in JSON.
+pub fn session(config: &Json, kind: EngineKind) -> Session {
+    let config_read = Config::read(value(config)).unwrap_or_else(|error| panic!("{config}: {error}"));
+    Session::new(config_read, kind).unwrap_or_else(|error| panic!("{config}: {error}"))
+}
+
+/// The architecture of a name of PyTorch's, `rnn_tanh` or `rnn-tanh` and so on, and its nonlinearity.
+pub fn torch_cell(name: &str) -> (&'static str, Option<&'static str>) {
+    match name {
+        "rnn_tanh" | "rnn-tanh" => ("elman", Some("tanh")),
+        "rnn_relu" | "rnn-relu" => ("elman", Some("relu")),
+        "lstm" => ("lstm", None),
+        "gru" => ("gru", None),
+        other => panic!("no cell {other}"),
+    }
+}
+
+/// A model; the nonlinearity is that of the Elman network.
+pub fn model(id: &str, nonlinearity: Option<&str>, [inputs, hidden, layers, outputs]: [usize; 4]) -> Model {
+    let cell = find(id).expect("an architecture");
+    let changes: Vec<_> =
+        nonlinearity.iter().map(|&name| ("nonlinearity".to_owned(), Value::Text(name.to_owned()))).collect();
+    let options = Chosen::defaults(cell.options).with("model", cell.options, &changes).expect("options of the cell");
+    Model { cell, options, inputs, hidden, layers, bidirectional: false, outputs, window: None }
+}
+
+/// The finaliser of MurmurHash3, as in the golden values' description.
+fn mix(mut h: u32) -> u32 {
+    h ^= h >> 16;
+    h = h.wrapping_mul(0x85EB_CA6B);
+    h ^= h >> 13;
+    h = h.wrapping_mul(0xC2B2_AE35);
+    h ^ (h >> 16)
+}
+
+/// Word `n` of stream `k`.
+pub fn hash(k: u32, n: usize) -> u32 {
+    mix(mix(k + 1).wrapping_add((n as u32).wrapping_mul(0x9E37_79B9)))
+}
+
+/// Uniform in `[0, 1)`, exact in f32.
+pub fn uniform(k: u32, n: usize) -> f64 {
+    f64::from(hash(k, n) >> 8) / f64::from(1 << 24)
+}
+
+/// +1 or −1.
+pub fn sign(k: u32, n: usize) -> f64 {
+    if hash(k, n) < 1 << 31 { 1.0 } else { -1.0 }
+}
+
+/// The parameters of the golden networks: f32(bound·(2·uniform(k, n) − 1)) for element n of parameter k.
+pub fn golden_parameters(model: &Model, bound: f64) -> Vec<f64> {
+    let fill = |(k, len): (usize, usize)| {
+        (0..len).map(move |n| f64::from((bound * (2.0 * uniform(k as u32, n) - 1.0)) as f32))
+    };
+    model.parameters().iter().map(unroll::nn::Parameter::len).enumerate().flat_map(fill).collect()
+}
+
+/// Numbers in [−1, 1) of a stream.
+pub fn noise(stream: u32, len: usize) -> Vec<f64> {
+    (0..len).map(|n| 2.0 * uniform(stream, n) - 1.0).collect()
+}
+
+/// ‖v‖₂.
+pub fn norm(v: &[f64]) -> f64 {
+    v.iter().map(|v| v * v).sum::<f64>().sqrt()
+}
+
+/// ‖a − b‖ / ‖b‖; the norm of a where b is 0.
+pub fn relative(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len(), "vectors of one length");
+    let difference: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+    let scale = norm(b);
+    if scale == 0.0 { norm(&difference) } else { norm(&difference) / scale }
+}
+
+/// The difference is at most `tolerance`, relative to `scale`. A NaN fails.
+#[track_caller]
+pub fn close(what: &str, got: f64, expected: f64, tolerance: f64, scale: f64) {
+    let error = (got - expected).abs() / scale;
+    assert!(error <= tolerance, "{what}: {got:e}, expected {expected:e}, off by {error:.1e} > {tolerance:.0e}");
+}
+
+/// As [`close`], relative to the expected number.
+#[track_caller]
+pub fn close_relative(what: &str, got: f64, expected: f64, tolerance: f64) {
+    close(what, got, expected, tolerance, expected.abs());
+}
+
+/// The numbers of a JSON array.
+pub fn numbers(json: &Json) -> Vec<f64> {
+    json.as_array().expect("an array").iter().map(number).collect()
+}
+
+/// A JSON number.
+pub fn number(json: &Json) -> f64 {
+    json.as_f64().unwrap_or_else(|| panic!("a number, got {json}"))
+}
+
+/// A few calls of one kernel with what they read. Gradient checks and twins run the same cases.
+pub struct Case {
+    /// What is special about it.
+    pub what: String,
+    pub graph: Graph,
+    /// Slots whose adjoint is wanted, and their values.
+    pub inputs: Vec<(Tensor, Vec<f64>)>,
+    /// Slots that are not differentiated, and their values.
+    pub fixed: Vec<(Tensor, Vec<f64>)>,
+    /// Symbols and classes.
+    pub indices: Vec<(Tensor, Vec<u32>)>,
+    /// Result of the loss. `None` for kernels that have no derivative.
+    pub result: Option<Tensor>,
+    stream: u32,
+}
+
+impl Case {
+    pub fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            graph: Graph::new(),
+            inputs: Vec::new(),
+            fixed: Vec::new(),
+            indices: Vec::new(),
+            result: None,
+            stream: 5000,
+        }
+    }
+
+    fn noise(&mut self, scale: f64, len: usize) -> Vec<f64> {
+        self.stream += 1;
+        // Exact in f32, so that both precisions see the same numbers.
+        noise(self.stream, len).into_iter().map(|v| f64::from((scale * v) as f32)).collect()
+    }
+
+    /// Something that the loss is differentiated by, within ±`scale`.
+    pub fn input(&mut self, shape: &[usize], scale: f64) -> Tensor {
+        let slot = self.graph.slot("input", shape);
+        self.graph.want(slot);
+        let values = self.noise(scale, slot.shape.len());
+        self.inputs.push((slot, values));
+        slot
+    }
+
+    /// The middle of something wider: its rows are apart.
+    fn strided_input(&mut self, rows: usize, columns: usize, scale: f64) -> Tensor {
+        self.input(&[rows, columns + 3], scale).columns(1, columns)
+    }
+
+    /// Memory between calls whose rows are apart.
+    fn strided_activation(&mut self, rows: usize, columns: usize) -> Tensor {
+        self.graph.activation("between", &[rows, columns + 2]).columns(1, columns)
+    }
+
+    pub fn fixed(&mut self, shape: &[usize], values: Vec<f64>) -> Tensor {
+        let slot = self.graph.slot("fixed", shape);
+        self.fixed.push((slot, values));
+        slot
+    }
+
+    fn index(&mut self, shape: &[usize], values: Vec<u32>) -> Tensor {
+        let slot = self.graph.index_slot("index", shape);
+        self.indices.push((slot, values));
+        slot
+    }
+
+    /// Numbers below `bound`.
+    fn drawn(&mut self, bound: usize, len: usize) -> Vec<u32> {
+        self.stream += 1;
+        (0..len).map(|n| hash(self.stream, n) % bound as u32).collect()
+    }
+
+    /// The loss: a weighted squared distance of some views from a random target; one weight is 0.
+    pub fn score(&mut self, views: &[Tensor]) {
+        let columns = views[0].shape.columns();
+        let rows = views.iter().map(|view| view.shape.rows()).sum();
+        let y = self.graph.activation("scored", &[rows, columns]);
+        let mut from = 0;
+        for view in views {
+            let n = view.shape.rows();
+            self.graph.record(copy::forward(view.flat(), y.outer(from, n), false));
+            from += n;
+        }
+        self.squares(y);
+    }
+
+    fn squares(&mut self, y: Tensor) {
+        self.graph.mark(Mark::Loss);
+        let rows = y.shape.rows();
+        let target = self.noise(1.0, y.shape.len());
+        let target = self.fixed(&y.shape.extents(), target);
+        let weights = self.weights(rows);
+        let weight = self.fixed(&[rows], weights);
+        let losses = self.graph.slot("losses", &[rows]);
+        let result = self.graph.slot("result", &[3]);
+        self.graph.record(mean_squared_error::forward(y, target, weight, losses, result, 0.5));
+        self.result = Some(result);
+    }
+
+    /// Positive weights, one of them 0.
+    fn weights(&mut self, rows: usize) -> Vec<f64> {
+        let mut weights: Vec<f64> = self.noise(0.5, rows).into_iter().map(|w| w + 0.75).collect();
+        if rows > 2 {
+            weights[rows / 2] = 0.0;
+        }
+        weights
+    }
+}
+
+/// The cases of one kernel at a size.
+pub type Cases = fn(usize) -> Vec<Case>;
+
+/// The cases of every kernel, by its stem, at one of the sizes that the twins walk through.
+pub static CASES: &[(&str, Cases)] = &[
+    ("adam", |size| {
+        [false, true].map(|decoupled| optimiser_case(if decoupled { "adamw" } else { "adam" }, &[0.03], size)).into()
+    }),
+    ("bias", bias_cases),
+    ("carry", carry_cases),
+    ("copy", copy_cases),
+    ("cross_entropy", cross_entropy_cases),
+    ("elman", |size| recurrence_cases(&elman::CELL, &[0, 1, 2], None, size)),
+    ("fill", |size| {
+        let mut case = Case::new("strided");
+        let y = case.fixed(&[3, size + 2], vec![7.0; 3 * (size + 2)]).columns(1, size);
+        case.graph.record(fill::forward(y, -1.5));
+        vec![case]
+    }),
+    ("gather", gather_cases),
+    ("gru", |size| recurrence_cases(&gru::CELL, &[0], None, size)),
+    ("lstm", |size| recurrence_cases(&lstm::CELL, &[0], None, size)),
+    ("mean_squared_error", |size| {
+        let cases = [[size, 3], [4, size]].map(|[rows, columns]| {
+            let mut case = Case::new(format!("{rows} rows of {columns}"));
+            let y = case.input(&[rows, columns], 1.0);
+            case.squares(y);
+            case
+        });
+        cases.into()
+    }),
+    ("norm", |size| [0.1, update::UNLIMITED].map(|max| norm_case(size * size + 2, max)).into()),
+    ("product", product_cases),
+    ("rmsprop", |size| [0.0, 0.9].map(|momentum| optimiser_case("rmsprop", &[0.03, momentum], size)).into()),
+    ("sgd", |size| {
+        [[0.03, 0.0, 0.0], [0.03, 0.9, 0.0], [0.03, 0.9, 1.0]]
+            .map(|options| optimiser_case("sgd", &options, size))
+            .into()
+    }),
+];
+
+fn product_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    // The last one has more terms than `cpu` packs at a time, from size 128 on.
+    let mut shapes = vec![[size, 5, 3], [5, size, 3], [3, 9, 2 * size + 1]];
+    if size <= 33 {
+        shapes.push([size, size + 1, size + 2]);
+    }
+    if size >= 65 {
+        // As many terms as a weight gradient adds: T·B of them.
+        shapes.push([4, 6, 16 * size + 1]);
+    }
+    for [m, n, k] in shapes {
+        for transposed in [[false, false], [false, true], [true, false], [true, true]] {
+            for accumulate in [false, true] {
+                let mut case =
+                    Case::new(format!("{m} × {k} · {k} × {n}, transposed {transposed:?}, accumulate {accumulate}"));
+                let [a, b] = [[m, k], [k, n]];
+                let mut factor = |[rows, columns]: [usize; 2], transposed: bool| {
+                    let [rows, columns] = if transposed { [columns, rows] } else { [rows, columns] };
+                    product::Factor { tensor: case.strided_input(rows, columns, 1.0), transposed }
+                };
+                let (a, b) = (factor(a, transposed[0]), factor(b, transposed[1]));
+                let c = case.strided_activation(m, n);
+                if accumulate {
+                    let before = case.input(&[m, n], 1.0);
+                    case.graph.record(copy::forward(before, c, false));
+                }
+                case.graph.record(product::forward(a, b, c, accumulate));
+                case.score(&[c]);
+                cases.push(case);
+            }
+        }
+    }
+    let mut case = Case::new("a tensor times its own transpose");
+    let a = case.input(&[size.min(33), 3], 1.0);
+    let c = case.graph.activation("square", &[size.min(33), size.min(33)]);
+    case.graph.record(product::forward(product::plain(a), product::transposed(a), c, false));
+    case.score(&[c]);
+    cases.push(case);
+    cases
+}
+
+fn bias_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for [rows, n] in [[3, size], [size, 5]] {
+        let mut case = Case::new(format!("{rows} rows of {n}, read twice"));
+        // Part of a wider vector, as the blocks of a gated cell.
+        let b = case.input(&[n + 2], 1.0).outer(1, n);
+        let y = case.strided_activation(rows, n);
+        let z = case.strided_activation(rows, n);
+        let before = case.input(&[rows, n], 1.0);
+        case.graph.record(bias::forward(b, y, false));
+        case.graph.record(copy::forward(before, z, false));
+        case.graph.record(bias::forward(b, z, true));
+        case.score(&[y, z]);
+        cases.push(case);
+    }
+    cases
+}
+
+fn copy_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for [rows, n] in [[3, size], [size, 5]] {
+        let mut case = Case::new(format!("{rows} rows of {n}, added twice"));
+        let (x, other) = (case.strided_input(rows, n, 1.0), case.strided_input(rows, n, 1.0));
+        let y = case.strided_activation(rows, n);
+        case.graph.record(copy::forward(x, y, false));
+        case.graph.record(copy::forward(other, y, true));
+        case.graph.record(copy::forward(x, y, true));
+        case.score(&[y]);
+        cases.push(case);
+    }
+    cases
+}
+
+fn gather_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for [rows, n, symbols] in [[2 * size + 3, 5, size], [4, size, 3], [size, 3, 7]] {
+        for accumulate in [false, true] {
+            let mut case = Case::new(format!("{rows} rows of {n}, {symbols} symbols, accumulate {accumulate}"));
+            let drawn = case.drawn(symbols, rows);
+            let picked = case.index(&[rows], drawn);
+            let w = case.strided_input(n, symbols, 1.0);
+            let y = case.strided_activation(rows, n);
+            if accumulate {
+                let before = case.input(&[rows, n], 1.0);
+                case.graph.record(copy::forward(before, y, false));
+                // The same weight for other symbols: its gradient is added to.
+                let drawn = case.drawn(symbols, rows);
+                let others = case.index(&[rows], drawn);
+                case.graph.record(gather::forward(others, w, y, true));
+            }
+            case.graph.record(gather::forward(picked, w, y, accumulate));
+            case.score(&[y]);
+            cases.push(case);
+        }
+    }
+    cases
+}
+
+fn cross_entropy_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for [rows, classes] in [[size, 5], [5, size]] {
+        for asked in ["all", "some", "none"] {
+            let mut case = Case::new(format!("{rows} rows of {classes} classes, {asked} asked"));
+            let logits = case.input(&[rows, classes], 3.0);
+            let mut drawn = case.drawn(classes, rows);
+            for (row, class) in drawn.iter_mut().enumerate() {
+                if asked == "none" || asked == "some" && row % 3 == 1 {
+                    *class = cross_entropy::IGNORED;
+                }
+            }
+            let weights = if asked == "all" { vec![1.0; rows] } else { case.weights(rows) };
+            case.graph.mark(Mark::Loss);
+            let target = case.index(&[rows], drawn);
+            let weight = case.fixed(&[rows], weights);
+            let probabilities = case.graph.slot("probabilities", &[rows, classes]);
+            let losses = case.graph.slot("losses", &[rows]);
+            let result = case.graph.slot("result", &[3]);
+            case.graph.record(cross_entropy::forward(logits, target, weight, probabilities, losses, result));
+            case.result = Some(result);
+            cases.push(case);
+        }
+    }
+    cases
+}
+
+/// Recurrences of three shapes, in both directions, with and without initial states. A window truncates the gradient, which is
+/// then no derivative any more.
+pub fn recurrence_cases(cell: &'static Cell, nonlinearities: &[u32], window: Option<u32>, size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for [n_steps, batch, hidden] in [[4, 3, size], [3, size, 5], [size, 2, 6]] {
+        for &nonlinearity in nonlinearities {
+            for reverse in [0, 1] {
+                for given in [false, true] {
+                    let params = Params {
+                        n_steps: n_steps as u32,
+                        batch: batch as u32,
+                        hidden: hidden as u32,
+                        reverse,
+                        window: window.unwrap_or(0),
+                        nonlinearity,
+                    };
+                    cases.push(recurrence_case(cell, params, given));
+                }
+            }
+        }
+    }
+    cases
+}
+
+/// One layer; with given initial states, a second one in the other direction shares its input part and its weights, so that
+/// their gradients are added up.
+fn recurrence_case(cell: &'static Cell, params: Params, given: bool) -> Case {
+    let [n_steps, batch, hidden] = [params.n_steps, params.batch, params.hidden].map(|n| n as usize);
+    let g = cell.blocks.len();
+    let mut case = Case::new(format!(
+        "{}, T {n_steps}, B {batch}, H {hidden}, nonlinearity {}, reverse {}, initial states {given}",
+        cell.id, params.nonlinearity, params.reverse
+    ));
+    let a = case.input(&[n_steps, batch, g * hidden], 1.0);
+    let weight_hh = case.input(&[g * hidden, hidden], 1.2 / (hidden as f64).sqrt());
+    let bias_hh = case.input(&[g * hidden], 0.5);
+    let mut scored = Vec::new();
+    for direction in 0..if given { 2 } else { 1 } {
+        let params = Params { reverse: params.reverse ^ direction, ..params };
+        let state0 = given.then(|| case.input(&[cell.states, batch, hidden], 1.0));
+        let y = case.graph.activation("y", &[n_steps, batch, hidden + 3]).columns(2, hidden);
+        let save = |&(name, width): &(&str, usize)| case.graph.activation(name, &[n_steps, batch, width * hidden]);
+        let saved: Vec<Tensor> = cell.saved.iter().map(save).collect();
+        let totals = case.graph.slot("totals", &[cell.states, n_steps, batch, hidden]);
+        case.graph.keep_totals(y, totals);
+        let layer = Layer { a, weight_hh, bias_hh, state0, y, saved: saved.clone(), params };
+        case.graph.record((cell.forward)(&layer));
+        scored.push(y);
+        // States beyond h are read at the last step.
+        let last = params.time(n_steps - 1);
+        scored.extend(saved[..cell.states - 1].iter().map(|state| state.outer(last, 1)));
+    }
+    case.score(&scored);
+    case
+}
+
+fn carry_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for [states, batch, hidden] in [[2, 3, size], [1, size, 5]] {
+        let mut case = Case::new(format!("{states} states, B {batch}, H {hidden}"));
+        let values = case.noise(1.0, states * batch * hidden);
+        let carried = case.fixed(&[states, batch, hidden], values);
+        let starts = case.fixed(&[batch], (0..batch).map(|b| if b % 2 == 1 { 1.0 } else { 0.0 }).collect());
+        let s0 = case.fixed(&[states, batch, hidden], vec![9.0; states * batch * hidden]);
+        case.graph.record(carry::forward(carried, starts, s0));
+        cases.push(case);
+    }
+    cases
+}
+
+fn norm_case(len: usize, max_norm: f64) -> Case {
+    let mut case = Case::new(format!("{len} elements, at most {max_norm:e}"));
+    let gradient = case.noise(1.0, len);
+    let gradient = case.fixed(&[len], gradient);
+    let mut hyper = vec![0.0; update::HYPER];
+    hyper[update::MAX_NORM] = max_norm;
+    let hyper = case.fixed(&[update::HYPER], hyper);
+    let result = case.fixed(&[2], vec![0.0; 2]);
+    case.graph.record(norm_kernel::forward(gradient, hyper, result));
+    case
+}
+
+/// One update in the middle of training: moments are there, the norm clips, and so does the largest value. `options` are
+/// the learning rate, the momentum and whether it is Nesterov's. Slots, in order: parameters, gradient, moments, hyper, norm.
+fn optimiser_case(id: &str, options: &[f64], size: usize) -> Case {
+    let len = 3 * size + 2;
+    let mut case = Case::new(format!("{id}, {options:?}, {len} parameters"));
+    let spec = unroll::train::find_optimiser(id).expect("an optimiser");
+    let mut changes =
+        vec![("lr".to_owned(), Value::Number(options[0])), ("weightDecay".to_owned(), Value::Number(0.1))];
+    if let Some(&momentum) = options.get(1) {
+        changes.push(("momentum".to_owned(), Value::Number(momentum)));
+    }
+    if let Some(&nesterov) = options.get(2) {
+        changes.push(("nesterov".to_owned(), Value::Bool(nesterov != 0.0)));
+    }
+    let chosen = Chosen::defaults(spec.options).with("optimiser", spec.options, &changes).expect("options");
+    let mut hyper = [0.0; update::HYPER];
+    (spec.hyper)(&chosen, 4, &mut hyper);
+    hyper[update::MAX_NORM] = update::UNLIMITED;
+    hyper[update::MAX_VALUE] = 0.6;
+    let parameters = case.noise(1.0, len);
+    let parameters = case.fixed(&[len], parameters);
+    let gradient = case.noise(1.0, len);
+    let gradient = case.fixed(&[len], gradient);
+    let first = case.noise(1.0, len);
+    // In Adam the second moment is the mean square, in RMSprop the first is.
+    let squares = |values: Vec<f64>| values.into_iter().map(|v| f64::from((v * v) as f32)).collect::<Vec<_>>();
+    let first = if id == "rmsprop" { squares(first) } else { first };
+    let second = case.noise(1.0, len);
+    let second = if id.starts_with("adam") { squares(second) } else { second };
+    let moments = [case.fixed(&[len], first), case.fixed(&[len], second)];
+    let hyper = case.fixed(&[update::HYPER], hyper.to_vec());
+    let norm = case.fixed(&[2], vec![2.0, 0.75]);
+    case.graph.record(match id {
+        "sgd" => sgd::forward(parameters, gradient, moments[0], hyper, norm),
+        "rmsprop" => rmsprop::forward(parameters, gradient, moments, hyper, norm),
+        _ => adam::forward(parameters, gradient, moments, hyper, norm, id == "adamw"),
+    });
+    case
+}

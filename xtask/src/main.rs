@@ -3,6 +3,7 @@
 //! Knows how to install, build, serve and test; knows nothing about networks. Everything that is built or installed
 //! lies in paths that git ignores: `.tools/`, `pkg/`, `www/dist/`, `node_modules/`.
 
+mod bench;
 mod build;
 mod process;
 mod serve;
@@ -41,6 +42,12 @@ const COMMANDS: &[Command] = &[
         usage: "[--port N] [--open]",
         about: "build, then serve the page on 127.0.0.1",
         run: serve::command,
+    },
+    Command {
+        name: "bench",
+        usage: "[--engine IDS] [--workload IDS]",
+        about: "measure our engine beside its peers, in one Chromium",
+        run: bench::command,
     },
     Command {
         name: "test",

@@ -1,0 +1,108 @@
+//! A training step allocates nothing: a counting allocator watches steps 10 to 100 of every architecture, optimiser and task.
+//! On the host only, for a browser has one allocator for the page and its tests.
+#![cfg(not(target_arch = "wasm32"))]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use unroll::nn::ARCHITECTURES;
+use unroll::options::Value;
+use unroll::tasks::TASKS;
+use unroll::train::{Config, EngineKind, OPTIMISERS, Session};
+
+thread_local! {
+    /// Allocations of this thread; those of the test harness happen on others.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+fn count() {
+    ALLOCATIONS.with(|allocations| allocations.set(allocations.get() + 1));
+}
+
+// SAFETY: every call is handed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count();
+        unsafe { System.realloc(pointer, layout, new_size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn object(fields: &[(&str, Value)]) -> Value {
+    Value::Map(fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
+}
+
+fn text(value: &str) -> Value {
+    Value::Text(value.to_owned())
+}
+
+/// Allocations of steps 10 to 100.
+fn allocations(task: &str, model: &str, optimiser: &str, carry: bool, kind: EngineKind) -> u64 {
+    let config = object(&[
+        ("task", object(&[("id", text(task)), ("length", Value::Number(30.0))])),
+        (
+            "model",
+            object(&[
+                ("id", text(model)),
+                ("hidden", Value::Number(9.0)),
+                ("layers", Value::Number(2.0)),
+                ("carry", Value::Bool(carry)),
+            ]),
+        ),
+        ("optimiser", object(&[("id", text(optimiser)), ("lr", Value::Number(1e-3))])),
+        ("clip", object(&[("kind", text("norm")), ("at", Value::Number(1.0))])),
+        ("batch", Value::Number(3.0)),
+    ]);
+    let config = Config::read(config).expect("a configuration");
+    let mut session = Session::new(config, kind).expect("a session");
+    let mut before = 0;
+    for step in 0..=100 {
+        if step == 10 {
+            before = ALLOCATIONS.get();
+        }
+        session.train_step().expect("finite");
+    }
+    ALLOCATIONS.get() - before
+}
+
+#[test]
+fn a_training_step_allocates_nothing() {
+    let first = ALLOCATIONS.get();
+    drop(std::hint::black_box(vec![1_u8; 100]));
+    assert_eq!(ALLOCATIONS.get() - first, 1, "the allocator counts");
+    for cell in ARCHITECTURES {
+        for optimiser in OPTIMISERS {
+            for kind in [EngineKind::Cpu, EngineKind::Reference] {
+                let count = allocations("first-symbol", cell.id, optimiser.id, false, kind);
+                assert_eq!(count, 0, "{} with {} on {kind:?}", cell.id, optimiser.id);
+            }
+        }
+        for task in TASKS {
+            let count = allocations(task.id, cell.id, "adam", false, EngineKind::Cpu);
+            assert_eq!(count, 0, "{} on {}", cell.id, task.id);
+        }
+        assert_eq!(
+            allocations("mackey-glass", cell.id, "adam", true, EngineKind::Cpu),
+            0,
+            "{} with carried state",
+            cell.id
+        );
+    }
+}

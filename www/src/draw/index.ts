@@ -1,0 +1,19 @@
+/**
+ * The drawings of the page. Each is a function of a context, a box in CSS pixels, a frame, a palette and options; none holds
+ * state or names an architecture.
+ */
+
+export * from "./axis.js";
+export * from "./canvas.js";
+export * from "./curves.js";
+export * from "./frame.js";
+export * from "./graph.js";
+export * from "./heatmap.js";
+export * from "./legend.js";
+export * as numbers from "./numbers.js";
+export * from "./palette.js";
+export * from "./predictions.js";
+export * from "./probe.js";
+export * from "./ribbon.js";
+export * from "./sentence.js";
+export * from "./thumbnail.js";

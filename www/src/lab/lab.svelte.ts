@@ -1,0 +1,548 @@
+// The state of the page: settings, lanes, running or not, cursors, notes. Components show it and call its methods.
+//
+// It owns the workers' clients and keeps lanes in step. It must not know elements or canvases; what it needs of the
+// browser is passed in.
+
+import type { Catalog, FrameOptions, SessionConfig } from "unroll-types";
+import {
+  addLane,
+  describe,
+  differences,
+  fromConfig,
+  fromHash,
+  hyperOf,
+  letterOf,
+  removeLane,
+  restartValues,
+  sessionConfig,
+  toHash,
+  type Setting,
+  type Value,
+  type Values,
+} from "../settings";
+import { LaneClient, type WorkerLike } from "../worker/client";
+import { CallFailed, type Report } from "../worker/protocol";
+import { Lane } from "./lane.svelte";
+
+/** What the lab needs of the browser. */
+export interface Host {
+  makeWorker(): WorkerLike;
+  /** Calls back before the next picture of the screen. */
+  nextFrame(callback: () => void): void;
+  /** Calls back after some milliseconds; gives a function that calls it off. */
+  later(callback: () => void, ms: number): () => void;
+  writeHash(hash: string): void;
+}
+
+export interface Note {
+  id: number;
+  kind: "note" | "problem" | "goal";
+  text: string;
+}
+
+/** Workers lost in a row before a lane gives up. */
+const MAX_CRASHES = 2;
+/** Lanes further apart than this much training are catching up, and a pause does not wait for them. */
+const CATCH_UP_SECONDS = 0.25;
+/** Nor is it worth counting time below this. */
+const CATCH_UP_STEPS = 20;
+/** Settings at step 0 are taken this long after the last change, so that a slider does not build a network per pixel. */
+const SETTLE_MS = 150;
+/** Charts are drawn at least this far apart. */
+const CHART_MS = 120;
+
+export class Lab {
+  catalog = $state.raw<Catalog | null>(null);
+  /** Why there is no catalogue, or null. */
+  failure = $state<string | null>(null);
+  values = $state.raw<Values>({});
+  lanes = $state.raw<readonly Lane[]>([]);
+  isRunning = $state(false);
+  notes = $state.raw<readonly Note[]>([]);
+  /** Timestep under the pointer, and pinned ones, from 0. */
+  hover = $state<number | null>(null);
+  pins = $state.raw<readonly number[]>([]);
+  /** Training step under the pointer on the charts. */
+  hoverStep = $state<number | null>(null);
+
+  readonly table = $derived.by(() => {
+    const settings: readonly Setting[] = this.catalog === null ? [] : describe(this.catalog, this.values).settings;
+    return settings;
+  });
+  /** Titles of changed settings that wait for a restart, by lane key. */
+  readonly pending = $derived.by(() => {
+    const found = new Map<number, string[]>();
+    for (const lane of this.lanes) {
+      if (this.catalog === null || lane.applied === null) continue;
+      const titles = differences(lane.applied, restartValues(this.catalog, this.values, lane.index));
+      if (titles.length > 0) found.set(lane.key, titles);
+    }
+    return found;
+  });
+  readonly step = $derived(Math.max(0, ...this.lanes.map((lane) => lane.step)));
+  readonly stepsPerSecond = $derived.by(() => {
+    const speeds = this.lanes.filter((lane) => lane.status === "ready").map((lane) => lane.stepsPerSecond);
+    return this.isRunning && speeds.length > 0 ? Math.min(...speeds) : 0;
+  });
+  readonly isReady = $derived(this.lanes.length > 0 && this.lanes.every((lane) => lane.status !== "loading"));
+
+  private nextKey = 0;
+  private nextNote = 0;
+  private hasPassedGoal = false;
+  private isHiddenPause = false;
+  private isShowingLosses = false;
+  private callOffApply: (() => void) | null = null;
+
+  constructor(private readonly host: Host) {}
+
+  // —— Start ——
+
+  async start(hash: string): Promise<void> {
+    const first = this.newLane(0);
+    try {
+      this.catalog = await this.clientOf(first).call("catalog", {});
+    } catch (error) {
+      this.failure = error instanceof Error ? error.message : String(error);
+      first.client?.close();
+      return;
+    }
+    const { values, notes } = fromHash(this.catalog, hash);
+    this.values = values;
+    for (const text of notes) this.note("note", text);
+    const lanes = [first];
+    while (lanes.length < Number(values["lanes"])) lanes.push(this.newLane(lanes.length));
+    this.lanes = lanes;
+    this.connectPeers();
+    await Promise.all(lanes.map((lane) => this.restartLane(lane)));
+  }
+
+  /** The address was edited: its settings, from the beginning. */
+  async readHash(hash: string): Promise<void> {
+    if (this.catalog === null || toHash(this.catalog, this.values) === hash) return;
+    const { values, notes } = fromHash(this.catalog, hash);
+    for (const text of notes) this.note("note", text);
+    this.take(values);
+    this.matchLanes();
+    await this.reset();
+  }
+
+  // —— Settings ——
+
+  value(name: string): Value {
+    return this.values[name] ?? null;
+  }
+
+  setting(name: string): Setting | undefined {
+    return this.table.find((setting) => setting.name === name);
+  }
+
+  set(name: string, value: Value): void {
+    if (this.catalog === null || this.values[name] === value) return;
+    const setting = this.setting(name);
+    if (setting === undefined) return;
+    this.take({ ...this.values, [name]: value });
+    switch (setting.effect) {
+      case "live":
+        this.sendHyper();
+        return;
+      case "view":
+        if (name === "in-step") this.connectPeers();
+        if (name === "lanes") this.matchLanes();
+        this.refresh();
+        return;
+      case "restart":
+        if (this.step === 0 && !this.isRunning) this.applySoon();
+        return;
+      default:
+        setting.effect satisfies never;
+    }
+  }
+
+  private take(values: Values): void {
+    if (this.catalog === null) return;
+    this.values = describe(this.catalog, values).values;
+    this.host.writeHash(toHash(this.catalog, this.values));
+  }
+
+  private sendHyper(): void {
+    if (this.catalog === null) return;
+    const hyper = hyperOf(this.catalog, this.values);
+    // A lane whose optimiser is about to change would not know the new one's options; it gets them when it restarts.
+    for (const lane of this.lanes) {
+      if (lane.status !== "ready" || lane.applied?.get("optimiser")?.value !== this.values["optimiser"]) continue;
+      this.clientOf(lane)
+        .call("hyper", { hyper })
+        .catch((error: unknown) => {
+          this.complain(lane, error);
+        });
+    }
+  }
+
+  private applySoon(): void {
+    this.callOffApply?.();
+    this.callOffApply = this.host.later(() => {
+      this.callOffApply = null;
+      void this.apply();
+    }, SETTLE_MS);
+  }
+
+  /** Lanes whose settings have changed begin anew; in step, the others wait until they have caught up. */
+  async apply(): Promise<void> {
+    const changed = this.lanes.filter((lane) => this.pending.has(lane.key));
+    await Promise.all(changed.map((lane) => this.restartLane(lane)));
+  }
+
+  /** Puts a configuration that is known to solve the task into a lane. */
+  useRecipe(config: SessionConfig, lane: number): void {
+    this.take(fromConfig(this.values, config, lane));
+    this.sendHyper();
+    if (this.step === 0 && !this.isRunning) this.applySoon();
+  }
+
+  /** Takes changed settings back to what the lanes run. */
+  discard(): void {
+    const values: Record<string, Value> = { ...this.values };
+    for (const lane of this.lanes) {
+      for (const [name, { value }] of lane.applied ?? []) {
+        values[name.startsWith(".") ? letterOf(lane.index) + name : name] = value;
+      }
+    }
+    this.take(values);
+  }
+
+  // —— Lanes ——
+
+  add(copyOf: Lane | null): void {
+    this.take(addLane(this.values, copyOf?.index ?? null));
+    this.matchLanes();
+  }
+
+  remove(lane: Lane): void {
+    if (this.lanes.length <= 1) return;
+    this.take(removeLane(this.values, lane.index));
+    lane.client?.close();
+    this.lanes = this.lanes.filter((other) => other !== lane);
+    this.lanes.forEach((other, index) => {
+      other.index = index;
+    });
+    this.connectPeers();
+  }
+
+  /** As many lanes as the settings say. */
+  private matchLanes(): void {
+    const wanted = Number(this.values["lanes"]);
+    for (const lane of this.lanes.slice(wanted)) lane.client?.close();
+    const lanes = this.lanes.slice(0, wanted);
+    const added: Lane[] = [];
+    while (lanes.length < wanted) {
+      const lane = this.newLane(lanes.length);
+      lanes.push(lane);
+      added.push(lane);
+    }
+    this.lanes = lanes;
+    this.connectPeers();
+    for (const lane of added) void this.restartLane(lane);
+  }
+
+  private newLane(index: number): Lane {
+    const lane = new Lane(this.nextKey++, index);
+    this.connect(lane);
+    return lane;
+  }
+
+  private connect(lane: Lane): void {
+    lane.client = new LaneClient(this.host.makeWorker(), (report) => {
+      this.hear(lane, report);
+    });
+    lane.isPulling = false;
+  }
+
+  private clientOf(lane: Lane): LaneClient {
+    if (lane.client === null) throw new Error(`lane ${letterOf(lane.index)} has no worker`);
+    return lane.client;
+  }
+
+  private isHere(lane: Lane): boolean {
+    return this.lanes.includes(lane);
+  }
+
+  /** A new session with the present settings. It runs if the page runs. */
+  private async restartLane(lane: Lane): Promise<void> {
+    if (this.catalog === null) return;
+    const generation = ++lane.generation;
+    const config = sessionConfig(this.catalog, this.values, lane.index);
+    const applied = restartValues(this.catalog, this.values, lane.index);
+    try {
+      const { backend } = await this.clientOf(lane).call("create", { config });
+      if (lane.generation !== generation) return;
+      lane.clear();
+      lane.backend = backend;
+      lane.applied = applied;
+      lane.status = "ready";
+    } catch (error) {
+      if (lane.generation !== generation) return;
+      if (lane.applied === null) lane.status = "failed";
+      this.complain(lane, error);
+      return;
+    }
+    this.pull(lane);
+    if (this.isRunning) this.runLane(lane);
+  }
+
+  // —— Run, pause, step, reset ——
+
+  toggle(): void {
+    if (this.isRunning) void this.pause();
+    else this.run();
+  }
+
+  run(): void {
+    if (this.isRunning || !this.isReady) return;
+    if (this.lanes.every((lane) => lane.status !== "ready")) {
+      this.note("note", "No lane can go on: reset, or change a lane.");
+      return;
+    }
+    if (this.pending.size > 0 && this.step === 0) {
+      this.callOffApply?.();
+      this.callOffApply = null;
+      void this.apply();
+    }
+    this.dismiss("goal");
+    this.isRunning = true;
+    for (const lane of this.lanes) this.runLane(lane);
+  }
+
+  private runLane(lane: Lane): void {
+    if (lane.status !== "ready") return;
+    this.clientOf(lane)
+      .call("run", {})
+      .catch((error: unknown) => {
+        this.complain(lane, error);
+      });
+    this.pull(lane);
+  }
+
+  async pause(): Promise<void> {
+    if (!this.isRunning) return;
+    this.isRunning = false;
+    const lanes = this.lanes.filter((lane) => lane.status === "ready");
+    await Promise.allSettled(lanes.map((lane) => this.clientOf(lane).call("pause", {})));
+    // Lanes in step end at the same step: the slower one makes up the few steps it is behind.
+    if (this.value("in-step") === true && !this.isRunning) {
+      const target = Math.max(...lanes.map((lane) => lane.step));
+      const reach = Math.max(CATCH_UP_STEPS, ...lanes.map((lane) => CATCH_UP_SECONDS * lane.stepsPerSecond));
+      const close = lanes.filter((lane) => lane.step < target && target - lane.step <= reach);
+      await Promise.allSettled(close.map((lane) => this.clientOf(lane).call("trainTo", { step: target })));
+    }
+    this.refresh();
+  }
+
+  /** Pauses while the tab is hidden, and goes on when it is seen again. */
+  hide(isHidden: boolean): void {
+    if (isHidden && this.isRunning) {
+      this.isHiddenPause = true;
+      void this.pause();
+    } else if (!isHidden && this.isHiddenPause) {
+      this.isHiddenPause = false;
+      this.run();
+    }
+  }
+
+  /** One training step in every lane; lanes in step meet at the same one. */
+  async single(): Promise<void> {
+    if (!this.isReady) return;
+    await this.pause();
+    const lanes = this.lanes.filter((lane) => lane.status === "ready");
+    const together = Math.max(...lanes.map((lane) => lane.step)) + 1;
+    const inStep = this.value("in-step") === true;
+    await Promise.allSettled(
+      lanes.map((lane) => this.clientOf(lane).call("trainTo", { step: inStep ? together : lane.step + 1 })),
+    );
+    this.refresh();
+  }
+
+  /** Every lane from step 0, with the settings as they stand; paused. */
+  async reset(): Promise<void> {
+    this.isRunning = false;
+    this.hasPassedGoal = false;
+    this.isHiddenPause = false;
+    this.dismiss("goal");
+    await Promise.all(this.lanes.map((lane) => this.restartLane(lane)));
+  }
+
+  /**
+   * Lanes in step tell each other directly how far they are, so that training never waits for this thread. Called
+   * whenever a worker has come or gone.
+   */
+  private connectPeers(): void {
+    const ports = new Map<Lane, MessagePort[]>(this.lanes.map((lane) => [lane, []]));
+    if (this.value("in-step") === true) {
+      this.lanes.forEach((lane, at) => {
+        for (const other of this.lanes.slice(at + 1)) {
+          const { port1, port2 } = new MessageChannel();
+          ports.get(lane)?.push(port1);
+          ports.get(other)?.push(port2);
+        }
+      });
+    }
+    for (const [lane, own] of ports) {
+      if (lane.status === "failed") continue;
+      this.clientOf(lane)
+        .call("peers", { ports: own }, own)
+        .catch((error: unknown) => {
+          this.complain(lane, error);
+        });
+    }
+  }
+
+  // —— What workers tell ——
+
+  private hear(lane: Lane, report: Report): void {
+    switch (report.type) {
+      case "progress":
+        lane.takeProgress(report);
+        this.showLossesSoon();
+        return;
+      case "evaluation":
+        lane.takeEvaluation(report.evaluation);
+        this.checkGoal();
+        return;
+      case "diverged":
+        lane.status = "diverged";
+        lane.message = report.diverged.message;
+        this.note("problem", `Lane ${letterOf(lane.index).toUpperCase()} stopped: ${report.diverged.message}`);
+        this.pull(lane);
+        if (this.lanes.every((other) => other.status !== "ready")) this.isRunning = false;
+        return;
+      case "crashed":
+        this.recover(lane, report.message);
+        return;
+      default:
+        report satisfies never;
+    }
+  }
+
+  /** All lanes' curves move together, a few times a second. */
+  private showLossesSoon(): void {
+    if (this.isShowingLosses) return;
+    this.isShowingLosses = true;
+    this.host.later(() => {
+      this.isShowingLosses = false;
+      for (const lane of this.lanes) lane.showLosses();
+    }, CHART_MS);
+  }
+
+  private checkGoal(): void {
+    if (!this.isRunning || this.hasPassedGoal || this.value("pause-at-goal") !== true) return;
+    if (!this.lanes.every((lane) => lane.solvedAt !== null)) return;
+    this.hasPassedGoal = true;
+    void this.pause();
+    const criterion = this.lanes[0]?.evaluation?.criterion ?? "";
+    this.note("goal", `Every lane has solved the task (${criterion}). Run goes on from here.`);
+  }
+
+  private recover(lane: Lane, message: string): void {
+    if (!this.isHere(lane) && this.catalog !== null) return;
+    const letter = letterOf(lane.index).toUpperCase();
+    lane.crashes += 1;
+    if (this.catalog === null) return;
+    if (lane.crashes > MAX_CRASHES) {
+      lane.status = "failed";
+      lane.message = `The worker of this lane fails again and again: ${message}`;
+      this.note("problem", `Lane ${letter}: ${lane.message}`);
+      return;
+    }
+    this.note("problem", `Lane ${letter}: the worker crashed (${message}). It was restarted and trains from step 0.`);
+    lane.status = "loading";
+    this.connect(lane);
+    this.connectPeers();
+    void this.restartLane(lane);
+  }
+
+  private complain(lane: Lane, error: unknown): void {
+    // Crashes are reported once, by the worker's own message; cancelled calls are nobody's fault.
+    if (error instanceof CallFailed && error.failure.kind !== "refused") return;
+    lane.message = error instanceof Error ? error.message : String(error);
+  }
+
+  // —— Pictures: the page asks for the next one after it has drawn the last ——
+
+  /** New pictures of all lanes: options or weights have changed. */
+  refresh(): void {
+    for (const lane of this.lanes) this.pull(lane);
+  }
+
+  private frameOptions(): FrameOptions {
+    const at = this.value("loss-at");
+    // The package says how many probe sequences there are with the first frame.
+    const last = Math.min(...this.lanes.map((lane) => lane.frame?.header.nSequences ?? 1)) - 1;
+    return {
+      sequence: Math.max(0, Math.min(Number(this.value("example")) - 1, last)),
+      lossAt: at === "last" || at === "all" ? at : "task",
+    };
+  }
+
+  private pull(lane: Lane): void {
+    if (lane.client === null) return;
+    if (lane.isPulling) {
+      lane.isStale = true;
+      return;
+    }
+    lane.isPulling = true;
+    lane.isStale = false;
+    const { client } = lane;
+    client
+      .call("frame", { options: this.frameOptions() })
+      .then((frame) => {
+        lane.takeFrame(frame);
+      })
+      .catch((error: unknown) => {
+        this.complain(lane, error);
+      })
+      .finally(() => {
+        if (lane.client !== client) return;
+        this.host.nextFrame(() => {
+          lane.isPulling = false;
+          if (lane.isStale || (this.isRunning && lane.status === "ready")) this.pull(lane);
+        });
+      });
+  }
+
+  // —— Cursors ——
+
+  private get nSteps(): number {
+    return Math.max(1, ...this.lanes.map((lane) => lane.frame?.nSteps ?? 1));
+  }
+
+  /** The timestep that read-outs show: the pointer's, else the last pin. */
+  readonly shownStep = $derived(this.hover ?? this.pins.at(-1) ?? null);
+
+  togglePin(step: number): void {
+    this.pins = this.pins.includes(step) ? this.pins.filter((pin) => pin !== step) : [...this.pins, step];
+  }
+
+  /** Moves the last pin, or sets the first one at the sequence's end. */
+  movePin(by: number): void {
+    const last = this.pins.at(-1);
+    const next = last === undefined ? this.nSteps - 1 : Math.min(this.nSteps - 1, Math.max(0, last + by));
+    this.hover = null;
+    this.pins = [...this.pins.slice(0, -1).filter((pin) => pin !== next), next];
+  }
+
+  clearCursors(): void {
+    this.pins = [];
+    this.hover = null;
+    this.hoverStep = null;
+  }
+
+  // —— Notes ——
+
+  note(kind: Note["kind"], text: string): void {
+    if (this.notes.some((note) => note.text === text)) return;
+    this.notes = [...this.notes, { id: this.nextNote++, kind, text }].slice(-6);
+  }
+
+  dismiss(which: number | Note["kind"]): void {
+    this.notes = this.notes.filter((note) => note.id !== which && note.kind !== which);
+  }
+}

@@ -1,0 +1,103 @@
+// What the page and a lane's worker say to each other: one union each way.
+//
+// Every request carries an id and gets exactly one answer, also when it fails or is cancelled. Reports come unasked.
+// Must not know Svelte, the canvas or the package's functions.
+
+import type { Catalog, Diverged, Evaluation, Frame, FrameOptions, Hyper, Progress, SessionConfig } from "unroll-types";
+
+/** What can be asked, and what the answer carries. */
+export interface Calls {
+  /** The tables of the package. */
+  catalog: { ask: object; answer: Catalog };
+  /** A new session in place of the old one; it starts paused at step 0. */
+  create: { ask: { config: SessionConfig }; answer: { backend: string } };
+  /** Train until told otherwise. Answered at once. */
+  run: { ask: object; answer: object };
+  /** One port to each lane to keep in step with, in place of all former ones. Over them goes `PeerMessage`. */
+  peers: { ask: { ports: MessagePort[] }; answer: object };
+  /** Answered when training stands still. */
+  pause: { ask: object; answer: { step: number } };
+  /** Trains up to a step and stands still; answered then. */
+  trainTo: { ask: { step: number }; answer: { step: number } };
+  /** A picture, when the budget allows it; at once when paused. */
+  frame: { ask: { options: FrameOptions }; answer: Frame };
+  /** Held-out data, now. */
+  evaluate: { ask: object; answer: Evaluation };
+  /** Live settings. */
+  hyper: { ask: { hyper: Hyper }; answer: object };
+}
+
+export type CallName = keyof Calls;
+
+export type Request = { [Name in CallName]: { type: Name; id: number } & Calls[Name]["ask"] }[CallName];
+
+/** An error as it crosses: the fields of an `UnrollError`, or why nothing came. */
+export interface Failure {
+  kind: "refused" | "cancelled" | "crashed";
+  message: string;
+  field?: string;
+  expected?: string;
+  got?: string;
+}
+
+export type Answer =
+  | { [Name in CallName]: { type: "answer"; id: number; call: Name; value: Calls[Name]["answer"] } }[CallName]
+  | { type: "failure"; id: number; failure: Failure };
+
+/** What a training lane tells about its way, at most about thirty times a second. */
+export interface ProgressReport {
+  step: number;
+  stepsPerSecond: number;
+  /** Mean loss and accuracy over the steps since the last report. */
+  loss: number;
+  accuracy: number;
+  gradientNorm: number;
+  clipCoefficient: number;
+  clipped: boolean;
+  /** The loss of each step since the last report; the last one is that of `step`. */
+  losses: Float32Array;
+}
+
+export type Report =
+  | ({ type: "progress" } & ProgressReport)
+  | { type: "evaluation"; evaluation: Evaluation }
+  | { type: "diverged"; diverged: Diverged }
+  | { type: "crashed"; message: string };
+
+export type FromWorker = Answer | Report;
+
+/** What lanes in step tell each other: how far they are, or null when they stand still and nobody need wait for them. */
+export type PeerMessage = { step: number; stepsPerSecond: number } | null;
+
+/** What must move rather than be copied. */
+export function transferables(message: FromWorker): Transferable[] {
+  if (message.type === "progress") return [message.losses.buffer];
+  if (message.type === "answer" && message.call === "frame") return [message.value.data];
+  return [];
+}
+
+/** An error of the package, or anything else that was thrown, as it crosses. */
+export function toFailure(error: unknown, kind: Failure["kind"] = "refused"): Failure {
+  const failure: Failure = { kind, message: error instanceof Error ? error.message : String(error) };
+  if (typeof error === "object" && error !== null) {
+    for (const key of ["field", "expected", "got"] as const) {
+      const value: unknown = Reflect.get(error, key);
+      if (typeof value === "string") failure[key] = value;
+    }
+  }
+  return failure;
+}
+
+/** A failed call, as the page sees it. */
+export class CallFailed extends Error {
+  constructor(readonly failure: Failure) {
+    super(failure.message);
+    this.name = "CallFailed";
+  }
+}
+
+/** The part of `Progress` that the worker's loop uses. */
+export type StepResult = Pick<
+  Progress,
+  "step" | "loss" | "accuracy" | "gradientNorm" | "clipCoefficient" | "clipped" | "losses" | "diverged"
+>;

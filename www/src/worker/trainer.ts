@@ -1,0 +1,351 @@
+// A lane's loop: requests first, then a slice of training, then a picture if one is due, then let the next message in.
+//
+// Everything it touches is passed in (package, clock, post), so that tests can drive it. One loop calls the session, so
+// calls never overlap, and every request is answered exactly once.
+
+import type { Catalog, Evaluation, Frame, FrameOptions, Hyper, Progress, SessionConfig } from "unroll-types";
+import type { Answer, CallName, Calls, FromWorker, PeerMessage, Request } from "./protocol";
+import { toFailure, transferables } from "./protocol";
+import { FrameBudget, REPORT_MS, SliceSize, Speed, Throttle, evaluationInterval, stepLimit } from "./schedule";
+
+/** The part of the package's `Session` that a lane uses. */
+export interface LaneSession {
+  advance(steps: number): Promise<Progress>;
+  frame(options?: FrameOptions): Promise<Frame>;
+  evaluate(): Promise<Evaluation>;
+  setHyper(hyper: Hyper): void;
+  readonly backend: string;
+  free(): void;
+}
+
+export interface Surroundings {
+  catalog(): Promise<Catalog>;
+  create(config: SessionConfig): Promise<LaneSession>;
+  /** Milliseconds. */
+  now(): number;
+  /** Resolves after waiting messages have been delivered. */
+  breathe(): Promise<void>;
+  post(message: FromWorker, transfer: Transferable[]): void;
+  /** True for an error after which the package must not be called again. */
+  isFatal(error: unknown): boolean;
+}
+
+/** The part of `MessagePort` that lanes in step use. */
+export interface PeerPort {
+  postMessage(message: PeerMessage): void;
+  onmessage: ((event: MessageEvent<PeerMessage>) => void) | null;
+  close(): void;
+}
+
+type Ask<Name extends CallName> = Extract<Request, { type: Name }>;
+
+/** What was learned since the last report. */
+class Tally {
+  private pieces: Float32Array[] = [];
+  private steps = 0;
+  private accuracySum = 0;
+  private last: Progress | null = null;
+
+  add(progress: Progress, steps: number): void {
+    this.pieces.push(progress.losses);
+    this.steps += steps;
+    this.accuracySum += progress.accuracy * steps;
+    this.last = progress;
+  }
+
+  /** The report, and a clean sheet; null when nothing happened. */
+  take(stepsPerSecond: number): Extract<FromWorker, { type: "progress" }> | null {
+    const { last } = this;
+    if (last === null) return null;
+    const losses = new Float32Array(this.pieces.reduce((n, piece) => n + piece.length, 0));
+    let at = 0;
+    let sum = 0;
+    for (const piece of this.pieces) {
+      losses.set(piece, at);
+      at += piece.length;
+      for (const loss of piece) sum += loss;
+    }
+    const accuracy = this.accuracySum / this.steps;
+    this.pieces = [];
+    this.steps = 0;
+    this.accuracySum = 0;
+    this.last = null;
+    return {
+      type: "progress",
+      step: last.step,
+      stepsPerSecond,
+      loss: losses.length > 0 ? sum / losses.length : last.loss,
+      accuracy,
+      gradientNorm: last.gradientNorm,
+      clipCoefficient: last.clipCoefficient,
+      clipped: last.clipped,
+      losses,
+    };
+  }
+}
+
+export class Trainer {
+  private readonly waiting: Request[] = [];
+  private isDriving = false;
+  private isFatallyBroken = false;
+
+  private session: LaneSession | null = null;
+  private step = 0;
+  private isRunning = false;
+  /** Lanes to keep in step with: what each told last. */
+  private peers = new Map<PeerPort, PeerMessage>();
+  /** Training ends at this step. */
+  private target: Ask<"trainTo"> | null = null;
+  private wantedFrame: Ask<"frame"> | null = null;
+
+  private slice = new SliceSize();
+  private readonly frames = new FrameBudget();
+  private readonly reports = new Throttle(REPORT_MS);
+  /** Steps a second of the clock, waiting for others included: what the reader sees. */
+  private readonly speed = new Speed();
+  /** Steps a second of training alone: what others can count on. */
+  private readonly pace = new Speed();
+  private tally = new Tally();
+  /** When the last slice ended, or null when training stood still in between. */
+  private lastSliceEnd: number | null = null;
+  private evaluateEvery = 1;
+  private nextEvaluation = 0;
+
+  constructor(private readonly around: Surroundings) {}
+
+  receive(request: Request): void {
+    this.waiting.push(request);
+    if (!this.isDriving) void this.drive();
+  }
+
+  private async drive(): Promise<void> {
+    this.isDriving = true;
+    try {
+      for (;;) {
+        for (let next = this.waiting.shift(); next !== undefined; next = this.waiting.shift()) await this.handle(next);
+        const steps = this.nextSlice();
+        if (steps > 0) {
+          await this.train(steps);
+        } else {
+          // A lane that waits for others has no next slice to report with.
+          if (this.isRunning && this.reports.due(this.around.now())) this.report();
+          if (this.wantedFrame === null && this.waiting.length === 0) return;
+        }
+        // A lane that stands still has all the time in the world for a picture.
+        if (this.wantedFrame !== null && (steps === 0 || this.frames.allows(this.around.now()))) await this.takeFrame();
+        await this.around.breathe();
+      }
+    } catch (error) {
+      this.crash(error);
+    } finally {
+      this.isDriving = false;
+    }
+  }
+
+  /** How many steps to train now; 0 when there is nothing to train. */
+  private nextSlice(): number {
+    if (!this.isRunning || this.session === null || this.isFatallyBroken) return 0;
+    const bounds = [this.slice.next(), this.nextEvaluation - this.step];
+    if (this.target === null)
+      bounds.push(stepLimit([...this.peers.values()].filter((peer) => peer !== null)) - this.step);
+    if (this.target !== null) bounds.push(this.target.step - this.step);
+    return Math.max(0, Math.min(...bounds));
+  }
+
+  private async train(steps: number): Promise<void> {
+    const { session } = this;
+    if (session === null) return;
+    const start = this.around.now();
+    const progress = await session.advance(steps);
+    const end = this.around.now();
+    this.slice.record(steps, end - start);
+    this.speed.record(progress.step - this.step, end - (this.lastSliceEnd ?? start));
+    this.pace.record(progress.step - this.step, end - start);
+    this.lastSliceEnd = end;
+    this.tally.add(progress, Math.max(1, progress.step - this.step));
+    this.step = progress.step;
+    this.tellPeers();
+    if (progress.diverged !== null) {
+      this.stand();
+      this.around.post({ type: "diverged", diverged: progress.diverged }, []);
+      return;
+    }
+    if (this.step >= this.nextEvaluation) await this.evaluate(session);
+    if (this.target !== null && this.step >= this.target.step) this.stand();
+    else if (this.reports.due(end)) this.report();
+  }
+
+  private async evaluate(session: LaneSession): Promise<Evaluation> {
+    const evaluation = await session.evaluate();
+    this.nextEvaluation = this.step - (this.step % this.evaluateEvery) + this.evaluateEvery;
+    this.around.post({ type: "evaluation", evaluation }, []);
+    return evaluation;
+  }
+
+  private report(): void {
+    const report = this.tally.take(this.speed.perSecond());
+    if (report !== null) this.around.post(report, transferables(report));
+  }
+
+  private tellPeers(): void {
+    const message: PeerMessage = this.isRunning ? { step: this.step, stepsPerSecond: this.pace.perSecond() } : null;
+    for (const port of this.peers.keys()) port.postMessage(message);
+  }
+
+  private meetPeers(ports: readonly PeerPort[]): void {
+    for (const port of this.peers.keys()) port.close();
+    this.peers = new Map(ports.map((port) => [port, null]));
+    for (const port of ports) {
+      port.onmessage = (event) => {
+        this.peers.set(port, event.data);
+        if (!this.isDriving) void this.drive();
+      };
+    }
+    this.tellPeers();
+  }
+
+  /** Training ends here; whoever waits for a target learns how far it came. */
+  private stand(): void {
+    this.isRunning = false;
+    this.lastSliceEnd = null;
+    this.tellPeers();
+    this.report();
+    const { target } = this;
+    this.target = null;
+    if (target !== null) this.answer(target, { step: this.step });
+  }
+
+  private async takeFrame(): Promise<void> {
+    const { session, wantedFrame: request } = this;
+    if (request === null) return;
+    this.wantedFrame = null;
+    if (session === null) {
+      this.refuse(request, new Error("there is no session to take a frame of"));
+      return;
+    }
+    const start = this.around.now();
+    try {
+      const frame = await session.frame(request.options);
+      this.answer(request, frame);
+    } catch (error) {
+      this.refuse(request, error);
+    }
+    this.frames.record(start, this.around.now());
+  }
+
+  private async handle(request: Request): Promise<void> {
+    if (this.isFatallyBroken) {
+      this.fail(request, { kind: "crashed", message: "this worker has crashed and waits to be replaced" });
+      return;
+    }
+    try {
+      switch (request.type) {
+        case "catalog":
+          this.answer(request, await this.around.catalog());
+          return;
+        case "create":
+          await this.create(request);
+          return;
+        case "run":
+          this.need();
+          if (this.target !== null) this.stand();
+          this.isRunning = true;
+          this.speed.reset();
+          this.tellPeers();
+          this.answer(request, {});
+          return;
+        case "peers":
+          this.meetPeers(request.ports);
+          this.answer(request, {});
+          return;
+        case "pause":
+          this.stand();
+          this.answer(request, { step: this.step });
+          return;
+        case "trainTo":
+          this.need();
+          if (this.target !== null) this.cancel(this.target);
+          this.target = request;
+          this.isRunning = true;
+          if (this.step >= request.step) this.stand();
+          return;
+        case "frame":
+          if (this.wantedFrame !== null) this.cancel(this.wantedFrame);
+          this.wantedFrame = request;
+          return;
+        case "evaluate":
+          this.answer(request, await this.evaluate(this.need()));
+          return;
+        case "hyper":
+          this.need().setHyper(request.hyper);
+          this.answer(request, {});
+          return;
+        default:
+          request satisfies never;
+      }
+    } catch (error) {
+      this.refuse(request, error);
+    }
+  }
+
+  private need(): LaneSession {
+    if (this.session === null) throw new Error("there is no session yet");
+    return this.session;
+  }
+
+  /** A failed creation leaves the session as it was. */
+  private async create(request: Ask<"create">): Promise<void> {
+    const session = await this.around.create(request.config);
+    this.stand();
+    if (this.wantedFrame !== null) this.cancel(this.wantedFrame);
+    this.wantedFrame = null;
+    this.session?.free();
+    this.session = session;
+    this.step = 0;
+    this.tally = new Tally();
+    this.slice = new SliceSize();
+    this.speed.reset();
+    this.pace.reset();
+    this.answer(request, { backend: session.backend });
+    const evaluation = await session.evaluate();
+    this.evaluateEvery = evaluationInterval(evaluation.nSequences, request.config.batch ?? 1);
+    this.nextEvaluation = this.evaluateEvery;
+    this.around.post({ type: "evaluation", evaluation }, []);
+  }
+
+  private answer<Name extends CallName>(request: Ask<Name>, value: Calls[Name]["answer"]): void {
+    // The pair of call and value is one of the union's members; the compiler cannot follow a generic name.
+    const answer = { type: "answer", id: request.id, call: request.type, value } as Answer;
+    this.around.post(answer, transferables(answer));
+  }
+
+  private fail(request: Request, failure: ReturnType<typeof toFailure>): void {
+    this.around.post({ type: "failure", id: request.id, failure }, []);
+  }
+
+  private cancel(request: Request): void {
+    this.fail(request, { kind: "cancelled", message: `${request.type} was cancelled` });
+  }
+
+  /** Answers with what went wrong; a fatal error goes on to end the loop. */
+  private refuse(request: Request, error: unknown): void {
+    const isFatal = this.around.isFatal(error);
+    this.fail(request, toFailure(error, isFatal ? "crashed" : "refused"));
+    if (isFatal) throw error;
+  }
+
+  /** The package is broken: say so once, and answer everything that waits. */
+  crash(error: unknown): void {
+    if (this.isFatallyBroken) return;
+    this.isFatallyBroken = true;
+    this.isRunning = false;
+    const failure = toFailure(error, "crashed");
+    for (const request of [this.target, this.wantedFrame, ...this.waiting]) {
+      if (request !== null) this.fail(request, failure);
+    }
+    this.target = null;
+    this.wantedFrame = null;
+    this.waiting.length = 0;
+    this.around.post({ type: "crashed", message: failure.message }, []);
+  }
+}

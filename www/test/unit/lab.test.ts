@@ -1,0 +1,291 @@
+import type { Evaluation, Frame, FrameHeader } from "unroll-types";
+import { describe as group, expect, test } from "vitest";
+import { Lab } from "../../src/lab/lab.svelte";
+import type { WorkerLike } from "../../src/worker/client";
+import type { FromWorker, Request } from "../../src/worker/protocol";
+import { catalog } from "./catalog";
+
+/** The smallest frame that the drawings accept. */
+function frame(step: number): Frame {
+  const header: FrameHeader = {
+    step,
+    nSteps: 1,
+    nSequences: 1,
+    sequence: 0,
+    lossAt: "task",
+    rows: [],
+    probe: {
+      input: { kind: "symbols", names: ["a"], offset: 0 },
+      target: { kind: "class", names: ["a"], offset: 0 },
+      outputOffset: 0,
+      maskOffset: 0,
+      lossOffset: 0,
+    },
+    gradientNorm: 0,
+    clipCoefficient: 1,
+    floor: 1e-38,
+  };
+  return { header, data: new ArrayBuffer(4) };
+}
+
+const evaluation = (step: number, solved: boolean): Evaluation => ({
+  step,
+  loss: 1,
+  accuracy: 0.5,
+  nSequences: 8,
+  baseline: { loss: 1, what: "guesses" },
+  solved,
+  criterion: "all right",
+});
+
+/** A worker that answers at once and remembers what it was asked; the test tells what it reports. */
+class Answering implements WorkerLike {
+  onmessage: WorkerLike["onmessage"] = null;
+  onerror: WorkerLike["onerror"] = null;
+  isTerminated = false;
+  step = 0;
+  refuses: string | null = null;
+  readonly asked: Request[] = [];
+
+  postMessage(message: unknown): void {
+    const request = message as Request;
+    this.asked.push(request);
+    queueMicrotask(() => {
+      if (this.isTerminated) return;
+      if (request.type === "create" && this.refuses !== null) {
+        this.say({ type: "failure", id: request.id, failure: { kind: "refused", message: this.refuses } });
+        return;
+      }
+      this.say({ type: "answer", id: request.id, call: request.type, value: this.answer(request) } as FromWorker);
+    });
+  }
+
+  private answer(request: Request): unknown {
+    switch (request.type) {
+      case "catalog":
+        return catalog;
+      case "create":
+        this.step = 0;
+        return { backend: "cpu" };
+      case "frame":
+        return frame(this.step);
+      case "trainTo":
+        this.step = request.step;
+        this.progress(request.step);
+        return { step: this.step };
+      case "pause":
+        return { step: this.step };
+      default:
+        return {};
+    }
+  }
+
+  terminate(): void {
+    this.isTerminated = true;
+  }
+
+  say(message: FromWorker): void {
+    this.onmessage?.({ data: message } as MessageEvent<FromWorker>);
+  }
+
+  progress(step: number, stepsPerSecond = 100): void {
+    this.step = step;
+    this.say({
+      type: "progress",
+      step,
+      stepsPerSecond,
+      loss: 1,
+      accuracy: 0.5,
+      gradientNorm: 1,
+      clipCoefficient: 1,
+      clipped: false,
+      losses: new Float32Array([1]),
+    });
+  }
+
+  /** The last request of a type. */
+  last<Type extends Request["type"]>(type: Type): Extract<Request, { type: Type }> | undefined {
+    return this.asked.filter((request): request is Extract<Request, { type: Type }> => request.type === type).at(-1);
+  }
+}
+
+async function start(hash = ""): Promise<{ lab: Lab; workers: Answering[]; hashes: string[] }> {
+  const workers: Answering[] = [];
+  const hashes: string[] = [];
+  const lab = new Lab({
+    makeWorker: () => {
+      const worker = new Answering();
+      workers.push(worker);
+      return worker;
+    },
+    nextFrame: (callback) => setTimeout(callback),
+    later: (callback) => {
+      const timer = setTimeout(callback);
+      return () => {
+        clearTimeout(timer);
+      };
+    },
+    writeHash: (text) => hashes.push(text),
+  });
+  await lab.start(hash);
+  await settle();
+  return { lab, workers, hashes };
+}
+
+/** Lets answers and timers of the moment happen. */
+const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+
+group("lab", () => {
+  test("lab_starts_a_worker_per_lane_and_draws_the_first_picture", async () => {
+    const { lab, workers } = await start("#v=1&lanes=3");
+    expect(workers).toHaveLength(3);
+    expect(lab.lanes.map((lane) => lane.status)).toEqual(["ready", "ready", "ready"]);
+    expect(lab.lanes.every((lane) => lane.rawFrame !== null)).toBe(true);
+    expect(workers[1]?.last("create")?.config.model.id).toBe("lstm");
+  });
+
+  test("lab_joins_every_pair_of_lanes_that_are_in_step", async () => {
+    const { lab, workers } = await start("#v=1&lanes=3");
+    expect(workers.map((worker) => worker.last("peers")?.ports.length)).toEqual([2, 2, 2]);
+    const [first] = lab.lanes;
+    if (first !== undefined) lab.remove(first);
+    expect(workers.slice(1).map((worker) => worker.last("peers")?.ports.length)).toEqual([1, 1]);
+    lab.set("in-step", false);
+    expect(workers.slice(1).map((worker) => worker.last("peers")?.ports.length)).toEqual([0, 0]);
+  });
+
+  test("lab_pause_brings_lanes_to_the_same_step", async () => {
+    const { lab, workers } = await start();
+    lab.run();
+    await settle();
+    workers[0]?.progress(120);
+    workers[1]?.progress(110);
+    await lab.pause();
+    expect(lab.lanes.map((lane) => lane.step)).toEqual([120, 120]);
+    await lab.single();
+    expect(lab.lanes.map((lane) => lane.step)).toEqual([121, 121]);
+  });
+
+  test("lab_a_lane_that_diverges_stops_alone", async () => {
+    const { lab, workers } = await start();
+    lab.run();
+    await settle();
+    workers[1]?.progress(10);
+    workers[0]?.say({ type: "diverged", diverged: { step: 10, tensor: "h", message: "h is NaN at step 10" } });
+    expect(lab.lanes[0]?.status).toBe("diverged");
+    expect(lab.isRunning).toBe(true);
+    expect(lab.notes.map((note) => note.text).join()).toContain("h is NaN at step 10");
+    workers[1]?.say({ type: "diverged", diverged: { step: 20, tensor: "c", message: "c" } });
+    expect(lab.isRunning).toBe(false);
+    await lab.reset();
+    expect(lab.lanes.map((lane) => lane.status)).toEqual(["ready", "ready"]);
+  });
+
+  test("lab_pauses_once_when_every_lane_has_solved_the_task", async () => {
+    const { lab, workers } = await start();
+    lab.run();
+    await settle();
+    workers[0]?.say({ type: "evaluation", evaluation: evaluation(100, true) });
+    expect(lab.isRunning).toBe(true);
+    workers[1]?.say({ type: "evaluation", evaluation: evaluation(150, true) });
+    expect(lab.isRunning).toBe(false);
+    expect(lab.lanes.map((lane) => lane.solvedAt)).toEqual([100, 150]);
+    lab.run();
+    workers[0]?.say({ type: "evaluation", evaluation: evaluation(200, true) });
+    expect(lab.isRunning).toBe(true);
+    expect(lab.lanes[0]?.solvedAt).toBe(100);
+  });
+
+  test("lab_replaces_a_worker_that_crashes_and_gives_up_after_the_third_time", async () => {
+    const { lab, workers } = await start();
+    lab.run();
+    await settle();
+    for (let crash = 0; crash < 3; crash++) {
+      workers.at(crash === 0 ? 1 : -1)?.say({ type: "crashed", message: "unreachable" });
+      await settle();
+    }
+    expect(workers[1]?.isTerminated).toBe(true);
+    expect(workers).toHaveLength(4);
+    expect(lab.lanes[1]?.status).toBe("failed");
+    expect(lab.notes.some((note) => note.kind === "problem" && note.text.includes("Lane B"))).toBe(true);
+    expect(lab.lanes[0]?.status).toBe("ready");
+  });
+
+  test("lab_a_refused_configuration_leaves_the_lane_running", async () => {
+    const { lab, workers } = await start();
+    lab.run();
+    await settle();
+    workers[0]?.progress(10);
+    const [worker] = workers;
+    if (worker !== undefined) worker.refuses = "model.hidden: expected less, got more";
+    lab.set("a.hidden", 1000);
+    await lab.apply();
+    expect(lab.lanes[0]?.status).toBe("ready");
+    expect(lab.lanes[0]?.message).toContain("model.hidden");
+    expect(lab.pending.size).toBe(1);
+    lab.discard();
+    expect(lab.pending.size).toBe(0);
+    expect(lab.value("a.hidden")).toBe(16);
+  });
+
+  test("lab_takes_changes_at_once_at_step_zero_and_asks_later", async () => {
+    const { lab, workers } = await start();
+    lab.set("b.hidden", 20);
+    await settle();
+    expect(workers[1]?.last("create")?.config.model.hidden).toBe(20);
+    expect(workers[0]?.asked.filter((request) => request.type === "create")).toHaveLength(1);
+    lab.run();
+    await settle();
+    workers[1]?.progress(10);
+    lab.set("b.hidden", 24);
+    await settle();
+    expect(workers[1]?.last("create")?.config.model.hidden).toBe(20);
+    expect([...lab.pending.values()]).toEqual([["Hidden units"]]);
+    await lab.apply();
+    expect(workers[1]?.last("create")?.config.model.hidden).toBe(24);
+    expect(workers[1]?.last("run")).toBeDefined();
+  });
+
+  test("lab_sends_live_settings_to_every_lane", async () => {
+    const { lab, workers, hashes } = await start();
+    lab.set("optimiser.lr", 0.1);
+    await settle();
+    for (const worker of workers) expect(worker.last("hyper")?.hyper).toMatchObject({ lr: 0.1 });
+    expect(hashes.at(-1)).toBe("#v=1&optimiser.lr=0.1");
+  });
+
+  test("lab_pauses_while_hidden_and_goes_on_when_seen", async () => {
+    const { lab } = await start();
+    lab.run();
+    lab.hide(true);
+    expect(lab.isRunning).toBe(false);
+    lab.hide(false);
+    expect(lab.isRunning).toBe(true);
+    await lab.pause();
+    lab.hide(true);
+    lab.hide(false);
+    expect(lab.isRunning).toBe(false);
+  });
+
+  test("lab_removing_a_lane_moves_the_others_up_and_keeps_their_runs", async () => {
+    const { lab, workers } = await start();
+    workers[1]?.progress(42);
+    const [first] = lab.lanes;
+    if (first !== undefined) lab.remove(first);
+    expect(workers[0]?.isTerminated).toBe(true);
+    expect(lab.lanes.map((lane) => [lane.index, lane.step])).toEqual([[0, 42]]);
+    expect(lab.value("a.model")).toBe("lstm");
+    expect(lab.pending.size).toBe(0);
+  });
+
+  test("lab_pins_timesteps", async () => {
+    const { lab } = await start();
+    lab.togglePin(3);
+    lab.togglePin(5);
+    expect(lab.shownStep).toBe(5);
+    lab.togglePin(5);
+    expect(lab.pins).toEqual([3]);
+    lab.clearCursors();
+    expect(lab.shownStep).toBeNull();
+  });
+});

@@ -1,0 +1,340 @@
+import type { Evaluation, Frame, Progress, SessionConfig } from "unroll-types";
+import { describe as group, expect, test } from "vitest";
+import type { FromWorker, PeerMessage, Request } from "../../src/worker/protocol";
+import { CallFailed, toFailure } from "../../src/worker/protocol";
+import { LaneClient, type WorkerLike } from "../../src/worker/client";
+import { Trainer, type LaneSession, type PeerPort } from "../../src/worker/trainer";
+
+/** Milliseconds that each call of the pretended session takes. */
+interface Costs {
+  step: number;
+  frame: number;
+}
+
+/**
+ * A trainer on a clock that only work moves, joined to a client without a worker in between. The session counts steps
+ * and stands for the package; what is tested is who is called when, and that every call is answered.
+ */
+class Bench {
+  now = 0;
+  readonly log: { at: number; message: FromWorker }[] = [];
+  readonly slices: number[] = [];
+  readonly framesAt: { start: number; end: number }[] = [];
+  divergeAt = Number.POSITIVE_INFINITY;
+  fatal: Error | null = null;
+  freed = 0;
+  readonly client: LaneClient;
+  readonly trainer: Trainer;
+  private readonly worker: WorkerLike;
+  onBreath: (() => void) | null = null;
+
+  constructor(private readonly costs: Costs = { step: 0.5, frame: 2 }) {
+    this.trainer = new Trainer({
+      catalog: () => Promise.reject(new Error("not here")),
+      create: (config) => (config.batch === 0 ? Promise.reject(refusal()) : Promise.resolve(this.session())),
+      now: () => this.now,
+      breathe: async () => {
+        this.onBreath?.();
+        // A turn of the event loop, as in a worker: a lane that never stops fails a test instead of hanging it.
+        await new Promise((resolve) => setImmediate(resolve));
+      },
+      post: (message) => {
+        this.log.push({ at: this.now, message });
+        this.worker.onmessage?.({ data: message } as MessageEvent<FromWorker>);
+      },
+      isFatal: (error) => error === this.fatal,
+    });
+    this.worker = {
+      postMessage: (message) => {
+        this.trainer.receive(message as Request);
+      },
+      terminate: () => undefined,
+      onmessage: null,
+      onerror: null,
+    };
+    this.client = new LaneClient(this.worker, () => undefined);
+  }
+
+  private session(): LaneSession {
+    let step = 0;
+    return {
+      backend: "cpu",
+      advance: (steps): Promise<Progress> => {
+        if (this.fatal !== null) return Promise.reject(this.fatal);
+        const before = step;
+        step = Math.min(step + steps, this.divergeAt);
+        this.now += this.costs.step * (step - before);
+        this.slices.push(this.costs.step * (step - before));
+        const diverged = step >= this.divergeAt ? { step, tensor: "h", message: "h is not a number" } : null;
+        return Promise.resolve({
+          step,
+          loss: 1,
+          accuracy: 0.5,
+          gradientNorm: 2,
+          clipCoefficient: 0.5,
+          clipped: true,
+          stepsPerSecond: 0,
+          losses: Float32Array.from({ length: step - before }, () => 1),
+          diverged,
+          ended: false,
+        });
+      },
+      frame: (): Promise<Frame> => {
+        const start = this.now;
+        this.now += this.costs.frame;
+        this.framesAt.push({ start, end: this.now });
+        return Promise.resolve({ header: { step } as Frame["header"], data: new ArrayBuffer(4) });
+      },
+      evaluate: (): Promise<Evaluation> =>
+        Promise.resolve({
+          step,
+          loss: 1,
+          accuracy: 0.5,
+          nSequences: 64,
+          baseline: { loss: 1, what: "" },
+          solved: false,
+          criterion: "",
+        }),
+      setHyper: (hyper) => {
+        if (Number.isNaN(hyper["lr"])) throw refusal();
+      },
+      free: () => {
+        this.freed += 1;
+      },
+    };
+  }
+
+  create(config: Partial<SessionConfig> = {}): Promise<{ backend: string }> {
+    return this.client.call("create", { config: { task: { id: "t" }, model: { id: "m" }, batch: 32, ...config } });
+  }
+
+  reports(): Extract<FromWorker, { type: "progress" }>[] {
+    return this.log.flatMap(({ message }) => (message.type === "progress" ? [message] : []));
+  }
+
+  /** Lets training run until the clock has passed `ms`, then pauses. */
+  async runUntil(ms: number): Promise<number> {
+    const paused = new Promise<number>((resolve) => {
+      this.onBreath = () => {
+        if (this.now < ms) return;
+        this.onBreath = null;
+        void this.client.call("pause", {}).then(({ step }) => {
+          resolve(step);
+        });
+      };
+    });
+    await this.client.call("run", {});
+    return paused;
+  }
+}
+
+/** Lets what can happen happen. */
+const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+
+function refusal(): Error {
+  return Object.assign(new Error("batch: expected 1 to 512, got 0"), {
+    field: "batch",
+    expected: "1 to 512",
+    got: "0",
+  });
+}
+
+group("trainer", () => {
+  test("trainer_pauses_within_a_slice", async () => {
+    const bench = new Bench();
+    await bench.create();
+    const step = await bench.runUntil(1000);
+    expect(step * 0.5).toBeLessThan(1000 + 20);
+    expect(Math.max(...bench.slices)).toBeLessThanOrEqual(8);
+  });
+
+  test("trainer_reports_every_loss_exactly_once_and_not_too_often", async () => {
+    const bench = new Bench();
+    await bench.create();
+    const step = await bench.runUntil(1000);
+    const reports = bench.reports();
+    expect(reports.reduce((n, report) => n + report.losses.length, 0)).toBe(step);
+    expect(reports.at(-1)?.step).toBe(step);
+    expect(reports.length).toBeLessThanOrEqual(32);
+    expect(reports.length).toBeGreaterThan(20);
+  });
+
+  test("trainer_takes_pictures_only_when_asked_and_within_their_share", async () => {
+    const bench = new Bench();
+    await bench.create();
+    await bench.runUntil(500);
+    expect(bench.framesAt).toHaveLength(0);
+    let drawn = 0;
+    const ask = (): void => {
+      bench.client.call("frame", { options: {} }).then(
+        () => {
+          drawn += 1;
+          ask();
+        },
+        // The lane is closed at the end of the test.
+        () => undefined,
+      );
+    };
+    const start = bench.now;
+    const before = bench.slices.length;
+    await bench.client.call("run", {});
+    ask();
+    await bench.runUntil(start + 2000);
+    const pictures = bench.framesAt.filter(({ start: at }) => at < start + 2000);
+    const spent = pictures.reduce((sum, { start: from, end }) => sum + end - from, 0);
+    expect(drawn).toBeGreaterThan(50);
+    expect(bench.slices.length - before).toBeGreaterThan(100);
+    expect(spent / 2000).toBeLessThan(0.085);
+    bench.client.close();
+  });
+
+  test("trainer_draws_at_once_when_paused", async () => {
+    const bench = new Bench();
+    await bench.create();
+    for (let at = 0; at < 5; at++) await bench.client.call("frame", { options: {} });
+    expect(bench.framesAt).toHaveLength(5);
+    expect(bench.slices).toHaveLength(0);
+  });
+
+  test("trainer_waits_for_slower_lanes_and_goes_on_when_they_have_come_up", async () => {
+    const bench = new Bench();
+    await bench.create();
+    await turn();
+    const told: PeerMessage[] = [];
+    const port: PeerPort = { postMessage: (message) => told.push(message), onmessage: null, close: () => undefined };
+    const hear = (data: PeerMessage): void => port.onmessage?.({ data } as MessageEvent<PeerMessage>);
+    // The port is no real one, so it must not be asked to move.
+    bench.trainer.receive({ type: "peers", id: 1000, ports: [port as unknown as MessagePort] });
+    hear({ step: 10, stepsPerSecond: 1000 });
+    await bench.client.call("run", {});
+    await turn();
+    expect(told.at(-1)).toMatchObject({ step: 50 });
+    hear({ step: 20, stepsPerSecond: 1000 });
+    await turn();
+    expect(told.at(-1)).toMatchObject({ step: 60 });
+    expect(await bench.client.call("pause", {})).toEqual({ step: 60 });
+    expect(told.at(-1)).toBeNull();
+    // A lane that stands still holds nobody back, and a given step is reached without the others.
+    hear({ step: 20, stepsPerSecond: 1000 });
+    expect(await bench.client.call("trainTo", { step: 100 })).toEqual({ step: 100 });
+    hear(null);
+    expect(await bench.runUntil(1000)).toBeGreaterThan(500);
+  });
+
+  test("trainer_trains_to_a_step_exactly", async () => {
+    const bench = new Bench();
+    await bench.create();
+    expect(await bench.client.call("trainTo", { step: 123 })).toEqual({ step: 123 });
+    expect(await bench.client.call("trainTo", { step: 124 })).toEqual({ step: 124 });
+    expect(await bench.client.call("trainTo", { step: 5 })).toEqual({ step: 124 });
+  });
+
+  test("trainer_evaluates_at_round_steps", async () => {
+    const bench = new Bench();
+    await bench.create();
+    await bench.client.call("trainTo", { step: 220 });
+    const steps = bench.log.flatMap(({ message }) => (message.type === "evaluation" ? [message.evaluation.step] : []));
+    expect(steps).toEqual([0, 50, 100, 150, 200]);
+  });
+
+  test("trainer_stands_still_when_a_number_is_not_finite", async () => {
+    const bench = new Bench();
+    bench.divergeAt = 40;
+    await bench.create();
+    await bench.client.call("run", {});
+    await turn();
+    expect(bench.log.filter(({ message }) => message.type === "diverged")).toHaveLength(1);
+    expect(await bench.client.call("pause", {})).toEqual({ step: 40 });
+  });
+
+  test("trainer_keeps_its_session_when_a_new_one_is_refused", async () => {
+    const bench = new Bench();
+    await bench.create();
+    await bench.client.call("trainTo", { step: 10 });
+    await expect(bench.create({ batch: 0 })).rejects.toMatchObject({
+      failure: { kind: "refused", field: "batch", expected: "1 to 512", got: "0" },
+    });
+    expect(await bench.client.call("trainTo", { step: 11 })).toEqual({ step: 11 });
+    expect(bench.freed).toBe(0);
+    await bench.create();
+    expect(bench.freed).toBe(1);
+  });
+
+  test("trainer_answers_what_it_cannot_do", async () => {
+    const bench = new Bench();
+    await expect(bench.client.call("run", {})).rejects.toBeInstanceOf(CallFailed);
+    await expect(bench.client.call("frame", { options: {} })).rejects.toBeInstanceOf(CallFailed);
+    await expect(bench.client.call("evaluate", {})).rejects.toBeInstanceOf(CallFailed);
+    await bench.create();
+    await expect(bench.client.call("hyper", { hyper: { lr: Number.NaN } })).rejects.toMatchObject({
+      failure: { kind: "refused", field: "batch" },
+    });
+  });
+
+  test("trainer_answers_calls_that_others_replace", async () => {
+    const bench = new Bench();
+    await bench.create();
+    const calls = await Promise.allSettled([
+      bench.client.call("trainTo", { step: 1_000_000 }),
+      bench.client.call("frame", { options: {} }),
+      bench.client.call("frame", { options: {} }),
+      bench.create(),
+    ]);
+    // The long training ends where it stands; the first picture gives way to the second, that one to the new session.
+    expect(calls.map((call) => call.status)).toEqual(["fulfilled", "rejected", "rejected", "fulfilled"]);
+  });
+
+  test("trainer_answers_everything_after_a_crash", async () => {
+    const bench = new Bench();
+    await bench.create();
+    bench.fatal = new Error("unreachable");
+    const calls = await Promise.allSettled([
+      bench.client.call("trainTo", { step: 10 }),
+      bench.client.call("frame", { options: {} }),
+    ]);
+    expect(calls.map((call) => call.status)).toEqual(["rejected", "rejected"]);
+    await expect(bench.client.call("pause", {})).rejects.toMatchObject({ failure: { kind: "cancelled" } });
+  });
+});
+
+group("protocol", () => {
+  test("client_cancels_what_waits_when_it_is_closed", async () => {
+    const silent: WorkerLike = {
+      postMessage: () => undefined,
+      terminate: () => undefined,
+      onmessage: null,
+      onerror: null,
+    };
+    const client = new LaneClient(silent, () => undefined);
+    const call = client.call("catalog", {});
+    client.close();
+    await expect(call).rejects.toMatchObject({ failure: { kind: "cancelled" } });
+    await expect(client.call("catalog", {})).rejects.toMatchObject({ failure: { kind: "cancelled" } });
+  });
+
+  test("client_reports_a_worker_that_cannot_start", async () => {
+    const worker: WorkerLike = {
+      postMessage: () => undefined,
+      terminate: () => undefined,
+      onmessage: null,
+      onerror: null,
+    };
+    const reports: string[] = [];
+    const client = new LaneClient(worker, (report) => reports.push(report.type));
+    const call = client.call("catalog", {});
+    worker.onerror?.({ message: "no wasm" } as ErrorEvent);
+    await expect(call).rejects.toMatchObject({ failure: { kind: "crashed", message: "no wasm" } });
+    expect(reports).toEqual(["crashed"]);
+  });
+
+  test("failure_carries_the_fields_of_an_error_of_the_package", () => {
+    expect(toFailure(refusal())).toEqual({
+      kind: "refused",
+      message: "batch: expected 1 to 512, got 0",
+      field: "batch",
+      expected: "1 to 512",
+      got: "0",
+    });
+    expect(toFailure("text", "crashed")).toEqual({ kind: "crashed", message: "text" });
+  });
+});

@@ -1,0 +1,363 @@
+/**
+ * Ours beside the peers: builds the pages, serves them, drives one headless Chromium, prints tables.
+ *
+ * Started by `cargo xtask bench`, which installs and builds what it needs. For each workload every engine gets a fresh
+ * page in a browser context of its own; all train on the same weights and batches for five compared steps; then the
+ * timed samples go round the engines, so that what else the machine does falls on all of them alike.
+ * Ends with status 1 when an engine fails or losses disagree.
+ */
+
+import { readFile, readdir, rm, mkdir, copyFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { availableParallelism, cpus, loadavg } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { build } from "esbuild";
+import { chromium } from "playwright-core";
+
+/** @typedef {import("playwright-core").Browser} Browser */
+/** @typedef {import("playwright-core").CDPSession} CDPSession */
+/** @typedef {import("playwright-core").Page} Page */
+
+/**
+ * What is known about one engine on one workload.
+ * @typedef {object} Run
+ * @property {string} engine
+ * @property {string} version
+ * @property {number[]} losses of the compared steps
+ * @property {number} createMs
+ * @property {number} firstStepMs
+ * @property {number} stepsPerSample
+ * @property {number[]} samples milliseconds a step, by the page's clock
+ * @property {number} cpuMs milliseconds a step of processor time, all threads of the page's process, over all samples
+ * @property {string | null} failure where and why it stopped
+ */
+
+const HERE = path.dirname(fileURLToPath(import.meta.url));
+const ROOT = path.resolve(HERE, "../..");
+const DIST = path.join(HERE, "dist");
+
+const COMPARED_STEPS = 5;
+const WARM_UP_STEPS = 10;
+/** Losses of a step may differ by this, relative to the smallest. */
+const TOLERANCE = 1e-3;
+/** A timed sample lasts at least this long, against the browser's clock of 0.1 ms. */
+const SAMPLE_MS = 400;
+/** A first step beyond this is said in the table: such a peer compiles for longer than a visitor waits. */
+const SLOW_FIRST_STEP_MS = 5000;
+const CALL_TIMEOUT_MS = 300_000;
+
+const BROWSER_ARGUMENTS = [
+  "--disable-gpu",
+  "--disable-background-networking",
+  "--disable-background-timer-throttling",
+  "--disable-backgrounding-occluded-windows",
+  "--disable-component-update",
+  "--disable-renderer-backgrounding",
+  "--disable-sync",
+  "--no-first-run",
+];
+
+/** @param {string[]} args */
+function parseOptions(args) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      chromium: { type: "string", default: "/usr/bin/chromium" },
+      engine: { type: "string", multiple: true },
+      workload: { type: "string", multiple: true },
+      samples: { type: "string", default: "9" },
+      json: { type: "string" },
+    },
+  });
+  const samples = Number(values.samples);
+  if (!Number.isInteger(samples) || samples < 7) throw new Error(`--samples: expected a whole number from 7, got ${values.samples}`);
+  return { ...values, samples };
+}
+
+/** Bundles the page and puts beside it the binaries that tfjs fetches. */
+async function buildPages() {
+  await rm(DIST, { recursive: true, force: true });
+  await mkdir(path.join(DIST, "tfjs"), { recursive: true });
+  await build({
+    entryPoints: [path.join(HERE, "src/page.ts")],
+    outdir: DIST,
+    bundle: true,
+    splitting: true,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    logLevel: "error",
+  });
+  const binaries = path.join(HERE, "node_modules/@tensorflow/tfjs-backend-wasm/dist");
+  for (const name of await readdir(binaries)) {
+    if (name.endsWith(".wasm")) await copyFile(path.join(binaries, name), path.join(DIST, "tfjs", name));
+  }
+  await writeFile(path.join(DIST, "index.html"), '<!doctype html><meta charset="utf-8"><title>bench</title><script type="module" src="page.js"></script>');
+}
+
+const TYPES = new Map([
+  [".html", "text/html"],
+  [".js", "text/javascript"],
+  [".json", "application/json"],
+  [".wasm", "application/wasm"],
+]);
+
+/** Serves the pages, and the package under `/pkg/`. No COOP or COEP header: no thread, as on any static host. */
+async function serve() {
+  const server = createServer((request, response) => {
+    const name = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
+    const folder = name.startsWith("/pkg/") ? ROOT : DIST;
+    const file = path.join(folder, path.normalize(name === "/" ? "/index.html" : name));
+    readFile(file).then(
+      (body) => response.writeHead(200, { "content-type": TYPES.get(path.extname(file)) ?? "application/octet-stream" }).end(body),
+      () => response.writeHead(name === "/favicon.ico" ? 204 : 404).end(),
+    );
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the server has no port");
+  return { origin: `http://127.0.0.1:${address.port}`, close: () => server.close() };
+}
+
+/**
+ * @param {Browser} browser
+ * @param {string} origin
+ */
+async function open(browser, origin) {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(origin);
+  await page.waitForFunction(() => "bench" in globalThis);
+  const devtools = await context.newCDPSession(page);
+  await devtools.send("Performance.enable");
+  return { page, devtools };
+}
+
+/**
+ * Processor time of the page's process so far, in milliseconds; steps of 10. On a shared machine it is the fairer clock.
+ * @param {CDPSession} devtools
+ */
+async function processorTime(devtools) {
+  const { metrics } = await devtools.send("Performance.getMetrics");
+  return 1000 * (metrics.find(({ name }) => name === "ProcessTime")?.value ?? NaN);
+}
+
+/**
+ * @template T
+ * @param {Promise<T>} call
+ * @returns {Promise<T>}
+ */
+function inTime(call) {
+  /** @type {NodeJS.Timeout} */
+  let timer;
+  /** @type {Promise<never>} */
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${CALL_TIMEOUT_MS / 1000} s`)), CALL_TIMEOUT_MS);
+  });
+  return Promise.race([call, late]).finally(() => clearTimeout(timer));
+}
+
+/**
+ * One workload: all engines side by side.
+ * @param {Browser} browser
+ * @param {string} origin
+ * @param {string} workload
+ * @param {string[]} engines
+ * @param {number} nSamples
+ * @returns {Promise<Run[]>}
+ */
+async function measure(browser, origin, workload, engines, nSamples) {
+  /** @type {{ run: Run, page: Page, devtools: CDPSession }[]} */
+  const rows = [];
+  for (const engine of engines) {
+    rows.push({
+      run: { engine, version: "", losses: [], createMs: NaN, firstStepMs: NaN, stepsPerSample: 0, samples: [], cpuMs: 0, failure: null },
+      ...(await open(browser, origin)),
+    });
+  }
+
+  /**
+   * @param {(typeof rows)[number]} row
+   * @param {string} stage
+   * @param {() => Promise<void>} work
+   */
+  const attempt = async ({ run }, stage, work) => {
+    if (run.failure !== null) return;
+    try {
+      await inTime(work());
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      run.failure = `${stage}: ${message.replace(/^page\.evaluate: /, "").split("\n").slice(0, 2).join(" ")}`;
+    }
+  };
+
+  for (const row of rows) {
+    const { run, page } = row;
+    await attempt(row, "create", async () => {
+      const start = performance.now();
+      run.version = await page.evaluate(([e, w]) => bench.create(e, w), /** @type {[string, string]} */ ([run.engine, workload]));
+      run.createMs = performance.now() - start;
+    });
+    for (let k = 0; k < COMPARED_STEPS; k++) {
+      await attempt(row, `step ${k + 1}`, async () => {
+        const { loss, ms } = await page.evaluate((k) => bench.step(k), k);
+        run.losses.push(loss);
+        if (k === 0) run.firstStepMs = ms;
+      });
+    }
+    await attempt(row, "warm-up", async () => {
+      const ms = await page.evaluate((n) => bench.train(n), WARM_UP_STEPS);
+      run.stepsPerSample = Math.max(1, Math.ceil(SAMPLE_MS / (ms / WARM_UP_STEPS)));
+    });
+  }
+
+  for (let sample = 0; sample < nSamples; sample++) {
+    for (let k = 0; k < rows.length; k++) {
+      // Another engine begins each round.
+      const row = rows[(sample + k) % rows.length];
+      if (!row) continue;
+      await attempt(row, `sample ${sample + 1}`, async () => {
+        const { run, page, devtools } = row;
+        const before = await processorTime(devtools);
+        const ms = await page.evaluate((n) => bench.train(n), run.stepsPerSample);
+        run.samples.push(ms / run.stepsPerSample);
+        run.cpuMs += ((await processorTime(devtools)) - before) / run.stepsPerSample / nSamples;
+      });
+    }
+  }
+  for (const { page } of rows) await page.context().close();
+  return rows.map(({ run }) => run);
+}
+
+/** @param {number[]} values */
+function median(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return ((sorted[Math.ceil(middle) - 1] ?? NaN) + (sorted[Math.floor(middle)] ?? NaN)) / 2;
+}
+
+/**
+ * The largest relative distance between two engines' losses, and the step where it is.
+ * @param {Run[]} runs
+ */
+function disagreement(runs) {
+  let worst = { step: 0, distance: 0 };
+  for (let k = 0; k < COMPARED_STEPS; k++) {
+    const losses = runs.filter(({ losses }) => losses.length > k).map(({ losses }) => losses[k] ?? NaN);
+    const [low, high] = [Math.min(...losses), Math.max(...losses)];
+    const distance = (high - low) / Math.abs(low);
+    // A loss of 0 or NaN is a disagreement too.
+    if (!(distance <= worst.distance)) worst = { step: k + 1, distance };
+  }
+  return worst;
+}
+
+/** @param {string[][]} rows */
+function table(rows) {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  // Words to the left, numbers to the right.
+  return rows
+    .map((row) => row.map((cell, k) => (k < 2 ? cell.padEnd(widths[k] ?? 0) : cell.padStart(widths[k] ?? 0))).join("  "))
+    .join("\n");
+}
+
+/**
+ * @param {{ id: string, title: string }} workload
+ * @param {Run[]} runs
+ * @returns {boolean} whether all is well
+ */
+function report(workload, runs) {
+  const [first] = runs;
+  const base = first && first.samples.length > 0 ? first : null;
+  /** @param {number} value */
+  const ms = (value) => (Number.isFinite(value) ? value.toFixed(value < 10 ? 2 : 1) : "–");
+  /** @param {number} value */
+  const times = (value) => (Number.isFinite(value) ? value.toFixed(2) : "–");
+  const rows = [["engine", "version", "median ms", "min ms", "cpu ms", "× median", "× min", "× cpu", "steps a sample", "first step ms"]];
+  for (const run of runs) {
+    const [middle, least] = [median(run.samples), Math.min(...run.samples)];
+    rows.push([
+      run.engine,
+      run.version,
+      ms(middle),
+      ms(least),
+      run.samples.length > 0 ? ms(run.cpuMs) : "–",
+      times(base ? middle / median(base.samples) : NaN),
+      times(base ? least / Math.min(...base.samples) : NaN),
+      times(base && run.samples.length > 0 ? run.cpuMs / base.cpuMs : NaN),
+      String(run.stepsPerSample),
+      `${ms(run.firstStepMs)}${run.firstStepMs > SLOW_FIRST_STEP_MS ? " (slow)" : ""}`,
+    ]);
+  }
+  console.log(`\n${workload.id}: ${workload.title}\n\n${table(rows)}\n`);
+  for (const { engine, losses } of runs) console.log(`losses  ${engine.padEnd(14)} ${losses.map((loss) => loss.toPrecision(7)).join("  ")}`);
+
+  const { step, distance } = disagreement(runs);
+  const agree = distance <= TOLERANCE;
+  const compared = runs.filter(({ losses }) => losses.length === COMPARED_STEPS).length;
+  if (!agree) console.log(`FAILED: at step ${step} losses differ by ${distance.toExponential(1)}, more than ${TOLERANCE}`);
+  else if (compared < 2) console.log("losses: nothing to compare with");
+  else console.log(`losses of ${compared} engines agree within ${distance.toExponential(1)} over ${COMPARED_STEPS} steps`);
+  const failures = runs.filter(({ failure }) => failure !== null);
+  for (const { engine, failure } of failures) console.log(`FAILED: ${engine}, ${failure}`);
+  return agree && failures.length === 0;
+}
+
+/**
+ * What was asked for, in the order of the table.
+ * @param {string[] | undefined} wanted
+ * @param {string[]} known
+ * @param {string} option
+ */
+function choose(wanted, known, option) {
+  const names = wanted?.flatMap((list) => list.split(",")) ?? known;
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new Error(`--${option}: expected one of ${known.join(", ")}, got ${unknown}`);
+  return known.filter((name) => names.includes(name));
+}
+
+const load = () => loadavg().map((value) => value.toFixed(1)).join(" ");
+
+/**
+ * @param {string[]} args
+ * @returns {Promise<boolean>} whether all is well
+ */
+async function main(args) {
+  const options = parseOptions(args);
+  await buildPages();
+  const server = await serve();
+  const browser = await chromium.launch({ executablePath: options.chromium, chromiumSandbox: false, args: BROWSER_ARGUMENTS });
+  try {
+    const { page: catalogue } = await open(browser, server.origin);
+    const known = await catalogue.evaluate(() => ({ engines: bench.engines, workloads: bench.workloads }));
+    await catalogue.context().close();
+    const engines = choose(options.engine, known.engines, "engine");
+    const workloads = choose(options.workload, known.workloads.map(({ id }) => id), "workload");
+
+    const machine = `${cpus()[0]?.model ?? "unknown processor"}, ${availableParallelism()} cores`;
+    console.log(`Chromium ${browser.version()}, ${machine}, one thread for each engine; load ${load()}`);
+    console.log(`${options.samples} samples, engines in turn; × is the ratio to the first row; cpu is processor time`);
+    let allWell = true;
+    const results = [];
+    for (const workload of known.workloads.filter(({ id }) => workloads.includes(id))) {
+      const runs = await measure(browser, server.origin, workload.id, engines, options.samples);
+      allWell = report(workload, runs) && allWell;
+      results.push({ ...workload, runs });
+    }
+    console.log(`\nload at the end ${load()}`);
+    if (options.json) await writeFile(options.json, `${JSON.stringify({ chromium: browser.version(), machine, results }, null, 1)}\n`);
+    return allWell;
+  } finally {
+    await browser.close();
+    server.close();
+  }
+}
+
+try {
+  process.exitCode = (await main(process.argv.slice(2))) ? 0 : 1;
+} catch (error) {
+  console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}

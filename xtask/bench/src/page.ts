@@ -1,0 +1,56 @@
+/** The page that trains one engine. The driver calls `bench` from outside. */
+
+import type { Trainer } from "./engine.js";
+import { ENGINES } from "./engines/index.js";
+import { WORKLOADS, batch, initialWeights } from "./workload.js";
+import type { Batch } from "./workload.js";
+
+/** Batches that are cycled through; the first ones are those of the compared steps. */
+const N_BATCHES = 16;
+
+let trainer: Trainer | null = null;
+let batches: Batch[] = [];
+
+function running(): Trainer {
+  if (!trainer) throw new Error("create an engine first");
+  return trainer;
+}
+
+const bench = {
+  engines: ENGINES.map(({ id }) => id),
+  workloads: WORKLOADS.map(({ id, title }) => ({ id, title })),
+
+  /** Loads an engine for a workload; resolves to its version. */
+  async create(engineId: string, workloadId: string): Promise<string> {
+    const entry = ENGINES.find(({ id }) => id === engineId);
+    const workload = WORKLOADS.find(({ id }) => id === workloadId);
+    if (!entry || !workload) throw new Error(`no engine ${engineId} or no workload ${workloadId}`);
+    batches = Array.from({ length: N_BATCHES }, (_, k) => batch(workload, k));
+    trainer = await (await entry.load()).create(workload, initialWeights(workload));
+    return trainer.version;
+  },
+
+  /** Training step number k on batch k. Milliseconds are for the first step alone: a single later one is too short. */
+  async step(k: number): Promise<{ loss: number; ms: number }> {
+    const start = performance.now();
+    const loss = await running().step(batches[k % N_BATCHES] as Batch);
+    return { loss, ms: performance.now() - start };
+  },
+
+  /** `count` steps; resolves to milliseconds for all of them. The browser rounds its clock, so let them be many. */
+  async train(count: number): Promise<number> {
+    const start = performance.now();
+    const loss = await running().train(batches, count);
+    const ms = performance.now() - start;
+    if (!Number.isFinite(loss)) throw new Error(`the loss became ${loss} while it was timed`);
+    return ms;
+  },
+};
+
+export type Bench = typeof bench;
+
+declare global {
+  var bench: Bench;
+}
+
+globalThis.bench = bench;

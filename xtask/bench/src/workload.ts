@@ -1,0 +1,149 @@
+/**
+ * What every engine trains on: shapes, initial weights and batches.
+ *
+ * All of it comes from one integer hash (the one of tests/golden/formulas.py), so every engine sees the same numbers.
+ * Letters: B batch, T timesteps, I input features or symbols, H hidden units, O outputs.
+ */
+
+export interface Workload {
+  id: string;
+  /** What it is, for the heading of its table. */
+  title: string;
+  H: number;
+  T: number;
+  B: number;
+  I: number;
+  O: number;
+  /** Values in and squared error of the last step, or symbols in and the cross-entropy of a class at every step. */
+  form: "adding" | "symbols";
+  learningRate: number;
+}
+
+export const WORKLOADS: readonly Workload[] = [
+  {
+    id: "lstm-h64-t100-b32",
+    title: "adding problem; LSTM, H 64, T 100, B 32; squared error of the last step, full BPTT, Adam",
+    H: 64,
+    T: 100,
+    B: 32,
+    I: 2,
+    O: 1,
+    form: "adding",
+    learningRate: 1e-3,
+  },
+  {
+    id: "w0",
+    title: "W0: 64 symbols, one-hot; LSTM, H 128, T 32, B 32; cross-entropy of 63 classes at every step, full BPTT, Adam",
+    H: 128,
+    T: 32,
+    B: 32,
+    I: 64,
+    O: 63,
+    form: "symbols",
+    learningRate: 1e-3,
+  },
+];
+
+/** Time-major, as `Session.gradients` takes it. */
+export interface Batch {
+  /** [T, B, 2] values and markers, or [T, B] symbols below I. */
+  x: Float32Array | Uint32Array;
+  /** [B] sums, or [T, B] classes below O. */
+  y: Float32Array | Uint32Array;
+}
+
+/** PyTorch's names, layouts and gate order (i, f, g, o). */
+export interface Weights {
+  /** [4H, I] */
+  weightIh: Float32Array;
+  /** [4H, H] */
+  weightHh: Float32Array;
+  /** [4H] */
+  biasIh: Float32Array;
+  /** [4H] */
+  biasHh: Float32Array;
+  /** [O, H] */
+  headWeight: Float32Array;
+  /** [O] */
+  headBias: Float32Array;
+}
+
+function mix(word: number): number {
+  let h = word ^ (word >>> 16);
+  h = Math.imul(h, 0x85ebca6b);
+  h ^= h >>> 13;
+  h = Math.imul(h, 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
+
+function hash(k: number, n: number): number {
+  return mix((mix(k + 1) + Math.imul(n, 0x9e3779b9)) >>> 0);
+}
+
+/** In [0, 1), exact in 32 bits. */
+function uniform(k: number, n: number): number {
+  return (hash(k, n) >>> 8) / 2 ** 24;
+}
+
+/** PyTorch's default start: every parameter uniform in ±1/√H. */
+export function initialWeights({ H, I, O }: Workload): Weights {
+  const bound = 1 / Math.sqrt(H);
+  const draw = (k: number, count: number) => Float32Array.from({ length: count }, (_, n) => bound * (2 * uniform(k, n) - 1));
+  return {
+    weightIh: draw(0, 4 * H * I),
+    weightHh: draw(1, 4 * H * H),
+    biasIh: draw(2, 4 * H),
+    biasHh: draw(3, 4 * H),
+    headWeight: draw(4, O * H),
+    headBias: draw(5, O),
+  };
+}
+
+/** Batch number `index`. */
+export function batch(workload: Workload, index: number): Batch {
+  const { T, B, O } = workload;
+  const stream = 1000 + 2 * index;
+  if (workload.form === "adding") {
+    const x = new Float32Array(T * B * 2);
+    const y = new Float32Array(B);
+    const half = Math.floor(T / 2);
+    for (let n = 0; n < T * B; n++) x[2 * n] = uniform(stream, n);
+    for (let b = 0; b < B; b++) {
+      let sum = 0;
+      for (const t of [hash(stream + 1, b) % half, half + (hash(stream + 1, B + b) % (T - half))]) {
+        const at = 2 * (t * B + b);
+        x[at + 1] = 1;
+        sum += x[at] ?? 0;
+      }
+      y[b] = sum;
+    }
+    return { x, y };
+  }
+  // A chain in which a symbol leaves four followers open, so that there is something to learn.
+  const x = new Uint32Array(T * B);
+  const y = new Uint32Array(T * B);
+  for (let b = 0; b < B; b++) {
+    let symbol = hash(stream, b) % O;
+    for (let t = 0; t < T; t++) {
+      const next = (5 * symbol + (hash(stream + 1, t * B + b) % 4)) % O;
+      x[t * B + b] = symbol;
+      y[t * B + b] = next;
+      symbol = next;
+    }
+  }
+  return { x, y };
+}
+
+/** [T·B, V] of zeros and ones. */
+export function oneHot(symbols: Uint32Array | Float32Array, size: number): Float32Array {
+  const out = new Float32Array(symbols.length * size);
+  symbols.forEach((symbol, n) => (out[n * size + symbol] = 1));
+  return out;
+}
+
+/** [rows, columns] → [columns, rows]. */
+export function transposed(matrix: Float32Array, rows: number, columns: number): Float32Array {
+  const out = new Float32Array(matrix.length);
+  matrix.forEach((value, n) => (out[(n % columns) * rows + Math.floor(n / columns)] = value));
+  return out;
+}
