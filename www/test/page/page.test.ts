@@ -24,12 +24,15 @@ async function open(hash = "", options: BrowserContextOptions = {}): Promise<Vis
   return opened;
 }
 
+/** Goes on after every lane has solved the task, however fast the machine. */
+const ENDLESS = "#v=1&pause-at-goal=off";
+
 const sentences = (page: Page) => page.getByTestId("sentence");
 const run = (page: Page): Promise<void> => page.getByRole("button", { name: "Run" }).click();
 const hash = (page: Page): string => new URL(page.url()).hash;
 
 test("page_runs_counts_steps_and_says_the_factor_that_the_frame_has", async () => {
-  const { page, errors, strangers } = await open();
+  const { page, errors, strangers } = await open(ENDLESS);
   await run(page);
   await trained(page, 100);
   const first = await page.getByTestId("step").textContent();
@@ -52,7 +55,7 @@ test("page_runs_counts_steps_and_says_the_factor_that_the_frame_has", async () =
 });
 
 test("page_lanes_pause_at_the_same_step", async () => {
-  const { page } = await open();
+  const { page } = await open(ENDLESS);
   await run(page);
   await trained(page, 200);
   await pause(page);
@@ -62,8 +65,20 @@ test("page_lanes_pause_at_the_same_step", async () => {
   await page.waitForFunction((before) => (window.unroll?.steps() ?? []).every((step) => step === before + 1), a ?? 0);
 });
 
+test("page_pauses_at_the_goal_says_so_and_goes_on", async () => {
+  // One lane that learns the smallest memory task within a few hundred steps.
+  const { page } = await open("#v=1&task.length=5&lanes=1&optimiser.lr=0.01");
+  await run(page);
+  await page.getByText("Every lane has solved the task").waitFor();
+  expect(await isRunning(page)).toBe(false);
+  await page.getByText(/solved at step \d+/).waitFor();
+  const [before] = await steps(page);
+  await run(page);
+  await trained(page, (before ?? 0) + 20);
+});
+
 test("page_pause_acts_within_a_tenth_of_a_second", async () => {
-  const { page } = await open();
+  const { page } = await open(ENDLESS);
   await run(page);
   await trained(page, 100);
   // Measured on the page itself: from the key press until no lane makes a step any more.
@@ -118,7 +133,7 @@ test("page_changes_task_and_lane_and_the_address_brings_them_back", async () => 
 });
 
 test("page_asks_before_it_restarts_a_run_and_learning_rate_needs_none", async () => {
-  const { page } = await open();
+  const { page } = await open(ENDLESS);
   await run(page);
   await trained(page, 50);
   await page.getByLabel("Learning rate", { exact: true }).fill("0.01");
@@ -183,7 +198,7 @@ test("page_lanes_can_be_added_copied_and_removed", async () => {
 });
 
 test("page_a_new_lane_catches_up_with_the_others", async () => {
-  const { page } = await open();
+  const { page } = await open(ENDLESS);
   await run(page);
   await trained(page, 300);
   await page.getByRole("button", { name: "Add a lane" }).click();
@@ -195,7 +210,7 @@ test("page_a_new_lane_catches_up_with_the_others", async () => {
 });
 
 test("page_can_be_run_with_the_keyboard_alone", async () => {
-  const { page } = await open();
+  const { page } = await open(ENDLESS);
   await page.keyboard.press("Space");
   await trained(page, 20);
   await page.keyboard.press("Space");
@@ -255,7 +270,7 @@ test("page_table_has_the_numbers_of_the_ribbon", async () => {
 });
 
 test("page_training_pauses_while_the_tab_is_hidden", async () => {
-  const { page } = await open();
+  const { page } = await open(ENDLESS);
   await run(page);
   await trained(page, 20);
   const hide = (state: string): Promise<void> =>
