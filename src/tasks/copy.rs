@@ -35,7 +35,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
             name: "alphabet",
             title: "Alphabet",
             help: "A, how many different items there are.",
-            kind: Kind::Integer { min: 2, max: 26, default: 8 },
+            kind: Kind::Integer { min: 2, max: 62, default: 8 },
         },
     ],
     make: |chosen| Ok(Box::new(Copy::new(chosen)?) as Box<dyn Task>),
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn copy_repeats_the_items_after_the_marker() {
-        for (n_steps, items, alphabet) in [(3, 1, 2), (30, 5, 8), (11, 5, 26), (41, 20, 2), (4096, 64, 3)] {
+        for (n_steps, items, alphabet) in [(3, 1, 2), (30, 5, 8), (11, 5, 62), (41, 20, 2), (4096, 64, 3)] {
             let options = [("length", n_steps as f64), ("items", items as f64), ("alphabet", f64::from(alphabet))];
             let task = task("copy", &options);
             let (blank, marker) = (alphabet, alphabet + 1);

@@ -254,9 +254,9 @@ fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-/// The first `n` capital letters, as names of symbols; `n` is at most 26.
+/// Names of `n` symbols, at most 62: capital letters, then small ones, then digits.
 fn letters(n: usize) -> impl Iterator<Item = String> {
-    ('A'..='Z').take(n).map(String::from)
+    ('A'..='Z').chain('a'..='z').chain('0'..='9').take(n).map(String::from)
 }
 
 /// Every task.
