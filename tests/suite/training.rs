@@ -51,7 +51,10 @@ fn learns(settings: &str, seeds: &[u64], bound: f64, budget: u64) {
         let mut session = session(settings, seed);
         let mut least = f64::INFINITY;
         while least >= bound {
-            assert!(session.step() < budget, "{settings}, seed {seed}: at best {least} after {budget} steps, not {bound}");
+            assert!(
+                session.step() < budget,
+                "{settings}, seed {seed}: at best {least} after {budget} steps, not {bound}"
+            );
             train(&mut session, EVERY);
             least = least.min(session.evaluate().loss);
         }
@@ -71,9 +74,11 @@ fn does_not_learn(settings: &str, seeds: &[u64], bound: f64, budget: u64) {
 }
 
 const ADDING: &str = "task.id=adding task.length=50 model.hidden=32 batch=32 optimiser.id=adam optimiser.lr=0.003";
-const TEMPORAL_ORDER: &str = "task.id=temporal-order task.length=50 model.hidden=32 batch=32 optimiser.id=adam optimiser.lr=0.003";
+const TEMPORAL_ORDER: &str =
+    "task.id=temporal-order task.length=50 model.hidden=32 batch=32 optimiser.id=adam optimiser.lr=0.003";
 const PARITY: &str = "task.id=parity task.length=20 model.hidden=32 batch=64 optimiser.id=adam optimiser.lr=0.003";
-const COPY: &str = "task.id=copy task.length=30 task.items=5 task.alphabet=8 batch=32 optimiser.id=adam optimiser.lr=0.003";
+const COPY: &str =
+    "task.id=copy task.length=30 task.items=5 task.alphabet=8 batch=32 optimiser.id=adam optimiser.lr=0.003";
 
 /// Always answering the mean leaves 0.167. Needs up to 600 steps.
 #[cfg(not(target_arch = "wasm32"))]
@@ -164,7 +169,9 @@ fn profile(model: &str) -> f64 {
                 let totals = totals.outer(state, 1).flat();
                 totals.outer(timestep * program.batch, program.batch)
             };
-            (0..session.model().cell.states).flat_map(|state| session.engine().read_f64(of_state(state))).collect::<Vec<_>>()
+            (0..session.model().cell.states)
+                .flat_map(|state| session.engine().read_f64(of_state(state)))
+                .collect::<Vec<_>>()
         };
         let norm = |timestep| totals_of(timestep).iter().map(|d| d * d).sum::<f64>().sqrt();
         (norm(0) / norm(program.n_steps - 1)).log10()
