@@ -39,7 +39,14 @@ const KEPT_BY: &[(&str, &[&str])] = &[
     ("engine", &["wgpu"]),
     (
         "web",
-        &["wasm_bindgen", "wasm_bindgen_futures", "js_sys", "web_sys", "serde_wasm_bindgen", "console_error_panic_hook"],
+        &[
+            "wasm_bindgen",
+            "wasm_bindgen_futures",
+            "js_sys",
+            "web_sys",
+            "serde_wasm_bindgen",
+            "console_error_panic_hook",
+        ],
     ),
 ];
 
@@ -121,7 +128,10 @@ fn every_floor_uses_only_the_floors_below_it() {
                 let used = used.split(|c| !is_word(c)).next().unwrap_or_default();
                 let allowed = used == module || floor_of(used).is_some_and(|below| below < floor);
                 if !allowed {
-                    wrong.push(format!("{}:{line}: {module} uses crate::{used}, which is on no floor below", shown(&path)));
+                    wrong.push(format!(
+                        "{}:{line}: {module} uses crate::{used}, which is on no floor below",
+                        shown(&path)
+                    ));
                 }
             }
         }
@@ -309,7 +319,11 @@ fn check_bindings(kernel: &Kernel, entry: &Entry, shader: &Shader) {
             // A time loop reads the step before, which it has written itself.
             Access::Write => (used.contains(GlobalUse::READ), true),
         };
-        assert_eq!((used.contains(GlobalUse::READ), used.contains(GlobalUse::WRITE)), (reads, writes), "{name}: read, written");
+        assert_eq!(
+            (used.contains(GlobalUse::READ), used.contains(GlobalUse::WRITE)),
+            (reads, writes),
+            "{name}: read, written"
+        );
     }
 }
 
@@ -393,7 +407,11 @@ fn tables_are_complete() {
                 assert!(is_camel_case(option.name), "{name} is not camelCase");
                 assert!(!option.title.is_empty() && is_sentence(option.help), "{name}: title or help");
                 let default = option.kind.default();
-                assert_eq!(option.kind.check(option.name, &default), Ok(default.clone()), "{name}: default out of range");
+                assert_eq!(
+                    option.kind.check(option.name, &default),
+                    Ok(default.clone()),
+                    "{name}: default out of range"
+                );
             }
         }
         assert!(!ids.is_empty(), "{table} is empty");
