@@ -208,7 +208,9 @@ impl Packer<'_> {
     fn row(&mut self, row: &Row) -> RowHeader {
         let model = self.session.model();
         let channels = model.cell.channels.iter().map(|channel| self.channel(model, row, channel)).collect();
-        let states = model.cell.channels.iter().filter_map(|channel| channel.state.map(|state| (channel, state)));
+        // The state that carries the memory comes first: c of an LSTM, which h only reads.
+        let channels_back = model.cell.channels.iter().rev();
+        let states = channels_back.filter_map(|channel| channel.state.map(|state| (channel, state)));
         let ribbons = states.map(|(channel, state)| self.ribbon(row, channel, state)).collect();
         let direction = match (model.bidirectional, row.reverse) {
             (false, _) => "",

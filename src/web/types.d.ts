@@ -190,6 +190,7 @@ export interface Row {
   /** H. */
   units: number;
   channels: Channel[];
+  /** One per state; the one that carries the memory first: c of an LSTM, else h. */
   ribbons: Ribbon[];
 }
 

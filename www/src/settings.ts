@@ -68,11 +68,11 @@ export const FIRST_VISIT: {
   /** One per letter. */
   models: readonly { model: FirstChoice; init: FirstChoice }[];
 } = {
-  task: { id: "first-symbol", options: { length: 25 } },
-  optimiser: { id: "adam", options: { lr: 0.003 } },
+  task: { id: "first-symbol", options: { length: 25, distractors: 16 } },
+  optimiser: { id: "adam", options: { lr: 0.0005 } },
   clip: { kind: "norm", at: 1 },
-  batch: 32,
-  seed: 1,
+  batch: 16,
+  seed: 3,
   lanes: 2,
   hidden: 16,
   layers: 1,

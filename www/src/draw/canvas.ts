@@ -113,8 +113,8 @@ export interface TextStyle {
 }
 
 function setFont(ctx: Canvas2D, size: number, weight: number): void {
-  const font = `${String(weight)} ${String(size)}px ${FONT_FAMILY}`;
-  if (ctx.font !== font) ctx.font = font;
+  // Set without a look at the old value: the browser remembers parsed fonts, but prints one anew for each reader.
+  ctx.font = `${String(weight)} ${String(size)}px ${FONT_FAMILY}`;
 }
 
 /** Width of a text in CSS pixels. */

@@ -157,7 +157,7 @@ export function ribbonHit(box: Box, row: RowView, options: RibbonOptions, x: num
   return { step, medians, share, zone: share === null ? null : zoneOf(share) };
 }
 
-/** Draws the ribbons of a row: h solid, further states dashed. `floor` is the frame's. */
+/** Draws the ribbons of a row: the first solid, further states dashed. `floor` is the frame's. */
 export function drawRibbon(
   ctx: Canvas2D,
   box: Box,

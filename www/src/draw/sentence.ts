@@ -70,12 +70,12 @@ function verdictOf(ratio: number): Sentence["verdict"] {
 }
 
 /**
- * The sentence for a ribbon. `floor` is the frame's.
+ * The sentence for a ribbon. `floor` is the frame's; a ribbon that is one of many is named by its state.
  *
  * Cases: no gradient at all; not finite; one timestep in reach; no fit; vanishing or fading, with or without steps below
  * the floor; steady; growing; exploding.
  */
-export function sentence(ribbon: RibbonView, floor: number): Sentence {
+export function sentence(ribbon: RibbonView, floor: number, isOneOfMany = false): Sentence {
   const { fit, median, reference, reverse } = ribbon;
   const farthest = reverse ? median.length : 1;
   const entry = count(reference + 1);
@@ -114,7 +114,7 @@ export function sentence(ribbon: RibbonView, floor: number): Sentence {
     };
   }
 
-  const rate = `${factor(fit.factor)} a step back`;
+  const rate = `${factor(fit.factor)} a step back${isOneOfMany ? ` through ${ribbon.id}` : ""}`;
   const nothing =
     silent === null ? null : `${silent} receive${silent.startsWith("step ") ? "s" : ""} nothing that f32 can hold`;
   const arrives = nothing ?? `step ${count(farthest)} receives ${shareInWords(fit.ratio)}`;
