@@ -102,7 +102,7 @@ function drawClassBars(ctx: Canvas2D, box: Box, probe: ProbeView, palette: Palet
     names.reduce((most, name) => Math.max(most, textWidth(ctx, name, FONT.label, 600)), 8),
   );
   const x0 = box.x + 24 + nameWidth;
-  const x1 = box.x + box.width - 46;
+  const x1 = box.x + box.width - 56;
   const room = Math.max(1, Math.floor((box.height - 24) / 16));
   // With more classes than room, the likeliest and the target.
   const all = names.map((_, k) => k);
