@@ -215,8 +215,8 @@ pub fn pack_left_transposed(a: &[f32], stride: usize, k0: usize, k: usize, m: us
     }
 }
 
-/// Terms that are computed without a branch between them.
-const UNROLL: usize = 4;
+/// Terms that are computed without a branch between them. With more, compilers gather the terms of each sum and spill registers.
+const UNROLL: usize = 2;
 
 /// c += a · panel for `R` rows and eight columns; `a` is a block of four packed rows, `c` starts at the panel's first column.
 ///
