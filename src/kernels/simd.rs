@@ -150,10 +150,15 @@ pub fn pack(b: Strided, k0: usize, k: usize, n: usize, to: &mut [f32]) {
         let first = panel * PANEL;
         let width = PANEL.min(n - first);
         if b.columns == 1 {
-            for (row, to) in to.chunks_exact_mut(PANEL).enumerate() {
-                let from = (k0 + row) * b.rows + first;
-                to[..width].copy_from_slice(&b.data[from..from + width]);
-                to[width..].fill(0.0);
+            for (row, to) in to.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+                let from = &b.data[(k0 + row) * b.rows + first..];
+                // A copy of a length that the compiler knows: two vectors instead of a call.
+                if let Some(from) = from.first_chunk::<PANEL>().filter(|_| width == PANEL) {
+                    *to = *from;
+                } else {
+                    to[..width].copy_from_slice(&from[..width]);
+                    to[width..].fill(0.0);
+                }
             }
         } else {
             to.fill(0.0);
@@ -201,15 +206,24 @@ pub fn pack_left(a: &[f32], stride: usize, k0: usize, k: usize, m: usize, to: &m
 /// As [`pack_left`] for the transpose of rows `k0..k0+k` and columns `0..m` of `a`.
 pub fn pack_left_transposed(a: &[f32], stride: usize, k0: usize, k: usize, m: usize, to: &mut [f32]) {
     // Sixteen columns at a time: every cache line of the source is read once, and four blocks are written side by side.
-    for (group, to) in to[..packed_left_len(m, k)].chunks_mut(4 * ROWS * k.max(1)).enumerate() {
-        let first = group * 4 * ROWS;
-        for term in 0..k {
-            let from = &a[(k0 + term) * stride + first..];
+    const GROUP: usize = 4 * ROWS;
+    for (group, to) in to[..packed_left_len(m, k)].chunks_mut((GROUP * k).max(1)).enumerate() {
+        let first = group * GROUP;
+        let row = |term: usize| &a[(k0 + term) * stride + first..];
+        if m - first >= GROUP {
+            let (low, high) = to.split_at_mut(2 * ROWS * k);
+            let ((b0, b1), (b2, b3)) = (low.split_at_mut(ROWS * k), high.split_at_mut(ROWS * k));
+            let [b0, b1, b2, b3] = [b0, b1, b2, b3].map(|block| block.as_chunks_mut::<ROWS>().0.iter_mut());
+            for (term, (((b0, b1), b2), b3)) in b0.zip(b1).zip(b2).zip(b3).enumerate() {
+                let from = row(term)[..GROUP].as_chunks::<ROWS>().0;
+                (*b0, *b1, *b2, *b3) = (from[0], from[1], from[2], from[3]);
+            }
+        } else {
             for (block, to) in to.chunks_exact_mut(ROWS * k).enumerate() {
-                let left = m - first - block * ROWS;
-                let to = &mut to[term * ROWS..][..ROWS];
-                let from = &from[block * ROWS..];
-                if left >= ROWS { store(load(from), to) } else { store(load_some(&from[..left]), to) }
+                let count = ROWS.min(m - first - block * ROWS);
+                for (term, to) in to.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
+                    store(load_some(&row(term)[block * ROWS..][..count]), to);
+                }
             }
         }
     }
@@ -376,7 +390,7 @@ mod tests {
 
     #[test]
     fn packed_products_equal_plain_sums_for_all_tails() {
-        for (m, n, k) in [(1, 1, 1), (3, 7, 5), (4, 8, 3), (5, 9, 17), (7, 17, 2), (2, 3, 0)] {
+        for (m, n, k) in [(1, 1, 1), (3, 7, 5), (4, 8, 3), (5, 9, 17), (7, 17, 2), (35, 19, 6), (2, 3, 0)] {
             let a: Vec<f32> = (0..m * k).map(|i| libm::sinf(i as f32 * 0.7)).collect();
             let b: Vec<f32> = (0..k * n).map(|i| libm::cosf(i as f32 * 0.3)).collect();
             for transposed in [false, true] {
