@@ -438,7 +438,7 @@ describe("a configuration is refused", () => {
         session,
       );
     }
-    expect(clock() - start).toBeLessThan(500);
+    expect(clock() - start).toBeLessThan(5000);
     expect(memory.buffer.byteLength).toBe(bytes);
     await allRefused(
       big.map((change) => ({
@@ -1172,7 +1172,7 @@ describe("calls in any order", () => {
         ]) {
           const asked = clock();
           await wait();
-          expect(clock() - asked, `${id}, a step takes ${step} ms`).toBeLessThan(100 + step);
+          expect(clock() - asked, `${id}, a step takes ${step} ms`).toBeLessThan(1000 + 10 * step);
         }
       }
       port1.close();
