@@ -229,32 +229,20 @@ pub fn pack_left_transposed(a: &[f32], stride: usize, k0: usize, k: usize, m: us
     }
 }
 
-/// Terms that are computed without a branch between them. With more, compilers gather the terms of each sum and spill registers.
-const UNROLL: usize = 2;
-
 /// c += a · panel for `R` rows and eight columns; `a` is a block of four packed rows, `c` starts at the panel's first column.
 ///
-/// The products of one element are added in the order of k, whatever the tile, so that tails agree with the body.
+/// The products of one element are added in the order of k, whatever the tile, so that tails agree with the body. One term a round:
+/// with more, compilers gather the terms of each sum, and V8 runs out of registers.
 #[inline(always)]
 fn tile<const R: usize>(a: &[[f32; ROWS]], panel: &[[f32; PANEL]], c: &mut [f32], stride: usize, width: usize) {
     let mut sums = [[f32x4::splat(0.0); 2]; R];
-    let mut term = |a: &[f32; ROWS], b: &[f32; PANEL]| {
+    for (a, b) in a.iter().zip(panel) {
         let (b0, b1) = (load(b), load(&b[LANES..]));
         for r in 0..R {
             let a = f32x4::splat(a[r]);
             sums[r][0] += a * b0;
             sums[r][1] += a * b1;
         }
-    };
-    let (a_body, a_tail) = a.as_chunks::<UNROLL>();
-    let (b_body, b_tail) = panel.as_chunks::<UNROLL>();
-    for (a, b) in a_body.iter().zip(b_body) {
-        for j in 0..UNROLL {
-            term(&a[j], &b[j]);
-        }
-    }
-    for (a, b) in a_tail.iter().zip(b_tail) {
-        term(a, b);
     }
     for (r, sum) in sums.iter().enumerate() {
         let c = &mut c[r * stride..][..width];
