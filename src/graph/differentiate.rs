@@ -1,7 +1,7 @@
 //! Reverse mode: the backward calls of a graph, by walking its calls from the last to the first.
 
 use super::{Graph, Mark, Place};
-use crate::kernels::{Access, Call, Tape, copy, fill};
+use crate::kernels::{Access, Call, Tape, bias, copy, fill};
 use crate::shape::{Shape, Tensor};
 
 struct Recorder<'a> {
@@ -85,8 +85,30 @@ impl Recorder<'_> {
     }
 }
 
+impl Recorder<'_> {
+    /// Where an earlier call has put the sum over rows that `call` asks for, if neither its source nor its result has been written
+    /// since.
+    fn summed(&self, call: &Call) -> Option<Tensor> {
+        let writes = |c: &Call, buffer: u32| {
+            let mut operands = c.entry.operands.iter().zip(&c.operands);
+            operands.any(|(spec, t)| spec.access != Access::Read && t.is_some_and(|t| t.buffer == buffer))
+        };
+        let calls: Vec<&Call> = self.graph.calls().collect();
+        let source = call.tensor(0).buffer;
+        let earlier = calls.iter().rposition(|c| bias::is_fresh_sum(c) && c.operands[0] == call.operands[0])?;
+        let result = calls[earlier].tensor(1);
+        let untouched = calls[earlier + 1..].iter().all(|c| !writes(c, source) && !writes(c, result.buffer));
+        untouched.then_some(result)
+    }
+}
+
 impl Tape for Recorder<'_> {
     fn record(&mut self, call: Call) {
+        // The two biases of a recurrence have one gradient.
+        let call = match bias::is_fresh_sum(&call).then(|| self.summed(&call)).flatten() {
+            Some(sum) => copy::forward(sum, call.tensor(1), false),
+            None => call,
+        };
         self.graph.record(call);
     }
 

@@ -2,6 +2,7 @@
 //!
 //! `b` is `[n]`, `y` is `[rows, n]`. Twin: `shaders/bias.wgsl`.
 
+use super::simd::each;
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Rectangle, Tolerance, no_scratch};
 use crate::shape::Tensor;
 
@@ -30,9 +31,14 @@ pub static FORWARD: Entry = Entry {
     }),
 };
 
-/// d_b = Σ rows of d_y, or d_b += …
+/// d_b = Σ rows of d_y, or d_b += ….
 pub fn backward(d_y: Tensor, d_b: Tensor, accumulate: bool) -> Call {
-    Call::new(&BACKWARD, Rectangle::of(d_y, accumulate), &[Some(d_y), Some(d_b)])
+    Call::new(&BACKWARD, Rectangle::of(d_y, accumulate), &[Some(d_y.flat()), Some(d_b)])
+}
+
+/// True for a sum over rows that does not add to anything.
+pub fn is_fresh_sum(call: &Call) -> bool {
+    std::ptr::eq(call.entry, &BACKWARD) && call.params::<Rectangle>().accumulate == 0
 }
 
 /// The backward entry.
@@ -41,7 +47,7 @@ pub static BACKWARD: Entry = Entry {
     operands: &[Operand::read("d_y"), Operand::update("d_b")],
     reference_f32: sum,
     reference_f64: sum,
-    cpu: sum,
+    cpu: sum_simd,
     scratch: no_scratch,
     grid: |call| [(call.tensor(1).shape.len() as u32).div_ceil(64), 1, 1],
     gradient: None,
@@ -73,6 +79,25 @@ fn sum<F: Real>(mut args: Arguments<F>) {
         for (d_b, &d_y) in d_b.iter_mut().zip(d_y.row(row)) {
             *d_b += d_y;
         }
+    }
+}
+
+/// Four rows a pass, in their order: the sums travel to memory and back a quarter as often.
+fn sum_simd(mut args: Arguments<f32>) {
+    let params: Rectangle = args.params();
+    let (d_y, d_b) = (args.read(0), args.write(1));
+    let d_b = &mut d_b.data[..params.columns as usize];
+    if params.accumulate == 0 {
+        d_b.fill(0.0);
+    }
+    let rows = params.rows as usize;
+    let body = rows / 4 * 4;
+    for first in (0..body).step_by(4) {
+        let four = std::array::from_fn(|next| d_y.row(first + next));
+        each(four, [&mut *d_b], [], |[r0, r1, r2, r3], [sum]| ([sum + r0 + r1 + r2 + r3], []));
+    }
+    for row in body..rows {
+        each([d_y.row(row)], [&mut *d_b], [], |[row], [sum]| ([sum + row], []));
     }
 }
 

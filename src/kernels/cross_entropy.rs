@@ -89,9 +89,10 @@ fn softmax<F: Real>(logits: &[F], max: F, to: &mut [F]) -> F {
 }
 
 fn softmax_simd(logits: &[f32], max: f32, to: &mut [f32]) -> f32 {
+    let curves = simd::Curves::get();
     let mut sum = 0.0;
     for (to, x) in to.chunks_mut(LANES).zip(logits.chunks(LANES)) {
-        simd::store_some(simd::exp(simd::load_some(x) - f32x4::splat(max)), to);
+        simd::store_some(curves.exp(simd::load_some(x) - f32x4::splat(max)), to);
         for &e in &*to {
             sum += e;
         }

@@ -9,7 +9,7 @@
 use super::recurrence::{
     Cell, Channel, Layer, Params, Role, Source, StepProduct, d_state, dot, flush_rows, initial, split, weight_gradients,
 };
-use super::simd::{Strided, each, flush, take, tanh};
+use super::simd::{Curves, Strided, Target, each, flush, take};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
 use crate::options::{Kind, OptionSpec};
 use wide::f32x4;
@@ -181,6 +181,7 @@ fn cpu_forward(mut args: Arguments<f32>) {
     let params: Params = args.params();
     let (a, weight, bias, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
     let mut y = args.write(4);
+    let curves = Curves::get();
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     let weight = Strided { data: weight.data, rows: 1, columns: weight.stride };
     let mut product = StepProduct::new(weight, batch, hidden, hidden, &mut args.scratch);
@@ -195,14 +196,14 @@ fn cpu_forward(mut args: Arguments<f32>) {
             }
         }
         if let Some(before) = before {
-            product.add(batch, before, stride, now, stride);
+            product.run(batch, before, stride, Target { data: now, stride, accumulate: true });
         } else if let Some(h0) = &state0 {
-            product.add(batch, h0.data, h0.stride, now, stride);
+            product.run(batch, h0.data, h0.stride, Target { data: now, stride, accumulate: true });
         }
         for b in 0..batch {
             let h = &mut now[b * stride..][..hidden];
             match params.nonlinearity {
-                0 => each([], [h], [], |[], [sum]| ([tanh(sum)], [])),
+                0 => each([], [h], [], |[], [sum]| ([curves.tanh(sum)], [])),
                 1 => h.iter_mut().for_each(|h| *h = if *h < 0.0 { 0.0 } else { *h }),
                 _ => {}
             }
@@ -227,23 +228,24 @@ fn cpu_backward(mut args: Arguments<f32>) {
                 Some(totals) => totals.row(row),
                 None => &mut *unkept,
             };
-            let (rows, writes) = ([d_y.row(row), y.row(row)], [total, d_a.row(row)]);
-            each(rows, [d_state.row(b)], writes, |[d_y, h], [d_h]| {
-                let delta = flush(d_y + d_h);
+            each([d_y.row(row), y.row(row), d_state.get(b)], [], [total, d_a.row(row)], |[d_y, h, d_h], []| {
+                let delta = flush(d_y + flush(d_h));
                 let slope = match params.nonlinearity {
                     0 => one - h * h,
                     1 => h.simd_gt(zero).select(one, zero),
                     _ => one,
                 };
-                ([zero], [delta, flush(delta * slope)])
+                ([], [delta, flush(delta * slope)])
             });
         }
-        if !params.is_cut(step) {
-            let d_stride = d_state.stride;
-            product.add(batch, &d_a.data[first * d_a.stride..], d_a.stride, d_state.data, d_stride);
-            flush_rows(&mut d_state, batch);
+        if params.is_cut(step) {
+            (0..batch).for_each(|b| d_state.row(b).fill(0.0));
+        } else {
+            let to = Target { data: &mut *d_state.data, stride: d_state.stride, accumulate: false };
+            product.run(batch, &d_a.data[first * d_a.stride..], d_a.stride, to);
         }
     }
+    flush_rows(&mut d_state, batch);
 }
 
 /// The kernel.

@@ -11,7 +11,7 @@
 use super::recurrence::{
     Cell, Channel, Layer, Params, Role, Source, StepProduct, d_state, dot, flush_rows, initial, split, weight_gradients,
 };
-use super::simd::{Strided, each, flush, sigmoid, take, tanh};
+use super::simd::{Curves, Strided, Target, each, flush, take};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
 use crate::shape::Shape;
 use wide::f32x4;
@@ -247,6 +247,7 @@ fn cpu_forward(mut args: Arguments<f32>) {
     let (a, weight, bias, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
     let (mut y, mut gates) = (args.write(4), args.write(5));
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
+    let curves = Curves::get();
     let zeros = take(&mut args.scratch, hidden);
     zeros.fill(0.0);
     let zeros = &*zeros;
@@ -262,9 +263,9 @@ fn cpu_forward(mut args: Arguments<f32>) {
             sums.copy_from_slice(bias.data);
         }
         if let Some(h_prev) = h_prev {
-            product.add(batch, h_prev, stride, sums, G * hidden);
+            product.run(batch, h_prev, stride, Target { data: &mut *sums, stride: G * hidden, accumulate: true });
         } else if let Some(h0) = &state0 {
-            product.add(batch, h0.data, h0.stride, sums, G * hidden);
+            product.run(batch, h0.data, h0.stride, Target { data: &mut *sums, stride: G * hidden, accumulate: true });
         }
         for b in 0..batch {
             let h = &mut h[b * stride..][..hidden];
@@ -276,8 +277,8 @@ fn cpu_forward(mut args: Arguments<f32>) {
             let reads = [h_prev, a_r, a_z, a_n, sum_r, sum_z, q];
             let writes = [h, gate_r, gate_z, gate_n, gate_q];
             each(reads, [], writes, |[h_prev, a_r, a_z, a_n, sum_r, sum_z, q], []| {
-                let (r, z) = (sigmoid(a_r + sum_r), sigmoid(a_z + sum_z));
-                let n = tanh(a_n + r * q);
+                let (r, z) = (curves.sigmoid(a_r + sum_r), curves.sigmoid(a_z + sum_z));
+                let n = curves.tanh(a_n + r * q);
                 ([], [(one - z) * n + z * h_prev, r, z, n, q])
             });
         }
@@ -313,7 +314,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
             let reads = [d_y.row(row), h_prev, r, z, n, q];
             let writes = [total, &mut *d_r, &mut *d_z, d_n, &mut *d_q];
             each(reads, [d_state.row(b)], writes, |[d_y, h_prev, r, z, n, q], [d_h]| {
-                let delta = flush(d_y + d_h);
+                let delta = flush(d_y + flush(d_h));
                 let d_n = delta * (one - z) * (one - n * n);
                 let d_r = flush(d_n * q * r * (one - r));
                 let d_z = flush(delta * (h_prev - n) * z * (one - z));
@@ -330,11 +331,11 @@ fn cpu_backward(mut args: Arguments<f32>) {
                 d_state.row(b).fill(0.0);
             }
         } else {
-            let stride = d_state.stride;
-            product.add(batch, recurrent, G * hidden, d_state.data, stride);
-            flush_rows(&mut d_state, batch);
+            let to = Target { data: &mut *d_state.data, stride: d_state.stride, accumulate: true };
+            product.run(batch, recurrent, G * hidden, to);
         }
     }
+    flush_rows(&mut d_state, batch);
 }
 
 /// The kernel.

@@ -12,7 +12,7 @@
 use super::recurrence::{
     Cell, Channel, Layer, Params, Role, Source, StepProduct, d_state, dot, flush_rows, initial, split, weight_gradients,
 };
-use super::simd::{Strided, each, flush, sigmoid, take, tanh};
+use super::simd::{Curves, Strided, Target, each, flush, take};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
 use crate::shape::Shape;
 use wide::f32x4;
@@ -259,6 +259,7 @@ fn cpu_forward(mut args: Arguments<f32>) {
     let (a, weight, bias, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
     let (mut y, mut c, mut gates) = (args.write(4), args.write(5), args.write(6));
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
+    let curves = Curves::get();
     let zeros = take(&mut args.scratch, hidden);
     zeros.fill(0.0);
     let zeros = &*zeros;
@@ -277,19 +278,24 @@ fn cpu_forward(mut args: Arguments<f32>) {
         let (c_prev, c) = split(&mut c, &params, step);
         let sums = &mut gates.data[first * gates_stride..];
         if let Some(h_prev) = h_prev {
-            product.add(batch, h_prev, y_stride, sums, gates_stride);
+            product.run(batch, h_prev, y_stride, Target { data: sums, stride: gates_stride, accumulate: true });
         } else if let Some(h0) = &state0 {
-            product.add(batch, h0.data, h0.stride, sums, gates_stride);
+            product.run(batch, h0.data, h0.stride, Target { data: sums, stride: gates_stride, accumulate: true });
         }
         for b in 0..batch {
             let gates = blocks_mut(&mut sums[b * gates_stride..][..G * hidden], hidden);
             let (h, c) = (&mut h[b * y_stride..][..hidden], &mut c[b * c_stride..][..hidden]);
             let c_prev = c_prev.map(|c| &c[b * c_stride..][..hidden]);
             let c_prev = c_prev.or_else(|| initial(&state0, batch + b)).unwrap_or(zeros);
-            each([c_prev], gates, [c, h], |[c_prev], [i, f, g, o]| {
-                let (i, f, g, o) = (sigmoid(i), sigmoid(f), tanh(g), sigmoid(o));
+            // Gate by gate: short loops, of which the processor has several rounds in flight.
+            let [i, f, g, o] = gates;
+            for gate in [&mut *i, &mut *f, &mut *o] {
+                each([], [gate], [], |[], [x]| ([curves.sigmoid(x)], []));
+            }
+            each([], [&mut *g], [], |[], [x]| ([curves.tanh(x)], []));
+            each([c_prev, i, f, g, o], [], [c, h], |[c_prev, i, f, g, o], []| {
                 let c = f * c_prev + i * g;
-                ([i, f, g, o], [c, o * tanh(c)])
+                ([], [c, o * curves.tanh(c)])
             });
         }
     }
@@ -302,6 +308,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
     let (mut d_state, mut d_a, mut totals) = (args.write(5), args.write(6), args.write_optional(7));
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     let positions = params.n_steps as usize * batch;
+    let curves = Curves::get();
     let [zeros, unkept_h, unkept_c] = [(); 3].map(|()| take(&mut args.scratch, hidden));
     zeros.fill(0.0);
     let weight = Strided { data: weight.data, rows: weight.stride, columns: 1 };
@@ -319,7 +326,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
             let [i, f, g, o] = blocks(gates.row(row), hidden);
             let [d_i, d_f, d_g, d_o] = blocks_mut(d_a.row(row), hidden);
             let (d_hs, d_cs) = d_state.data.split_at_mut(batch * d_state.stride);
-            let states = [d_hs, d_cs].map(|rows| &mut rows[b * d_state.stride..][..hidden]);
+            let [d_h, d_c] = [d_hs, d_cs].map(|rows| &mut rows[b * d_state.stride..][..hidden]);
             let [total_h, total_c] = match &mut totals {
                 Some(totals) => {
                     let (h, c) = totals.data.split_at_mut(positions * totals.stride);
@@ -327,25 +334,27 @@ fn cpu_backward(mut args: Arguments<f32>) {
                 }
                 None => [&mut *unkept_h, &mut *unkept_c],
             };
-            let reads = [d_y.row(row), c.row(row), c_prev, i, f, g, o];
+            let reads = [d_y.row(row), d_h, c.row(row), c_prev, i, f, g, o];
             let writes = [total_h, total_c, d_i, d_f, d_g, d_o];
-            each(reads, states, writes, |[d_y, c, c_prev, i, f, g, o], [d_h, d_c]| {
-                let tanh_c = tanh(c);
-                let d_h = flush(d_y + d_h);
+            each(reads, [d_c], writes, |[d_y, d_h, c, c_prev, i, f, g, o], [d_c]| {
+                let tanh_c = curves.tanh(c);
+                let d_h = flush(d_y + flush(d_h));
                 let d_c = flush(d_c + d_h * o * (one - tanh_c * tanh_c));
                 let d_i = flush(d_c * g * i * (one - i));
                 let d_f = flush(d_c * c_prev * f * (one - f));
                 let d_g = flush(d_c * i * (one - g * g));
                 let d_o = flush(d_h * tanh_c * o * (one - o));
-                ([zero, if cut { zero } else { flush(d_c * f) }], [d_h, d_c, d_i, d_f, d_g, d_o])
+                ([if cut { zero } else { flush(d_c * f) }], [d_h, d_c, d_i, d_f, d_g, d_o])
             });
         }
-        if !cut {
-            let d_stride = d_state.stride;
-            product.add(batch, &d_a.data[first * d_a.stride..], d_a.stride, d_state.data, d_stride);
-            flush_rows(&mut d_state, batch);
+        if cut {
+            (0..batch).for_each(|b| d_state.row(b).fill(0.0));
+        } else {
+            let to = Target { data: &mut *d_state.data, stride: d_state.stride, accumulate: false };
+            product.run(batch, &d_a.data[first * d_a.stride..], d_a.stride, to);
         }
     }
+    flush_rows(&mut d_state, batch);
 }
 
 /// The kernel.

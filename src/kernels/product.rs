@@ -4,8 +4,8 @@
 //! transposed), B `[k, n]` (or `[n, k]`) and C `[m, n]`; rows may be apart, columns are contiguous. The adjoints are products again:
 //! ∂A = ∂C · op(B)ᵀ and ∂B = op(A)ᵀ · ∂C. Twin: `shaders/product.wgsl`.
 
-use super::simd::{self, Strided};
-use super::{Arguments, Call, Entry, Kernel, Operand, Real, Rows, Tolerance};
+use super::simd::{self, Strided, Target};
+use super::{Arguments, Call, Entry, Kernel, Operand, Real, Rows, RowsMut, Tolerance};
 use crate::shape::Tensor;
 use bytemuck::{Pod, Zeroable};
 
@@ -160,7 +160,7 @@ fn scratch(call: &Call) -> usize {
 fn cpu(mut args: Arguments<f32>) {
     let params: Params = args.params();
     let plan = strategy(&params);
-    let (a, b, mut c) = (args.read(0), args.read(1), args.write(2));
+    let (a, b, c) = (args.read(0), args.read(1), args.write(2));
     let (left, right) = if plan.swapped {
         (view(b, params.b_transposed == 0), view(a, params.a_transposed == 0))
     } else {
@@ -170,13 +170,10 @@ fn cpu(mut args: Arguments<f32>) {
     let block = BLOCK.min(k);
     let (panels, rest) = args.scratch.split_at_mut(simd::packed_len(block, plan.n));
     let (rows, result) = rest.split_at_mut(simd::packed_left_len(plan.m, block));
-    if !plan.swapped && params.accumulate == 0 {
-        for row in 0..plan.m {
-            c.row(row).fill(0.0);
-        }
+    if plan.swapped && plan.m <= simd::ROWS && right.columns == 1 {
+        return outer(left, right, k, result, c, &params);
     }
-    result.fill(0.0);
-    for k0 in (0..k).step_by(BLOCK) {
+    for k0 in (0..k.max(1)).step_by(BLOCK) {
         let terms = BLOCK.min(k - k0);
         simd::pack(right, k0, terms, plan.n, panels);
         if plan.left_transposed {
@@ -184,18 +181,48 @@ fn cpu(mut args: Arguments<f32>) {
         } else {
             simd::pack_left(left.data, left.rows, k0, terms, plan.m, rows);
         }
-        if plan.swapped {
-            simd::multiply_packed(plan.m, plan.n, terms, rows, panels, result, plan.n);
+        let to = if plan.swapped {
+            Target { data: &mut *result, stride: plan.n, accumulate: k0 > 0 }
         } else {
-            simd::multiply_packed(plan.m, plan.n, terms, rows, panels, c.data, c.stride);
-        }
+            Target { data: &mut *c.data, stride: c.stride, accumulate: k0 > 0 || params.accumulate == 1 }
+        };
+        simd::multiply_packed(plan.m, plan.n, terms, rows, panels, to);
     }
     if plan.swapped {
-        for row in 0..plan.n {
-            for (column, c) in c.row(row).iter_mut().enumerate() {
-                let sum = result[column * plan.n + row];
-                *c = if params.accumulate == 0 { sum } else { *c + sum };
-            }
+        transpose(result, c, &params);
+    }
+}
+
+/// Cᵀ as a sum of outer products, for a left factor of a few rows: each row of the right factor is read once, where it lies.
+fn outer(left: Strided, right: Strided, k: usize, result: &mut [f32], c: RowsMut<f32>, params: &Params) {
+    let n = params.m as usize;
+    result.fill(0.0);
+    let body = k / 4 * 4;
+    for term in (0..body).step_by(4) {
+        let four: [&[f32]; 4] = std::array::from_fn(|next| &right.data[(term + next) * right.rows..][..n]);
+        for (row, result) in result.chunks_exact_mut(n).enumerate() {
+            let [a0, a1, a2, a3] = [0, 1, 2, 3].map(|next| left.splat(row, term + next));
+            simd::each(four, [result], [], |[b0, b1, b2, b3], [sum]| {
+                ([sum + a0 * b0 + a1 * b1 + a2 * b2 + a3 * b3], [])
+            });
+        }
+    }
+    for term in body..k {
+        for (row, result) in result.chunks_exact_mut(n).enumerate() {
+            let a = left.splat(row, term);
+            simd::each([&right.data[term * right.rows..][..n]], [result], [], |[b], [sum]| ([sum + a * b], []));
+        }
+    }
+    transpose(result, c, params);
+}
+
+/// C = Cᵀᵀ, or added to it.
+fn transpose(result: &[f32], mut c: RowsMut<f32>, params: &Params) {
+    let rows = params.m as usize;
+    for row in 0..rows {
+        for (column, c) in c.row(row).iter_mut().enumerate() {
+            let sum = result[column * rows + row];
+            *c = if params.accumulate == 0 { sum } else { *c + sum };
         }
     }
 }

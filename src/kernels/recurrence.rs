@@ -252,9 +252,9 @@ impl<'a> StepProduct<'a> {
         Self { terms, columns, weight: packed, left }
     }
 
-    /// to += rows · weight for `batch` rows.
-    pub fn add(&mut self, batch: usize, rows: &[f32], stride: usize, to: &mut [f32], to_stride: usize) {
+    /// rows · weight, or added to what is there, for `batch` rows.
+    pub fn run(&mut self, batch: usize, rows: &[f32], stride: usize, to: simd::Target) {
         simd::pack_left(rows, stride, 0, self.terms, batch, self.left);
-        simd::multiply_packed(batch, self.columns, self.terms, self.left, self.weight, to, to_stride);
+        simd::multiply_packed(batch, self.columns, self.terms, self.left, self.weight, to);
     }
 }

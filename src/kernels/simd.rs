@@ -44,77 +44,127 @@ pub fn store_some(value: f32x4, to: &mut [f32]) {
 /// 1.5·2²³: adding it rounds to an integer in the low bits of the mantissa.
 const ROUND: f32 = 12_582_912.0;
 
-/// 1 + r + r²·p(r) = eʳ for |r| ≤ ln 2 / 2, and the number whose low bits hold n, where x = n·ln 2 + r: ln 2 in two parts (Cody and
-/// Waite 1980), the single-precision coefficients of the Cephes library.
-#[inline(always)]
-fn reduce(x: f32x4) -> (f32x4, f32x4) {
-    let shifted = x * f32x4::splat(std::f32::consts::LOG2_E) + f32x4::splat(ROUND);
-    let n = shifted - f32x4::splat(ROUND);
-    let r = x - n * f32x4::splat(0.693_359_4) - n * f32x4::splat(-2.121_944_4e-4);
-    let mut p = f32x4::splat(1.987_569_1e-4);
-    for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-        p = p * r + f32x4::splat(c);
-    }
-    (p * r * r + r + f32x4::splat(1.0), shifted)
+/// The exponential curves. Their coefficients stay in memory, four lanes each: V8 builds a constant vector from three
+/// instructions every time that a loop uses it, and a load is one.
+pub struct Curves {
+    exp: [f32x4; 10],
+    tanh: [f32x4; 11],
+    /// Bounds of σ and of tanh.
+    bounds: [[f32x4; 2]; 2],
 }
 
-/// eˣ; at most 2 ulp on [−87, 88], 0 below −87.3 and +∞ above 88.7.
-#[inline(always)]
-pub fn exp(x: f32x4) -> f32x4 {
-    let low = f32x4::splat(-87.336_54);
-    let high = f32x4::splat(88.722_83);
-    let inside = x.simd_lt(low).select(low, x);
-    let inside = inside.simd_gt(high).select(high, inside);
-    let (mantissa, shifted) = reduce(inside);
-    // 2ⁿ in two factors: n reaches 128, which has no single exponent.
-    let n: i32x4 = cast::<f32x4, i32x4>(shifted) - i32x4::splat(ROUND.to_bits() as i32);
-    let half: i32x4 = n >> 1;
-    let power = |n: i32x4| cast::<i32x4, f32x4>((n + i32x4::splat(127)) << 23);
-    let value = mantissa * power(half) * power(n - half);
-    let value = x.simd_gt(high).select(f32x4::splat(f32::INFINITY), value);
-    x.simd_lt(low).select(f32x4::splat(0.0), value)
+const fn splat<const N: usize>(numbers: [f32; N]) -> [f32x4; N] {
+    let mut vectors = [f32x4::splat(0.0); N];
+    let mut at = 0;
+    while at < N {
+        vectors[at] = f32x4::splat(numbers[at]);
+        at += 1;
+    }
+    vectors
 }
 
-/// 1 / (1 + e⁻ˣ); at most 4 ulp while the result is above 2·10⁻³⁸, where it stops.
-///
-/// e^{−|x|} never overflows and has its 2ⁿ in one factor, added to the exponent's bits.
-#[inline(always)]
-pub fn sigmoid(x: f32x4) -> f32x4 {
-    let one = f32x4::splat(1.0);
-    let low = f32x4::splat(-87.0);
-    let negative = -x.abs();
-    let inside = negative.simd_lt(low).select(low, negative);
-    let (mantissa, shifted) = reduce(inside);
-    let e: f32x4 = cast(cast::<f32x4, i32x4>(mantissa) + (cast::<f32x4, i32x4>(shifted) << 23));
-    let share = one / (one + e);
-    x.simd_lt(f32x4::splat(0.0)).select(e * share, share)
+static CURVES: Curves = Curves {
+    // log₂ e; ln 2 in two parts (Cody and Waite 1980); the single-precision coefficients of the Cephes library.
+    exp: splat([
+        std::f32::consts::LOG2_E,
+        ROUND,
+        0.693_359_4,
+        -2.121_944_4e-4,
+        1.987_569_1e-4,
+        1.398_199_9e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        1.666_666_5e-1,
+        0.5,
+    ]),
+    // The single-precision minimax coefficients that Eigen and XNNPACK use.
+    tanh: splat([
+        -2.760_768_5e-16,
+        2.000_188e-13,
+        -8.604_672e-11,
+        5.122_297e-8,
+        1.485_722_4e-5,
+        6.372_619_3e-4,
+        4.893_525e-3,
+        1.198_258_4e-6,
+        1.185_347e-4,
+        2.268_434_6e-3,
+        4.893_525e-3,
+    ]),
+    bounds: [splat([-87.0, 87.0]), splat([-7.905_311, 7.905_311])],
+};
+
+impl Curves {
+    /// The curves, for one call of a kernel.
+    pub fn get() -> &'static Self {
+        std::hint::black_box(&CURVES)
+    }
+
+    /// 1 + r + r²·p(r) = eʳ for |r| ≤ ln 2 / 2, and the number whose low bits hold n, where x = n·ln 2 + r.
+    #[inline(always)]
+    fn reduce(&self, x: f32x4) -> (f32x4, f32x4) {
+        let [log2_e, round, ln2_high, ln2_low, first, rest @ .., last] = &self.exp;
+        let shifted = x * *log2_e + *round;
+        let n = shifted - *round;
+        let r = x - n * *ln2_high - n * *ln2_low;
+        let mut p = *first;
+        for c in rest {
+            p = p * r + *c;
+        }
+        p = p * r + *last;
+        (p * r * r + r + f32x4::splat(1.0), shifted)
+    }
+
+    /// eˣ; at most 2 ulp on [−87, 88], 0 below −87.3 and +∞ above 88.7.
+    #[inline(always)]
+    pub fn exp(&self, x: f32x4) -> f32x4 {
+        let (low, high) = (f32x4::splat(-87.336_54), f32x4::splat(88.722_83));
+        let (mantissa, shifted) = self.reduce(clamp(x, [low, high]));
+        // 2ⁿ in two factors: n reaches 128, which has no single exponent.
+        let n: i32x4 = cast::<f32x4, i32x4>(shifted) - i32x4::splat(ROUND.to_bits() as i32);
+        let half: i32x4 = n >> 1;
+        let power = |n: i32x4| cast::<i32x4, f32x4>((n + i32x4::splat(127)) << 23);
+        let value = mantissa * power(half) * power(n - half);
+        let value = x.simd_gt(high).select(f32x4::splat(f32::INFINITY), value);
+        x.simd_lt(low).select(f32x4::splat(0.0), value)
+    }
+
+    /// 1 / (1 + e⁻ˣ); at most 4 ulp while the result is above 2·10⁻³⁸, where it stops.
+    ///
+    /// |x| ≤ 87, so that e⁻ˣ neither overflows nor vanishes and has its 2ⁿ in one factor, added to the exponent's bits.
+    #[inline(always)]
+    pub fn sigmoid(&self, x: f32x4) -> f32x4 {
+        let (mantissa, shifted) = self.reduce(clamp(-x, self.bounds[0]));
+        let e: f32x4 = cast(cast::<f32x4, i32x4>(mantissa) + (cast::<f32x4, i32x4>(shifted) << 23));
+        let one = f32x4::splat(1.0);
+        one / (one + e)
+    }
+
+    /// tanh x; at most 8 ulp.
+    ///
+    /// x·P(x²)/Q(x²) with P of degree 6 and Q of degree 3, and the value at 7.905 beyond that: there 1 − tanh |x| is smaller than
+    /// the quotient can resolve.
+    #[inline(always)]
+    pub fn tanh(&self, x: f32x4) -> f32x4 {
+        let x = clamp(x, self.bounds[1]);
+        let x2 = x * x;
+        let quotient = self.tanh.split_at(7);
+        let [p, q] = [quotient.0, quotient.1].map(|c| c[1..].iter().fold(c[0], |sum, c| sum * x2 + *c));
+        x * (p / q)
+    }
 }
 
-/// tanh x; at most 8 ulp.
-///
-/// x·P(x²)/Q(x²) with P of degree 6 and Q of degree 3, the single-precision minimax coefficients that Eigen and XNNPACK use,
-/// and the value at 7.905 beyond that: there 1 − tanh |x| is smaller than the quotient can resolve.
+/// `x` within bounds; what is not a number stays so. Two instructions where the hardware has such a minimum.
 #[inline(always)]
-pub fn tanh(x: f32x4) -> f32x4 {
-    let bound = f32x4::splat(7.905_311);
-    let inside = x.simd_gt(bound).select(bound, x);
-    let inside = inside.simd_lt(-bound).select(-bound, inside);
-    let x2 = inside * inside;
-    let mut p = f32x4::splat(-2.760_768_5e-16);
-    for c in [2.000_188e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_525e-3] {
-        p = p * x2 + f32x4::splat(c);
-    }
-    let mut q = f32x4::splat(1.198_258_4e-6);
-    for c in [1.185_347e-4, 2.268_434_6e-3, 4.893_525e-3] {
-        q = q * x2 + f32x4::splat(c);
-    }
-    inside * (p / q)
+fn clamp(x: f32x4, [low, high]: [f32x4; 2]) -> f32x4 {
+    // SSE gives its second operand when one is not a number, wasm its first, NEON whichever is not one.
+    if cfg!(target_family = "wasm") { x.fast_min(high).fast_max(low) } else { low.fast_max(high.fast_min(x)) }
 }
 
 /// 0 where |x| is below the smallest normal number.
 #[inline(always)]
 pub fn flush(x: f32x4) -> f32x4 {
-    x.abs().simd_lt(f32x4::splat(f32::MIN_POSITIVE)).select(f32x4::splat(0.0), x)
+    x & !x.abs().simd_lt(f32x4::splat(f32::MIN_POSITIVE))
 }
 
 /// A matrix as four words: element (i, j) is `data[i·rows + j·columns]`.
@@ -126,6 +176,14 @@ pub struct Strided<'a> {
     pub rows: usize,
     /// Distance between columns.
     pub columns: usize,
+}
+
+impl Strided<'_> {
+    /// Element (i, j) in every lane.
+    #[inline(always)]
+    pub fn splat(&self, i: usize, j: usize) -> f32x4 {
+        f32x4::splat(self.data[i * self.rows + j * self.columns])
+    }
 }
 
 /// Takes the first `len` elements off a scratch memory.
@@ -143,29 +201,38 @@ pub fn packed_len(k: usize, n: usize) -> usize {
     k * n.div_ceil(PANEL) * PANEL
 }
 
+/// Terms that are packed at a time, so that whole cache lines are read in order and written at once.
+const TERMS: usize = 4;
+
 /// Packs rows `k0..k0+k` and columns `0..n` of `b` in panels of eight columns: panel after panel, row after row; missing
 /// columns are 0.
 pub fn pack(b: Strided, k0: usize, k: usize, n: usize, to: &mut [f32]) {
-    for (panel, to) in to[..packed_len(k, n)].chunks_exact_mut(k.max(1) * PANEL).enumerate() {
-        let first = panel * PANEL;
-        let width = PANEL.min(n - first);
-        if b.columns == 1 {
-            for (row, to) in to.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
-                let from = &b.data[(k0 + row) * b.rows + first..];
-                // A copy of a length that the compiler knows: two vectors instead of a call.
-                if let Some(from) = from.first_chunk::<PANEL>().filter(|_| width == PANEL) {
-                    *to = *from;
-                } else {
-                    to[..width].copy_from_slice(&from[..width]);
-                    to[width..].fill(0.0);
+    let to = to[..packed_len(k, n)].as_chunks_mut::<PANEL>().0;
+    if b.columns == 1 {
+        for row in (0..k).step_by(TERMS) {
+            let rows = row..k.min(row + TERMS);
+            for first in (0..n).step_by(PANEL) {
+                let to = &mut to[first / PANEL * k..];
+                for row in rows.clone() {
+                    let from = &b.data[(k0 + row) * b.rows + first..];
+                    // A copy of a length that the compiler knows: two vectors instead of a call.
+                    if n - first >= PANEL {
+                        to[row].copy_from_slice(&from[..PANEL]);
+                    } else {
+                        to[row] = [0.0; PANEL];
+                        to[row][..n - first].copy_from_slice(&from[..n - first]);
+                    }
                 }
             }
-        } else {
-            to.fill(0.0);
-            for column in 0..width {
+        }
+    } else {
+        for (panel, to) in to.chunks_exact_mut(k.max(1)).enumerate() {
+            let first = panel * PANEL;
+            to.fill([0.0; PANEL]);
+            for column in 0..PANEL.min(n - first) {
                 let from = &b.data[k0 * b.rows + (first + column) * b.columns..];
-                for (to, &from) in to.iter_mut().skip(column).step_by(PANEL).zip(from.iter().step_by(b.rows)) {
-                    *to = from;
+                for (to, &from) in to.iter_mut().zip(from.iter().step_by(b.rows)) {
+                    to[column] = from;
                 }
             }
         }
@@ -183,84 +250,106 @@ pub fn packed_left_len(m: usize, k: usize) -> usize {
 /// Packs columns `k0..k0+k` of the first `m` rows of `a`, which are `stride` apart and contiguous: block of four rows after block,
 /// term after term. Missing rows are 0.
 pub fn pack_left(a: &[f32], stride: usize, k0: usize, k: usize, m: usize, to: &mut [f32]) {
+    let body = k / LANES;
     for (block, to) in to[..packed_left_len(m, k)].chunks_exact_mut((ROWS * k).max(1)).enumerate() {
         let first = block * ROWS;
         let count = ROWS.min(m - first);
-        let row = |r: usize| if r < count { &a[(first + r) * stride + k0..][..k] } else { &[] };
-        let rows = [row(0), row(1), row(2), row(3)];
-        let body = k / LANES * LANES;
-        for at in (0..body).step_by(LANES) {
-            let four = rows.map(|row| if row.is_empty() { f32x4::splat(0.0) } else { load(&row[at..]) });
-            for (j, four) in f32x4::transpose(four).into_iter().enumerate() {
-                store(four, &mut to[(at + j) * ROWS..]);
+        let rows: [&[f32]; ROWS] =
+            std::array::from_fn(|r| if r < count { &a[(first + r) * stride + k0..][..k] } else { &[] });
+        let to = to.as_chunks_mut::<ROWS>().0;
+        let mut done = 0;
+        if count == ROWS {
+            let [r0, r1, r2, r3] = rows.map(|row| row.as_chunks::<LANES>().0);
+            for ((((to, r0), r1), r2), r3) in to.as_chunks_mut::<LANES>().0.iter_mut().zip(r0).zip(r1).zip(r2).zip(r3) {
+                *to = cast(f32x4::transpose([r0, r1, r2, r3].map(|&four| f32x4::from(four))));
             }
+            done = body * LANES;
         }
-        for at in body..k {
-            for (r, row) in rows.iter().enumerate() {
-                to[at * ROWS + r] = row.get(at).copied().unwrap_or(0.0);
-            }
+        for (at, to) in to.iter_mut().enumerate().skip(done) {
+            *to = rows.map(|row| row.get(at).copied().unwrap_or(0.0));
         }
     }
 }
 
 /// As [`pack_left`] for the transpose of rows `k0..k0+k` and columns `0..m` of `a`.
 pub fn pack_left_transposed(a: &[f32], stride: usize, k0: usize, k: usize, m: usize, to: &mut [f32]) {
-    // Sixteen columns at a time: every cache line of the source is read once, and four blocks are written side by side.
-    const GROUP: usize = 4 * ROWS;
-    for (group, to) in to[..packed_left_len(m, k)].chunks_mut((GROUP * k).max(1)).enumerate() {
-        let first = group * GROUP;
-        let row = |term: usize| &a[(k0 + term) * stride + first..];
-        if m - first >= GROUP {
-            let (low, high) = to.split_at_mut(2 * ROWS * k);
-            let ((b0, b1), (b2, b3)) = (low.split_at_mut(ROWS * k), high.split_at_mut(ROWS * k));
-            let [b0, b1, b2, b3] = [b0, b1, b2, b3].map(|block| block.as_chunks_mut::<ROWS>().0.iter_mut());
-            for (term, (((b0, b1), b2), b3)) in b0.zip(b1).zip(b2).zip(b3).enumerate() {
-                let from = row(term)[..GROUP].as_chunks::<ROWS>().0;
-                (*b0, *b1, *b2, *b3) = (from[0], from[1], from[2], from[3]);
-            }
-        } else {
-            for (block, to) in to.chunks_exact_mut(ROWS * k).enumerate() {
-                let count = ROWS.min(m - first - block * ROWS);
-                for (term, to) in to.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
-                    store(load_some(&row(term)[block * ROWS..][..count]), to);
+    let to = to[..packed_left_len(m, k)].as_chunks_mut::<ROWS>().0;
+    for term in (0..k).step_by(TERMS) {
+        let terms = term..k.min(term + TERMS);
+        for first in (0..m).step_by(ROWS) {
+            let to = &mut to[first / ROWS * k..];
+            for term in terms.clone() {
+                let from = &a[(k0 + term) * stride + first..];
+                if m - first >= ROWS {
+                    to[term].copy_from_slice(&from[..ROWS]);
+                } else {
+                    store(load_some(&from[..m - first]), &mut to[term]);
                 }
             }
         }
     }
 }
 
-/// c += a · panel for `R` rows and eight columns; `a` is a block of four packed rows, `c` starts at the panel's first column.
+/// Where a product goes.
+pub struct Target<'a> {
+    /// From the first element on.
+    pub data: &'a mut [f32],
+    /// Distance between rows.
+    pub stride: usize,
+    /// True: added to what is there; false: in its place.
+    pub accumulate: bool,
+}
+
+/// One tile of the result, a · panel, of `R` rows and eight columns; `a` is a block of four packed rows.
 ///
 /// The products of one element are added in the order of k, whatever the tile, so that tails agree with the body. One term a round:
-/// with more, compilers gather the terms of each sum, and V8 runs out of registers.
+/// with more, compilers gather the terms of each sum, and V8 runs out of registers. Pointers, not indices: V8 computes an address
+/// from an index anew in every round.
 #[inline(always)]
-fn tile<const R: usize>(a: &[[f32; ROWS]], panel: &[[f32; PANEL]], c: &mut [f32], stride: usize, width: usize) {
+fn tile<const R: usize>(a: &[[f32; ROWS]], panel: &[[f32; PANEL]]) -> [[f32x4; 2]; R] {
+    assert_eq!(a.len(), panel.len(), "terms of both factors");
     let mut sums = [[f32x4::splat(0.0); 2]; R];
-    for (a, b) in a.iter().zip(panel) {
-        let (b0, b1) = (load(b), load(&b[LANES..]));
+    let (mut a, mut b) = (a.as_ptr_range(), panel.as_ptr());
+    while a.start != a.end {
+        // SAFETY: both point into slices of one length, before their ends.
+        let (four, eight) = unsafe { (&*a.start, &*b) };
+        let (b0, b1) = (load(eight), load(&eight[LANES..]));
         for r in 0..R {
-            let a = f32x4::splat(a[r]);
+            let a = f32x4::splat(four[r]);
             sums[r][0] += a * b0;
             sums[r][1] += a * b1;
         }
+        // SAFETY: at most one past the ends.
+        unsafe { (a.start, b) = (a.start.add(1), b.add(1)) };
     }
-    for (r, sum) in sums.iter().enumerate() {
-        let c = &mut c[r * stride..][..width];
-        if width == PANEL {
-            store(load(c) + sum[0], c);
-            store(load(&c[LANES..]) + sum[1], &mut c[LANES..]);
+    sums
+}
+
+/// Writes rows of a tile; `to` starts at its first element.
+#[inline(always)]
+fn write<const R: usize>(sums: [[f32x4; 2]; R], to: &mut [f32], stride: usize, width: usize, accumulate: bool) {
+    for (r, sum) in sums.into_iter().enumerate() {
+        let to = &mut to[r * stride..][..width];
+        if let Ok(to) = <&mut [f32; PANEL]>::try_from(&mut *to) {
+            let (low, high) = to.split_at_mut(LANES);
+            store(if accumulate { load(low) + sum[0] } else { sum[0] }, low);
+            store(if accumulate { load(high) + sum[1] } else { sum[1] }, high);
         } else {
-            let sum: [f32; PANEL] = cast(*sum);
-            for (c, sum) in c.iter_mut().zip(sum) {
-                *c += sum;
+            let sum: [f32; PANEL] = cast(sum);
+            for (to, sum) in to.iter_mut().zip(sum) {
+                *to = if accumulate { *to + sum } else { sum };
             }
         }
     }
 }
 
-/// C += A · B for `m` rows: `a` holds `m` × `k` in packed blocks of rows, `b` holds `k` × `n` in packed panels of columns.
-pub fn multiply_packed(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32], stride: usize) {
+/// C = A · B or C += A · B for `m` rows: `a` holds `m` × `k` in packed blocks of rows, `b` holds `k` × `n` in packed panels of columns.
+pub fn multiply_packed(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: Target) {
+    let Target { data, stride, accumulate } = c;
     if k == 0 {
+        if !accumulate {
+            data.chunks_mut(stride).take(m).for_each(|row| row[..n].fill(0.0));
+        }
         return;
     }
     let blocks = a[..packed_left_len(m, k)].as_chunks::<ROWS>().0;
@@ -269,12 +358,12 @@ pub fn multiply_packed(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &m
         let width = PANEL.min(n - first);
         for (block, a) in blocks.chunks_exact(k).enumerate() {
             let row = block * ROWS;
-            let c = &mut c[row * stride + first..];
+            let to = &mut data[row * stride + first..];
             match m - row {
-                1 => tile::<1>(a, panel, c, stride, width),
-                2 => tile::<2>(a, panel, c, stride, width),
-                3 => tile::<3>(a, panel, c, stride, width),
-                _ => tile::<ROWS>(a, panel, c, stride, width),
+                1 => write(tile::<1>(a, panel), to, stride, width, accumulate),
+                2 => write(tile::<2>(a, panel), to, stride, width, accumulate),
+                3 => write(tile::<3>(a, panel), to, stride, width, accumulate),
+                _ => write(tile::<ROWS>(a, panel), to, stride, width, accumulate),
             }
         }
     }
@@ -337,13 +426,13 @@ mod tests {
     }
 
     /// Every 1009th float of both signs, and what the function gives where it should be finite and normal.
-    fn worst(simd: fn(f32x4) -> f32x4, truth: fn(f64) -> f64, from: f32, to: f32) -> f64 {
+    fn worst(simd: fn(&Curves, f32x4) -> f32x4, truth: fn(f64) -> f64, from: f32, to: f32) -> f64 {
         let mut worst = 0.0_f64;
         for bits in (0..0x7f80_0000_u32).step_by(1009) {
             for x in [f32::from_bits(bits), -f32::from_bits(bits)] {
                 let truth = truth(f64::from(x));
                 if (from..=to).contains(&x) && (truth == 0.0 || truth.abs() >= f64::from(f32::MIN_POSITIVE)) {
-                    worst = worst.max(ulps(simd(f32x4::splat(x)).to_array()[0], truth));
+                    worst = worst.max(ulps(simd(Curves::get(), f32x4::splat(x)).to_array()[0], truth));
                 }
             }
         }
@@ -352,28 +441,34 @@ mod tests {
 
     #[test]
     fn exp_stays_within_its_stated_error() {
-        let error = worst(exp, libm::exp, -87.0, 88.0);
+        let error = worst(Curves::exp, libm::exp, -87.0, 88.0);
         assert!(error <= 2.0, "{error} ulp");
-        let [a, b, c, d] = exp(f32x4::from([-100.0, 100.0, f32::NEG_INFINITY, f32::NAN])).to_array();
+        let [a, b, c, d] = Curves::get().exp(f32x4::from([-100.0, 100.0, f32::NEG_INFINITY, f32::NAN])).to_array();
         assert_eq!((a, b, c), (0.0, f32::INFINITY, 0.0));
         assert!(d.is_nan());
     }
 
     #[test]
     fn sigmoid_stays_within_its_stated_error() {
-        let error = worst(sigmoid, |x| 1.0 / (1.0 + libm::exp(-x)), -87.0, 100.0);
+        let error = worst(Curves::sigmoid, |x| 1.0 / (1.0 + libm::exp(-x)), -87.0, 100.0);
         assert!(error <= 4.0, "{error} ulp");
-        let [a, b, c, d] = sigmoid(f32x4::from([-200.0, 200.0, 0.0, -0.0])).to_array();
+        let [a, b, c, d] = Curves::get().sigmoid(f32x4::from([-200.0, 200.0, 0.0, -0.0])).to_array();
         assert!(a < 2e-38 && (b, c, d) == (1.0, 0.5, 0.5));
-        assert!(sigmoid(f32x4::splat(f32::NAN)).to_array()[0].is_nan());
+        assert!(Curves::get().sigmoid(f32x4::splat(f32::NAN)).to_array()[0].is_nan());
     }
 
     #[test]
     fn tanh_stays_within_its_stated_error() {
-        let error = worst(tanh, libm::tanh, f32::MIN, f32::MAX);
+        let error = worst(Curves::tanh, libm::tanh, f32::MIN, f32::MAX);
         assert!(error <= 8.0, "{error} ulp");
-        assert!(tanh(f32x4::splat(f32::NAN)).to_array()[0].is_nan());
-        assert!(tanh(f32x4::from([100.0, -100.0, 8.0, f32::INFINITY])).to_array().iter().all(|y| y.abs() <= 1.0));
+        assert!(Curves::get().tanh(f32x4::splat(f32::NAN)).to_array()[0].is_nan());
+        assert!(
+            Curves::get()
+                .tanh(f32x4::from([100.0, -100.0, 8.0, f32::INFINITY]))
+                .to_array()
+                .iter()
+                .all(|y| y.abs() <= 1.0)
+        );
     }
 
     #[test]
@@ -389,21 +484,24 @@ mod tests {
                 };
                 let mut packed = vec![f32::NAN; packed_len(k, n)];
                 pack(b_view, 0, k, n, &mut packed);
-                let mut c = vec![1.0; m * n];
                 let mut left = vec![f32::NAN; packed_left_len(m, k)];
                 pack_left(&a, k, 0, k, m, &mut left);
-                multiply_packed(m, n, k, &left, &packed, &mut c, n);
                 let across: Vec<f32> = (0..k * m).map(|at| a[at % m * k + at / m]).collect();
                 let mut twin = vec![f32::NAN; packed_left_len(m, k)];
                 pack_left_transposed(&across, m, 0, k, m, &mut twin);
                 assert_eq!(left, twin, "{m} {n} {k} {transposed}");
-                for i in 0..m {
-                    for j in 0..n {
-                        let mut sum = 0.0;
-                        for l in 0..k {
-                            sum += a[i * k + l] * if transposed { b[j * k + l] } else { b[l * n + j] };
+                for accumulate in [false, true] {
+                    let mut c = vec![1.0; m * n];
+                    multiply_packed(m, n, k, &left, &packed, Target { data: &mut c, stride: n, accumulate });
+                    for i in 0..m {
+                        for j in 0..n {
+                            let mut sum = 0.0;
+                            for l in 0..k {
+                                sum += a[i * k + l] * if transposed { b[j * k + l] } else { b[l * n + j] };
+                            }
+                            let start = if accumulate { 1.0 } else { 0.0 };
+                            assert_eq!(c[i * n + j], start + sum, "{m} {n} {k} {transposed} {accumulate}");
                         }
-                        assert_eq!(c[i * n + j], 1.0 + sum, "{m} {n} {k} {transposed}");
                     }
                 }
             }
