@@ -24,7 +24,8 @@
 //! each. A step that is not finite stops before the update and is run again call by call to name the tensor.
 //!
 //! **A kernel** is a file `src/kernels/STEM.rs`: operands, shape rule, `reference` (plain loops, f32 and f64), `cpu` (SIMD), the grid of
-//! the dispatch, and the gradient rule, which records further calls on a [`kernels::Tape`]. Its shader is `shaders/STEM.wgsl`. A cell
+//! the dispatch, and the gradient rule, which records further calls on a [`kernels::Tape`]. Its shader is `shaders/STEM.wgsl`, with what it
+//! shares behind it (`shaders/helpers/`); two tolerances stand beside it, `cpu` against `reference` and shader against `cpu`. A cell
 //! (`elman`, `lstm`, `gru`) also describes itself there ([`kernels::recurrence::Cell`]): gates, channels for the pictures, equations.
 //!
 //! # Where building showed a better way than the design
@@ -35,7 +36,11 @@
 //!   the states and their totals packed in one tensor each, every entry keeps within the eight storage bindings of WebGPU.
 //! * Weights are packed at the start of each call, not once per update: O(G·H²) beside O(T·B·G·H²), and no copy to invalidate.
 //! * The truncation window is counted from the end of the sequence, so that a loss at the last step reaches back exactly W steps.
-//! * The norm adds squares in f64: an exploding gradient of 10²⁰ is finite, its square in f32 is not.
+//! * The norm adds squares in f64: an exploding gradient of 10²⁰ is finite, its square in f32 is not. The shader has no f64 and adds
+//!   squares relative to the largest element.
+//! * Both biases of a recurrence have one gradient: the second sum over the rows is recorded as a copy of the first.
+//! * The inner loop of the matrix core walks pointers, and the curves keep their coefficients in memory: V8 computes addresses from
+//!   indices in every round, and builds a constant vector from three instructions at every use.
 //! * The probe's program declares the parameters as constants and asks for the adjoints of the states only, so that a picture costs no
 //!   weight gradients and never touches those of the training step.
 //! * What the boundary does is tested in JavaScript (`www/test/boundary.test.ts`), where its callers live.

@@ -72,7 +72,11 @@ fn run<F: Real>(mut args: Arguments<F>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "adam",
     summary: "Adam and AdamW",
-    shader: None,
+    shader: concat!(include_str!("../../shaders/adam.wgsl"), include_str!("../../shaders/helpers/update.wgsl")),
     entries: &[&FORWARD],
     tolerance: Tolerance { relative: 0.0, reason: "the same operations in the same order" },
+    on_gpu: Tolerance {
+        relative: 1e-6,
+        reason: "quotients and roots within 3 units in the last place, products and sums fused or not",
+    },
 };

@@ -105,7 +105,8 @@ fn sum_simd(mut args: Arguments<f32>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "bias",
     summary: "a bias in every row",
-    shader: None,
+    shader: include_str!("../../shaders/bias.wgsl"),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance { relative: 0.0, reason: "the same additions in the same order" },
+    on_gpu: Tolerance { relative: 1e-6, reason: "the same additions in the same order, denormals flushed" },
 };

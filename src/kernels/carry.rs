@@ -51,7 +51,8 @@ fn run<F: Real>(mut args: Arguments<F>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "carry",
     summary: "the state that a sequence starts from",
-    shader: None,
+    shader: include_str!("../../shaders/carry.wgsl"),
     entries: &[&FORWARD],
     tolerance: Tolerance { relative: 0.0, reason: "nothing is computed" },
+    on_gpu: Tolerance { relative: 0.0, reason: "nothing is computed" },
 };

@@ -39,7 +39,7 @@ pub static FORWARD: Entry = Entry {
     label: "cross_entropy.forward",
     operands: &[
         Operand::read("logits"),
-        Operand::index("target"),
+        Operand::index("targets"),
         Operand::read("weight"),
         Operand::write("probabilities"),
         Operand::write("losses"),
@@ -65,7 +65,7 @@ pub static BACKWARD: Entry = Entry {
     label: "cross_entropy.backward",
     operands: &[
         Operand::read("probabilities"),
-        Operand::index("target"),
+        Operand::index("targets"),
         Operand::read("weight"),
         Operand::read("result"),
         Operand::write("d_logits"),
@@ -161,7 +161,11 @@ fn differentiate<F: Real>(mut args: Arguments<F>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "cross_entropy",
     summary: "softmax and weighted cross-entropy",
-    shader: None,
+    shader: include_str!("../../shaders/cross_entropy.wgsl"),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance { relative: 5e-7, reason: "exp by a polynomial, 2 units in the last place" },
+    on_gpu: Tolerance {
+        relative: 1e-5,
+        reason: "exp and ln within a few units in the last place, sums over rows in another order",
+    },
 };

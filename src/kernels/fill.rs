@@ -44,7 +44,8 @@ fn run<F: Real>(mut args: Arguments<F>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "fill",
     summary: "y = value",
-    shader: None,
+    shader: include_str!("../../shaders/fill.wgsl"),
     entries: &[&FORWARD],
     tolerance: Tolerance { relative: 0.0, reason: "nothing is computed" },
+    on_gpu: Tolerance { relative: 0.0, reason: "nothing is computed" },
 };

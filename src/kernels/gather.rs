@@ -13,7 +13,7 @@ use bytemuck::{Pod, Zeroable};
 struct Params {
     rows: u32,
     n: u32,
-    symbols: u32,
+    vocabulary: u32,
     accumulate: u32,
 }
 
@@ -22,7 +22,7 @@ fn params(w: Tensor, y: Tensor, accumulate: bool) -> Params {
     Params {
         rows: y.shape.rows() as u32,
         n: y.shape.columns() as u32,
-        symbols: w.shape.columns() as u32,
+        vocabulary: w.shape.columns() as u32,
         accumulate: u32::from(accumulate),
     }
 }
@@ -78,7 +78,7 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
     let params: Params = args.params();
     let (symbols, d_y, mut d_w) = (args.index(0), args.read(1), args.write(2));
     for j in 0..params.n as usize {
-        for v in 0..params.symbols as usize {
+        for v in 0..params.vocabulary as usize {
             let mut sum = F::ZERO;
             for (row, &symbol) in symbols.iter().enumerate().take(params.rows as usize) {
                 if symbol as usize == v {
@@ -118,7 +118,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
     let params: Params = args.params();
     let n = params.n as usize;
     let (symbols, d_y, mut d_w) = (args.index(0), args.read(1), args.write(2));
-    let sums = &mut args.scratch[..n * params.symbols as usize];
+    let sums = &mut args.scratch[..n * params.vocabulary as usize];
     sums.fill(0.0);
     for (row, &symbol) in symbols.iter().enumerate().take(params.rows as usize) {
         for (sum, &d_y) in sums[symbol as usize * n..][..n].iter_mut().zip(d_y.row(row)) {
@@ -137,7 +137,8 @@ fn cpu_backward(mut args: Arguments<f32>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "gather",
     summary: "the product with one-hot vectors, and its scatter",
-    shader: None,
+    shader: include_str!("../../shaders/gather.wgsl"),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance { relative: 0.0, reason: "the same additions in the same order" },
+    on_gpu: Tolerance { relative: 1e-6, reason: "the same additions in the same order" },
 };

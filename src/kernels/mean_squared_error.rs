@@ -27,7 +27,7 @@ pub static FORWARD: Entry = Entry {
     label: "mean_squared_error.forward",
     operands: &[
         Operand::read("y"),
-        Operand::read("target"),
+        Operand::read("targets"),
         Operand::read("weight"),
         Operand::write("losses"),
         Operand::write("result"),
@@ -52,7 +52,7 @@ pub static BACKWARD: Entry = Entry {
     label: "mean_squared_error.backward",
     operands: &[
         Operand::read("y"),
-        Operand::read("target"),
+        Operand::read("targets"),
         Operand::read("weight"),
         Operand::read("result"),
         Operand::write("d_y"),
@@ -111,7 +111,8 @@ fn differentiate<F: Real>(mut args: Arguments<F>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "mean_squared_error",
     summary: "weighted mean squared error",
-    shader: None,
+    shader: include_str!("../../shaders/mean_squared_error.wgsl"),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance { relative: 0.0, reason: "the same operations in the same order" },
+    on_gpu: Tolerance { relative: 1e-5, reason: "sums over rows in another order" },
 };

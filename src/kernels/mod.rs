@@ -280,12 +280,14 @@ pub struct Kernel {
     pub stem: &'static str,
     /// One sentence.
     pub summary: &'static str,
-    /// Its WGSL, or `None` while it runs on the CPU alone.
-    pub shader: Option<&'static str>,
+    /// Its WGSL: the file of its stem, then the helpers that it shares with others.
+    pub shader: &'static str,
     /// Its entry points.
     pub entries: &'static [&'static Entry],
     /// Largest difference between `cpu` and `reference` in f32, relative to the largest element of the result, and why.
     pub tolerance: Tolerance,
+    /// Largest difference between its shader and `cpu`, relative to the largest element of the result, and why.
+    pub on_gpu: Tolerance,
 }
 
 /// A tolerance is data with a reason.

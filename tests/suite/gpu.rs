@@ -1,55 +1,111 @@
-//! The whole chain to WebGPU: shader, bindings, uniforms, dispatch, read back. Without an adapter these tests fail.
+//! Every kernel on WebGPU against its CPU twin, through the whole chain: shader, bindings, uniforms, dispatch, read back. Without an
+//! adapter these tests fail.
+//!
+//! Call by call: both see the same memory, and what they write may differ by the tolerance that the kernel states, relative to
+//! the largest element of the result.
 
+use crate::support::{CASES, Case, recurrence_cases};
+use std::collections::BTreeMap;
 use unroll::engine::Memory;
 use unroll::engine::gpu::Gpu;
-use unroll::graph::Graph;
-use unroll::kernels::product::{self, Factor};
-use wasm_bindgen_test::wasm_bindgen_test;
+use unroll::kernels::{Access, KERNELS, Kernel};
+use unroll::nn::ARCHITECTURES;
+use unroll::shape::Tensor;
+use wasm_bindgen_test::console_log;
 
-/// Sizes around the tile of the shader and the panel of the SIMD code.
-const SIZES: [[usize; 3]; 7] =
-    [[1, 1, 1], [3, 7, 1], [7, 3, 17], [16, 17, 33], [33, 65, 130], [130, 33, 7], [65, 1, 257]];
+/// 1, and sizes that no tile, workgroup or vector divides.
+const SIZES: [usize; 8] = [1, 3, 7, 17, 33, 65, 130, 257];
 
-/// Products of sums of up to 257 terms, added in another order.
-const TOLERANCE: f32 = 1e-5;
+fn read(memory: &Memory<f32>, tensor: Tensor) -> Vec<f32> {
+    let mut values = Vec::with_capacity(tensor.shape.len());
+    memory.read(tensor, |value| values.push(value));
+    values
+}
 
-#[wasm_bindgen_test]
-async fn product_agrees_with_its_twin() {
-    let gpu = Gpu::new().await.unwrap_or_else(|error| panic!("{error}"));
-    for [m, n, k] in SIZES {
-        for form in 0..8 {
-            let (a_transposed, b_transposed, accumulate) = (form & 1 == 1, form & 2 == 2, form & 4 == 4);
-            let mut graph = Graph::new();
-            // Views with gaps: columns 3.. of a wider buffer.
-            let mut view =
-                |name: &str, rows: usize, columns: usize| graph.slot(name, &[rows, columns + 5]).columns(3, columns);
-            let a = if a_transposed { view("a", k, m) } else { view("a", m, k) };
-            let b = if b_transposed { view("b", n, k) } else { view("b", k, n) };
-            let c = view("c", m, n);
-            let factor = |tensor, transposed| Factor { tensor, transposed };
-            graph.record(product::forward(factor(a, a_transposed), factor(b, b_transposed), c, accumulate));
-            let plan = graph.plan();
-            let mut cpu: Memory<f32> = Memory::new(0);
-            cpu.reserve(&plan);
-            for (index, tensor) in [a, b, c].into_iter().enumerate() {
-                let values: Vec<f64> =
-                    (0..tensor.shape.len()).map(|i| libm::sin((i * (index + 3)) as f64 * 0.37)).collect();
-                cpu.write(plan.place(tensor), values.into_iter());
-            }
-            let mut on_gpu = cpu.clone();
-            cpu.run(&plan, 0..1, |entry| entry.cpu);
-            gpu.run(&plan, 0..1, &mut on_gpu).await.unwrap_or_else(|error| panic!("{error}"));
-            let read = |memory: &Memory<f32>| {
-                let mut values = Vec::new();
-                memory.read(plan.place(c), |value| values.push(value));
-                values
-            };
-            let (expected, got) = (read(&cpu), read(&on_gpu));
-            let largest = expected.iter().fold(0.0_f32, |largest, v| largest.max(v.abs()));
-            for (expected, got) in expected.iter().zip(&got) {
-                let error = (expected - got).abs();
-                assert!(error <= TOLERANCE * largest, "{m} {n} {k} form {form}: {got} instead of {expected}");
+/// Runs the calls of one kernel in both versions; notes the largest relative difference of each entry.
+async fn compare(gpu: &Gpu, kernel: &Kernel, mut case: Case, worst: &mut BTreeMap<&'static str, f32>) {
+    if case.result.is_some() {
+        case.graph.differentiate();
+    }
+    let plan = case.graph.plan();
+    let mut cpu = Memory::<f32>::new(plan.persistent_len);
+    cpu.reserve(&plan);
+    for (slot, values) in case.inputs.iter().chain(&case.fixed) {
+        cpu.write(plan.place(*slot), values.iter().copied());
+    }
+    for (slot, values) in &case.indices {
+        cpu.write_index(plan.place(*slot), values);
+    }
+    for (index, call) in plan.calls().iter().enumerate() {
+        let before = cpu.clone();
+        cpu.run(&plan, index..index + 1, |entry| entry.cpu);
+        if !kernel.entries.iter().any(|entry| entry.label == call.entry.label) {
+            continue;
+        }
+        let what = format!("{}: {}", call.entry.label, case.what);
+        let mut shader = before;
+        gpu.run(&plan, index..index + 1, &mut shader).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        for (spec, tensor) in call.entry.operands.iter().zip(&call.operands) {
+            let Some(tensor) = tensor.filter(|_| spec.access != Access::Read) else { continue };
+            let (cpu, shader) = (read(&cpu, tensor), read(&shader, tensor));
+            let largest = cpu.iter().fold(f32::MIN_POSITIVE, |largest, v| largest.max(v.abs()));
+            for (at, (&cpu, &shader)) in cpu.iter().zip(&shader).enumerate() {
+                let name = spec.name;
+                assert!(cpu.is_finite() && shader.is_finite(), "{what}, {name}, element {at}: {cpu} and {shader}");
+                let difference = (cpu - shader).abs() / largest;
+                let allowed = kernel.on_gpu.relative;
+                assert!(difference <= allowed, "{what}, {name}, element {at}: {shader} instead of {cpu}");
+                let worst = worst.entry(call.entry.label).or_insert(0.0);
+                *worst = worst.max(difference);
             }
         }
+    }
+}
+
+/// Compares all cases of a kernel; every entry must have run.
+async fn check(stem: &str) {
+    let gpu = Gpu::new().await.unwrap_or_else(|error| panic!("{error}"));
+    let kernel = KERNELS.iter().find(|kernel| kernel.stem == stem).expect("a kernel");
+    let (_, cases) = CASES.iter().find(|(of, _)| *of == stem).unwrap_or_else(|| panic!("{stem}: no case"));
+    let mut worst = BTreeMap::new();
+    for size in SIZES {
+        for case in cases(size) {
+            compare(&gpu, kernel, case, &mut worst).await;
+        }
+        if let Some(cell) = ARCHITECTURES.iter().find(|cell| cell.id == stem) {
+            for case in recurrence_cases(cell, &[0], Some(2), size) {
+                compare(&gpu, kernel, case, &mut worst).await;
+            }
+        }
+    }
+    for entry in kernel.entries {
+        let difference = worst.get(entry.label).unwrap_or_else(|| panic!("{} is run by no case", entry.label));
+        console_log!("{:<28} {difference:.1e}, at most {:.0e}", entry.label, kernel.on_gpu.relative);
+    }
+}
+
+/// One test a kernel, and one that compares their list with the table.
+macro_rules! kernels {
+    ($($stem:ident)*) => {
+        $(
+            #[wasm_bindgen_test]
+            async fn $stem() {
+                super::check(stringify!($stem)).await;
+            }
+        )*
+
+        #[wasm_bindgen_test]
+        fn every_kernel_is_compared() {
+            let table: Vec<_> = super::KERNELS.iter().map(|kernel| kernel.stem).collect();
+            assert_eq!(vec![$(stringify!($stem)),*], table);
+        }
+    };
+}
+
+mod kernel {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    kernels! {
+        adam bias carry copy cross_entropy elman fill gather gru lstm mean_squared_error norm product rmsprop sgd
     }
 }

@@ -1,0 +1,43 @@
+// g = clip(g) + λp;  v = αv + (1 - α)g²;  b = μb + g / (√v + ε);  p -= ηb.
+//
+// Twin: src/kernels/rmsprop.rs. One invocation updates one parameter.
+
+struct Uniforms {
+    // offset and stride of each operand, in elements
+    parameters: vec2<u32>,
+    gradient: vec2<u32>,
+    v: vec2<u32>,
+    b: vec2<u32>,
+    hyper: vec2<u32>,
+    norm: vec2<u32>,
+    n: u32,
+}
+
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
+@group(0) @binding(1) var<storage, read_write> parameters: array<f32>;
+@group(0) @binding(2) var<storage, read_write> gradient: array<f32>;
+@group(0) @binding(3) var<storage, read_write> v: array<f32>;
+@group(0) @binding(4) var<storage, read_write> b: array<f32>;
+@group(0) @binding(5) var<storage, read_write> hyper: array<f32>;
+@group(0) @binding(6) var<storage, read_write> norm: array<f32>;
+
+fn hyper_at(which: u32) -> f32 {
+    return hyper[uniforms.hyper.x + which];
+}
+
+@compute @workgroup_size(256)
+fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= uniforms.n {
+        return;
+    }
+    let place = uniforms.parameters.x + id.x;
+    let alpha = hyper_at(SQUARES);
+    let p = parameters[place];
+    let g = clip(gradient[uniforms.gradient.x + id.x], norm[uniforms.norm.x + 1u], hyper_at(MAX_VALUE))
+        + hyper_at(WEIGHT_DECAY) * p;
+    let squares = alpha * v[uniforms.v.x + id.x] + (1.0 - alpha) * g * g;
+    v[uniforms.v.x + id.x] = squares;
+    let velocity = hyper_at(MOMENTUM) * b[uniforms.b.x + id.x] + g / (sqrt(squares) + hyper_at(EPSILON));
+    b[uniforms.b.x + id.x] = velocity;
+    parameters[place] = p - hyper_at(LEARNING_RATE) * velocity;
+}

@@ -1,0 +1,41 @@
+// g = clip(g) + λp;  b = μb + g;  p -= η(g + μb) with Nesterov, else p -= ηb.
+//
+// Twin: src/kernels/sgd.rs. One invocation updates one parameter.
+
+struct Uniforms {
+    // offset and stride of each operand, in elements
+    parameters: vec2<u32>,
+    gradient: vec2<u32>,
+    velocity: vec2<u32>,
+    hyper: vec2<u32>,
+    norm: vec2<u32>,
+    n: u32,
+}
+
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
+@group(0) @binding(1) var<storage, read_write> parameters: array<f32>;
+@group(0) @binding(2) var<storage, read_write> gradient: array<f32>;
+@group(0) @binding(3) var<storage, read_write> velocity: array<f32>;
+@group(0) @binding(4) var<storage, read_write> hyper: array<f32>;
+@group(0) @binding(5) var<storage, read_write> norm: array<f32>;
+
+fn hyper_at(which: u32) -> f32 {
+    return hyper[uniforms.hyper.x + which];
+}
+
+@compute @workgroup_size(256)
+fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x >= uniforms.n {
+        return;
+    }
+    let place = uniforms.parameters.x + id.x;
+    let rate = hyper_at(LEARNING_RATE);
+    let momentum = hyper_at(MOMENTUM);
+    let at = uniforms.velocity.x + id.x;
+    let p = parameters[place];
+    let g = clip(gradient[uniforms.gradient.x + id.x], norm[uniforms.norm.x + 1u], hyper_at(MAX_VALUE))
+        + hyper_at(WEIGHT_DECAY) * p;
+    let b = momentum * velocity[at] + g;
+    velocity[at] = b;
+    parameters[place] = p - rate * select(b, g + momentum * b, hyper_at(NESTEROV) != 0.0);
+}
