@@ -28,6 +28,11 @@
 //! shares behind it (`shaders/helpers/`); two tolerances stand beside it, `cpu` against `reference` and shader against `cpu`. A cell
 //! (`elman`, `lstm`, `gru`) also describes itself there ([`kernels::recurrence::Cell`]): gates, channels for the pictures, equations.
 //!
+//! **WebGPU.** [`engine`] runs a whole training step of a plan in one submit: `Gpu::upload`, `record` (pipelines and bind groups, once),
+//! `submit`. Whole models train there as on the CPU (`tests/suite/gpu.rs`); sessions do not use it yet. What stands between: parameters
+//! begin at multiples of one element, so that neighbours meet within the 256 bytes of a binding and one of them is copied, which
+//! breaks the pass; products and time loops are plain, one invocation an element; nothing reads back without waiting.
+//!
 //! # Where building showed a better way than the design
 //!
 //! * A recurrence reads its initial states from an optional operand `[S, B, H]`, not from row 0 of a longer output: sequences stay

@@ -1,4 +1,8 @@
-//! WebGPU: runs planned calls whose kernels have a shader.
+//! WebGPU: runs planned calls.
+//!
+//! A [`Resident`] holds the three segments of a memory on the device; a [`Recording`] holds pipelines, bind groups and grids of calls
+//! on it. Both are made once: submitting a recording encodes one compute pass and creates nothing else. Dispatches of a pass
+//! run in order, each after what those before it have written.
 //!
 //! Each segment of a plan is one storage buffer; every operand is bound as a range of it, aligned to 256 bytes, with what is left of its
 //! offset in the uniforms. All storage bindings are `read_write`, because WebGPU does not let one buffer be bound for reading and
@@ -9,7 +13,7 @@
 use super::Memory;
 use crate::error::{Error, Result};
 use crate::graph::{ARENA, INDEX, PERSISTENT, Plan};
-use crate::kernels::{Call, Entry, KERNELS, WORDS};
+use crate::kernels::{Access, Call, Entry, KERNELS, WORDS};
 use crate::shape::Tensor;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -34,6 +38,20 @@ pub struct Gpu {
     pipelines: RefCell<BTreeMap<&'static str, wgpu::ComputePipeline>>,
     /// What the adapter calls itself.
     pub adapter: String,
+}
+
+/// The segments of a memory on the device.
+pub struct Resident([wgpu::Buffer; 3]);
+
+/// Calls that are ready to be submitted.
+pub struct Recording(Vec<Dispatch>);
+
+struct Dispatch {
+    pipeline: wgpu::ComputePipeline,
+    group: wgpu::BindGroup,
+    grid: [u32; 3],
+    /// Operands that are copied first, to where they are bound: segment and bytes.
+    copies: Vec<(u32, Range<u64>, wgpu::Buffer)>,
 }
 
 fn unavailable(why: impl std::fmt::Display) -> Error {
@@ -68,39 +86,88 @@ impl Gpu {
         Ok(Self { device, queue, pipelines: RefCell::default(), adapter })
     }
 
+    /// Copies a memory to the device.
+    pub fn upload(&self, memory: &Memory<f32>) -> Resident {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        Resident([PERSISTENT, ARENA, INDEX].map(|segment| {
+            let mut contents = memory.bytes(segment).to_vec();
+            // A binding has at least one element, and the last one may reach to the end of its block.
+            contents.resize(contents.len() + 4 * ALIGNMENT as usize, 0);
+            self.device.create_buffer_init(&BufferInitDescriptor { label: None, contents: &contents, usage })
+        }))
+    }
+
+    /// Writes a contiguous tensor before whatever is submitted next.
+    pub fn write(&self, resident: &Resident, tensor: Tensor, words: &[u8]) {
+        assert_eq!(tensor.span() * 4, words.len(), "as many values as the tensor has elements, side by side");
+        self.queue.write_buffer(&resident.0[tensor.buffer as usize], u64::from(tensor.offset) * 4, words);
+    }
+
+    /// Reads a segment, after everything that was submitted.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the device is lost.
+    pub async fn read(&self, resident: &Resident, segment: u32, range: Range<u64>) -> Result<Vec<u8>> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let size = range.end - range.start;
+        let staging = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+        let staging = self.device.create_buffer(&staging);
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(&resident.0[segment as usize], range.start, &staging, 0, size);
+        self.queue.submit([encoder.finish()]);
+        mapped(&staging).await?;
+        Ok(staging.get_mapped_range(..).map_err(unavailable)?.to_vec())
+    }
+
+    /// Makes pipelines, bind groups and grids for some calls of a plan.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the device refuses one of them.
+    pub async fn record(&self, plan: &Plan, calls: Range<usize>, resident: &Resident) -> Result<Recording> {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let dispatches = plan.calls()[calls].iter().map(|call| self.dispatch(call, resident)).collect();
+        match scope.pop().await {
+            Some(error) => Err(unavailable(error)),
+            None => Ok(Recording(dispatches)),
+        }
+    }
+
+    /// Runs a recording: one pass and one submit, but for the copies that an operand bound twice needs.
+    pub fn submit(&self, resident: &Resident, recording: &Recording) {
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut dispatches = recording.0.iter().peekable();
+        while dispatches.peek().is_some() {
+            for (segment, range, copy) in dispatches.peek().into_iter().flat_map(|next| &next.copies) {
+                let size = range.end - range.start;
+                encoder.copy_buffer_to_buffer(&resident.0[*segment as usize], range.start, copy, 0, size);
+            }
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            let mut first = true;
+            while let Some(dispatch) = dispatches.next_if(|next| std::mem::take(&mut first) || next.copies.is_empty()) {
+                pass.set_pipeline(&dispatch.pipeline);
+                pass.set_bind_group(0, &dispatch.group, &[]);
+                let [x, y, z] = dispatch.grid;
+                pass.dispatch_workgroups(x, y, z);
+            }
+        }
+        self.queue.submit([encoder.finish()]);
+    }
+
     /// Runs some calls of a plan on the numbers of a memory, and puts the results back there.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the device reports an error.
     pub async fn run(&self, plan: &Plan, calls: Range<usize>, memory: &mut Memory<f32>) -> Result<()> {
+        let resident = self.upload(memory);
+        let recording = self.record(plan, calls, &resident).await?;
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-        let segments = [PERSISTENT, ARENA, INDEX].map(|segment| {
-            let mut contents = memory.bytes(segment).to_vec();
-            // A binding has at least one element, and the last one may reach to the end of its block.
-            contents.resize(contents.len() + 4 * ALIGNMENT as usize, 0);
-            self.device.create_buffer_init(&BufferInitDescriptor { label: None, contents: &contents, usage })
-        });
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        for call in &plan.calls()[calls] {
-            self.dispatch(&mut encoder, call, &segments);
-        }
-        let staging = segments.each_ref().map(|buffer| {
-            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-            let descriptor =
-                wgpu::BufferDescriptor { label: None, size: buffer.size(), usage, mapped_at_creation: false };
-            let staging = self.device.create_buffer(&descriptor);
-            encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
-            staging
-        });
-        self.queue.submit([encoder.finish()]);
+        self.submit(&resident, &recording);
         if let Some(error) = scope.pop().await {
             return Err(unavailable(error));
         }
-        for (segment, staging) in [PERSISTENT, ARENA].into_iter().zip(&staging) {
-            mapped(staging).await?;
-            let view = staging.get_mapped_range(..).map_err(unavailable)?;
-            memory.set_bytes(segment, &view);
+        for segment in [PERSISTENT, ARENA] {
+            let size = resident.0[segment as usize].size();
+            memory.set_bytes(segment, &self.read(&resident, segment, 0..size).await?);
         }
         Ok(())
     }
@@ -124,34 +191,37 @@ impl Gpu {
         self.pipelines.borrow_mut().entry(entry.label).or_insert_with(make).clone()
     }
 
-    fn dispatch(&self, encoder: &mut wgpu::CommandEncoder, call: &Call, segments: &[wgpu::Buffer; 3]) {
+    fn dispatch(&self, call: &Call, resident: &Resident) -> Dispatch {
         let label = call.entry.label;
         let pipeline = self.pipeline(call.entry);
-        // An operand that is left out, and one that lies where another does, has a buffer of its own: writable bindings must not
-        // overlap, even when nothing is written.
+        // An operand that is left out has a buffer of its own, and so has one that is only read and whose range meets another's:
+        // writable bindings must not overlap, even when nothing is written there.
         let ranges: Vec<_> = call.operands.iter().map(|tensor| tensor.map(|tensor| range(&tensor))).collect();
-        let own: Vec<Option<wgpu::Buffer>> = (0..ranges.len())
-            .map(|at| {
-                let make = |size| {
-                    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-                    let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
-                    self.device.create_buffer(&descriptor)
+        let written = |at: usize| call.entry.operands[at].access != Access::Read;
+        let make = |size| {
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+            self.device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+        };
+        let mut copies = Vec::new();
+        let mut own = Vec::new();
+        for (at, place) in ranges.iter().enumerate() {
+            let Some((segment, range)) = place else {
+                own.push(Some(make(16)));
+                continue;
+            };
+            let meets = |other: usize| {
+                let same = |(of, other): &(u32, Range<u64>)| {
+                    of == segment && other.start < range.end && range.start < other.end
                 };
-                let Some((segment, range)) = &ranges[at] else { return Some(make(16)) };
-                let meets = |other: &Option<(u32, Range<u64>)>| {
-                    let meets = |(of, other): &(u32, Range<u64>)| {
-                        of == segment && other.start < range.end && range.start < other.end
-                    };
-                    other.as_ref().is_some_and(meets)
-                };
-                ranges[..at].iter().any(meets).then(|| {
-                    let buffer = make(range.end - range.start);
-                    let from = &segments[*segment as usize];
-                    encoder.copy_buffer_to_buffer(from, range.start, &buffer, 0, range.end - range.start);
-                    buffer
-                })
-            })
-            .collect();
+                other != at && ranges[other].as_ref().is_some_and(same)
+            };
+            let yields = !written(at) && (0..ranges.len()).any(|other| meets(other) && (other < at || written(other)));
+            own.push(yields.then(|| {
+                let buffer = make(range.end - range.start);
+                copies.push((*segment, range.clone(), buffer.clone()));
+                buffer
+            }));
+        }
         let mut words = Vec::new();
         let mut bindings = Vec::new();
         for ((tensor, range), own) in call.operands.iter().zip(&ranges).zip(&own) {
@@ -159,7 +229,7 @@ impl Gpu {
             bindings.push(match (own, range) {
                 (Some(buffer), _) => wgpu::BufferBinding { buffer, offset: 0, size: None },
                 (None, Some((segment, range))) => wgpu::BufferBinding {
-                    buffer: &segments[*segment as usize],
+                    buffer: &resident.0[*segment as usize],
                     offset: range.start,
                     size: NonZeroU64::new(range.end - range.start),
                 },
@@ -183,11 +253,7 @@ impl Gpu {
             layout: &pipeline.get_bind_group_layout(0),
             entries: &entries,
         });
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        pass.set_pipeline(&pipeline);
-        pass.set_bind_group(0, &group, &[]);
-        let [x, y, z] = (call.entry.grid)(call);
-        pass.dispatch_workgroups(x, y, z);
+        Dispatch { pipeline, group, grid: (call.entry.grid)(call), copies }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Engines: they run plans.
 //!
 //! Floor 3. [`Engine::Reference`] runs the plain loops in f64, [`Engine::Cpu`] the fast ones in f32; both run the same plan on the
-//! same kind of memory. A third variant, for WebGPU, takes its place beside them; the only floor that names wgpu is this one.
+//! same kind of memory. WebGPU runs the same plans in `gpu`; the only floor that names wgpu is this one.
 
 #[cfg(target_arch = "wasm32")]
 pub mod gpu;
