@@ -1,7 +1,7 @@
 // The global norm of the gradient, n = |g|, and the coefficient that clips it, min(1, max / (n + 10⁻⁶)).
 //
-// Twin: src/kernels/norm.rs. One workgroup. There is no f64 here, so squares are taken relative to the largest element: nothing overflows
-// or vanishes that would not in f64.
+// Twin: src/kernels/norm.rs. One workgroup. There is no f64 here, so squares are taken relative to the largest element: the
+// square of a finite number never overflows.
 
 struct Uniforms {
     // offset and stride of each operand, in elements

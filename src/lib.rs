@@ -43,7 +43,7 @@
 //! * The truncation window is counted from the end of the sequence, so that a loss at the last step reaches back exactly W steps.
 //! * The norm adds squares in f64: an exploding gradient of 10²⁰ is finite, its square in f32 is not. The shader has no f64 and adds
 //!   squares relative to the largest element.
-//! * Both biases of a recurrence have one gradient: the second sum over the rows is recorded as a copy of the first.
+//! * Both biases of an Elman or LSTM layer have one gradient: the second sum over the rows is recorded as a copy of the first.
 //! * The inner loop of the matrix core walks pointers, and the curves keep their coefficients in memory: V8 computes addresses from
 //!   indices in every round, and builds a constant vector from three instructions at every use.
 //! * The probe's program declares the parameters as constants and asks for the adjoints of the states only, so that a picture costs no

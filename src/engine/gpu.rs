@@ -13,7 +13,7 @@
 use super::Memory;
 use crate::error::{Error, Result};
 use crate::graph::{ARENA, INDEX, PERSISTENT, Plan};
-use crate::kernels::{Access, Call, Entry, KERNELS, WORDS};
+use crate::kernels::{Access, Call, Entry, KERNELS};
 use crate::shape::Tensor;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ const ABSENT: u32 = u32::MAX;
 pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    /// One for each entry that has run, under its label.
+    /// One for each entry that has been recorded, under its label.
     pipelines: RefCell<BTreeMap<&'static str, wgpu::ComputePipeline>>,
     /// What the adapter calls itself.
     pub adapter: String,
@@ -50,8 +50,8 @@ struct Dispatch {
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
     grid: [u32; 3],
-    /// Operands that are copied first, to where they are bound: segment and bytes.
-    copies: Vec<(u32, Range<u64>, wgpu::Buffer)>,
+    /// Operands that are copied first, to where they are bound.
+    copies: Vec<(wgpu::Buffer, Range<u64>, wgpu::Buffer)>,
 }
 
 fn unavailable(why: impl std::fmt::Display) -> Error {
@@ -91,7 +91,7 @@ impl Gpu {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         Resident([PERSISTENT, ARENA, INDEX].map(|segment| {
             let mut contents = memory.bytes(segment).to_vec();
-            // A binding has at least one element, and the last one may reach to the end of its block.
+            // No buffer is empty.
             contents.resize(contents.len() + 4 * ALIGNMENT as usize, 0);
             self.device.create_buffer_init(&BufferInitDescriptor { label: None, contents: &contents, usage })
         }))
@@ -122,8 +122,16 @@ impl Gpu {
     /// Makes pipelines, bind groups and grids for some calls of a plan.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the device refuses one of them.
+    /// [`Error::Unavailable`] when the device refuses one of them, or a call has more workgroups than it runs at once.
     pub async fn record(&self, plan: &Plan, calls: Range<usize>, resident: &Resident) -> Result<Recording> {
+        let most = self.device.limits().max_compute_workgroups_per_dimension;
+        for call in &plan.calls()[calls.clone()] {
+            let largest = (call.entry.grid)(call).into_iter().max().unwrap_or(0);
+            if largest > most {
+                let label = call.entry.label;
+                return Err(unavailable(format!("{label} needs {largest} workgroups, the device runs {most}")));
+            }
+        }
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let dispatches = plan.calls()[calls].iter().map(|call| self.dispatch(call, resident)).collect();
         match scope.pop().await {
@@ -132,14 +140,14 @@ impl Gpu {
         }
     }
 
-    /// Runs a recording: one pass and one submit, but for the copies that an operand bound twice needs.
-    pub fn submit(&self, resident: &Resident, recording: &Recording) {
+    /// Runs a recording: one submit, and one pass but for the copies that operands need whose bindings meet.
+    pub fn submit(&self, recording: &Recording) {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut dispatches = recording.0.iter().peekable();
         while dispatches.peek().is_some() {
-            for (segment, range, copy) in dispatches.peek().into_iter().flat_map(|next| &next.copies) {
+            for (from, range, copy) in dispatches.peek().into_iter().flat_map(|next| &next.copies) {
                 let size = range.end - range.start;
-                encoder.copy_buffer_to_buffer(&resident.0[*segment as usize], range.start, copy, 0, size);
+                encoder.copy_buffer_to_buffer(from, range.start, copy, 0, size);
             }
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             let mut first = true;
@@ -161,7 +169,7 @@ impl Gpu {
         let resident = self.upload(memory);
         let recording = self.record(plan, calls, &resident).await?;
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        self.submit(&resident, &recording);
+        self.submit(&recording);
         if let Some(error) = scope.pop().await {
             return Err(unavailable(error));
         }
@@ -218,7 +226,7 @@ impl Gpu {
             let yields = !written(at) && (0..ranges.len()).any(|other| meets(other) && (other < at || written(other)));
             own.push(yields.then(|| {
                 let buffer = make(range.end - range.start);
-                copies.push((*segment, range.clone(), buffer.clone()));
+                copies.push((resident.0[*segment as usize].clone(), range.clone(), buffer.clone()));
                 buffer
             }));
         }
@@ -237,7 +245,6 @@ impl Gpu {
             });
         }
         words.extend(call.words);
-        debug_assert!(words.len() <= 2 * call.operands.len() + WORDS);
         let uniforms = self.device.create_buffer_init(&BufferInitDescriptor {
             label: Some(label),
             contents: bytemuck::cast_slice(&words),

@@ -83,9 +83,7 @@ impl Recorder<'_> {
             stride: view.stride / columns * whole.stride,
         }
     }
-}
 
-impl Recorder<'_> {
     /// Where an earlier call has put the sum over rows that `call` asks for, if neither its source nor its result has been written
     /// since.
     fn summed(&self, call: &Call) -> Option<Tensor> {
@@ -104,7 +102,7 @@ impl Recorder<'_> {
 
 impl Tape for Recorder<'_> {
     fn record(&mut self, call: Call) {
-        // The two biases of a recurrence have one gradient.
+        // The two biases of an Elman or LSTM layer have one gradient.
         let call = match bias::is_fresh_sum(&call).then(|| self.summed(&call)).flatten() {
             Some(sum) => copy::forward(sum, call.tensor(1), false),
             None => call,

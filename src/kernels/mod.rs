@@ -205,7 +205,7 @@ impl Operand {
     }
 }
 
-/// The sizes and switches of a call: the first words of the uniform buffer of its shader.
+/// The sizes and switches of a call: the last words of the uniform buffer of its shader.
 pub const WORDS: usize = 12;
 
 /// One kernel call, as data.

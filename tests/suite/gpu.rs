@@ -1,8 +1,7 @@
-//! Every kernel on WebGPU against its CPU twin, through the whole chain: shader, bindings, uniforms, dispatch, read back. Without an
-//! adapter these tests fail.
+//! WebGPU against the CPU, through the whole chain: shader, bindings, uniforms, dispatch, read back. Without an adapter these tests fail.
 //!
-//! Call by call: both see the same memory, and what they write may differ by the tolerance that the kernel states, relative to
-//! the largest element of the result.
+//! Whole models train side by side. Every kernel is compared with its CPU twin, call by call: both see the same memory, and what they
+//! write may differ by the tolerance that the kernel states, relative to the largest element of the result.
 
 use crate::support::{CASES, Case, recurrence_cases, session};
 use serde_json::{Value, json};
@@ -151,7 +150,7 @@ async fn train(gpu: &Gpu, task: &Value, cell: &str, layers: usize, optimiser: &V
             index(target, &batch.classes[from..]);
         }
         cpu.run(&program.plan, calls.clone(), |entry| entry.cpu);
-        gpu.submit(&resident, &recording);
+        gpu.submit(&recording);
         let at = u64::from(program.result.offset) * 4;
         let bytes = gpu.read(&resident, ARENA, at..at + 4).await.unwrap_or_else(|error| panic!("{what}: {error}"));
         let (loss, other) = (cpu.scalar(program.result, 0), f64::from(bytemuck::pod_read_unaligned::<f32>(&bytes)));
