@@ -22,10 +22,6 @@ struct Uniforms {
 @group(0) @binding(5) var<storage, read_write> hyper: array<f32>;
 @group(0) @binding(6) var<storage, read_write> norm: array<f32>;
 
-fn hyper_at(which: u32) -> f32 {
-    return hyper[uniforms.hyper.x + which];
-}
-
 @compute @workgroup_size(256)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= uniforms.n {
@@ -35,8 +31,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
     let decay = hyper_at(WEIGHT_DECAY);
     let decoupled = uniforms.decoupled == 1u;
     let weight = parameters[place] * select(1.0, 1.0 - hyper_at(LEARNING_RATE) * decay, decoupled);
-    let g = clip(gradient[uniforms.gradient.x + id.x], norm[uniforms.norm.x + 1u], hyper_at(MAX_VALUE))
-        + select(decay, 0.0, decoupled) * weight;
+    let g = clipped(id.x) + select(decay, 0.0, decoupled) * weight;
     let old = m[uniforms.m.x + id.x];
     let mean = old + (1.0 - hyper_at(MOMENTUM)) * (g - old);
     m[uniforms.m.x + id.x] = mean;

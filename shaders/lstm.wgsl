@@ -59,34 +59,6 @@ struct Backward {
 @group(0) @binding(7) var<storage, read_write> d_a: array<f32>;
 @group(0) @binding(8) var<storage, read_write> totals: array<f32>;
 
-const WIDTH = 256u;
-const ROWS = 8u;
-
-// The rows of the batch that this workgroup owns: the first one, and their number.
-fn owned(group: u32, batch: u32) -> vec2<u32> {
-    let first = group * ROWS;
-    return vec2(first, min(ROWS, batch - first));
-}
-
-// Σ w[row, k] · h[k] with h before a step: row `before` of y, or row b of the state operand, or zeros.
-fn recurrent(row: u32, step: u32, before: u32, b: u32) -> f32 {
-    let uniforms = forward_uniforms;
-    let w = uniforms.weight_hh.x + row * uniforms.weight_hh.y;
-    var sum = 0.0;
-    if step > 0u {
-        let h = uniforms.y.x + before * uniforms.y.y;
-        for (var k = 0u; k < uniforms.hidden; k++) {
-            sum += weight_hh[w + k] * y[h + k];
-        }
-    } else if uniforms.state0.x != ABSENT {
-        let h = uniforms.state0.x + b * uniforms.state0.y;
-        for (var k = 0u; k < uniforms.hidden; k++) {
-            sum += weight_hh[w + k] * state0[h + k];
-        }
-    }
-    return sum;
-}
-
 // The pre-activation of block `block`.
 fn gate(block: u32, j: u32, step: u32, row: u32, before: u32, b: u32) -> f32 {
     let uniforms = forward_uniforms;

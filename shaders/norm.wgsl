@@ -54,7 +54,7 @@ fn forward(@builtin(local_invocation_index) index: u32) {
         let norm = scale * sqrt(partial[0]);
         result[uniforms.result.x] = norm;
         // No limit is a number near the largest one: its quotient may have none.
-        let limit = hyper[uniforms.hyper.x + MAX_NORM];
+        let limit = hyper_at(MAX_NORM);
         let long = norm + 1e-6;
         result[uniforms.result.x + 1u] = select(1.0, limit / max(long, 1e-6), long > limit);
     }

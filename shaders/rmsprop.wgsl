@@ -21,10 +21,6 @@ struct Uniforms {
 @group(0) @binding(5) var<storage, read_write> hyper: array<f32>;
 @group(0) @binding(6) var<storage, read_write> norm: array<f32>;
 
-fn hyper_at(which: u32) -> f32 {
-    return hyper[uniforms.hyper.x + which];
-}
-
 @compute @workgroup_size(256)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x >= uniforms.n {
@@ -33,8 +29,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
     let place = uniforms.parameters.x + id.x;
     let alpha = hyper_at(SQUARES);
     let p = parameters[place];
-    let g = clip(gradient[uniforms.gradient.x + id.x], norm[uniforms.norm.x + 1u], hyper_at(MAX_VALUE))
-        + hyper_at(WEIGHT_DECAY) * p;
+    let g = clipped(id.x) + hyper_at(WEIGHT_DECAY) * p;
     let squares = alpha * v[uniforms.v.x + id.x] + (1.0 - alpha) * g * g;
     v[uniforms.v.x + id.x] = squares;
     let velocity = hyper_at(MOMENTUM) * b[uniforms.b.x + id.x] + g / (sqrt(squares) + hyper_at(EPSILON));

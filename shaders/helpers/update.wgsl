@@ -1,4 +1,4 @@
-// What the optimisers share: the places of the hyperparameters, and clipping. Twin: src/kernels/update.rs.
+// The hyperparameters of an update, for whoever binds them as `hyper`. Twin: src/kernels/update.rs.
 
 const LEARNING_RATE = 0u;
 const WEIGHT_DECAY = 1u;
@@ -11,11 +11,6 @@ const MAX_NORM = 7u;
 const MAX_VALUE = 8u;
 const NESTEROV = 9u;
 
-// The gradient after clipping by norm (through the coefficient) and by value.
-fn clip(gradient: f32, coefficient: f32, max_value: f32) -> f32 {
-    let scaled = gradient * coefficient;
-    if scaled > max_value {
-        return max_value;
-    }
-    return select(scaled, -max_value, scaled < -max_value);
+fn hyper_at(which: u32) -> f32 {
+    return hyper[uniforms.hyper.x + which];
 }

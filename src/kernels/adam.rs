@@ -72,7 +72,11 @@ fn run<F: Real>(mut args: Arguments<F>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "adam",
     summary: "Adam and AdamW",
-    shader: concat!(include_str!("../../shaders/adam.wgsl"), include_str!("../../shaders/helpers/update.wgsl")),
+    shader: concat!(
+        include_str!("../../shaders/adam.wgsl"),
+        include_str!("../../shaders/helpers/update.wgsl"),
+        include_str!("../../shaders/helpers/clip.wgsl")
+    ),
     entries: &[&FORWARD],
     tolerance: Tolerance { relative: 0.0, reason: "the same operations in the same order" },
     on_gpu: Tolerance {

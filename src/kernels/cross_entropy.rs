@@ -161,7 +161,7 @@ fn differentiate<F: Real>(mut args: Arguments<F>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "cross_entropy",
     summary: "softmax and weighted cross-entropy",
-    shader: include_str!("../../shaders/cross_entropy.wgsl"),
+    shader: concat!(include_str!("../../shaders/cross_entropy.wgsl"), include_str!("../../shaders/helpers/score.wgsl")),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance { relative: 5e-7, reason: "exp by a polynomial, 2 units in the last place" },
     on_gpu: Tolerance {

@@ -111,7 +111,10 @@ fn differentiate<F: Real>(mut args: Arguments<F>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "mean_squared_error",
     summary: "weighted mean squared error",
-    shader: include_str!("../../shaders/mean_squared_error.wgsl"),
+    shader: concat!(
+        include_str!("../../shaders/mean_squared_error.wgsl"),
+        include_str!("../../shaders/helpers/score.wgsl")
+    ),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance { relative: 0.0, reason: "the same operations in the same order" },
     on_gpu: Tolerance { relative: 1e-5, reason: "sums over rows in another order" },

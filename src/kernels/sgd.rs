@@ -56,7 +56,11 @@ fn run<F: Real>(mut args: Arguments<F>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "sgd",
     summary: "stochastic gradient descent with momentum",
-    shader: concat!(include_str!("../../shaders/sgd.wgsl"), include_str!("../../shaders/helpers/update.wgsl")),
+    shader: concat!(
+        include_str!("../../shaders/sgd.wgsl"),
+        include_str!("../../shaders/helpers/update.wgsl"),
+        include_str!("../../shaders/helpers/clip.wgsl")
+    ),
     entries: &[&FORWARD],
     tolerance: Tolerance { relative: 0.0, reason: "the same operations in the same order" },
     on_gpu: Tolerance { relative: 1e-6, reason: "products and sums fused or not" },

@@ -1,0 +1,11 @@
+// Clipping, for optimisers: they bind the gradient as `gradient` and the result of the norm as `norm`. Twin: src/kernels/update.rs.
+
+// Element `i` of the gradient after clipping by norm (through the coefficient) and by value.
+fn clipped(i: u32) -> f32 {
+    let scaled = gradient[uniforms.gradient.x + i] * norm[uniforms.norm.x + 1u];
+    let max_value = hyper_at(MAX_VALUE);
+    if scaled > max_value {
+        return max_value;
+    }
+    return select(scaled, -max_value, scaled < -max_value);
+}
