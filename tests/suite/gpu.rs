@@ -3,7 +3,7 @@
 //! Whole models train side by side. Every kernel is compared with its CPU twin, call by call: both see the same memory, and what they
 //! write may differ by the tolerance that the kernel states, relative to the largest element of the result.
 
-use crate::support::{CASES, Case, recurrence_cases, session};
+use crate::support::{CASES, Case, read, recurrence_cases, session};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use unroll::engine::Memory;
@@ -20,26 +20,9 @@ use wasm_bindgen_test::{console_log, wasm_bindgen_test};
 /// 1, and sizes that no tile, workgroup or vector divides.
 const SIZES: [usize; 8] = [1, 3, 7, 17, 33, 65, 130, 257];
 
-fn read(memory: &Memory<f32>, tensor: Tensor) -> Vec<f32> {
-    let mut values = Vec::with_capacity(tensor.shape.len());
-    memory.read(tensor, |value| values.push(value));
-    values
-}
-
 /// Runs the calls of one kernel in both versions; notes the largest relative difference of each entry.
 async fn compare(gpu: &Gpu, kernel: &Kernel, mut case: Case, worst: &mut BTreeMap<&'static str, f32>) {
-    if case.result.is_some() {
-        case.graph.differentiate();
-    }
-    let plan = case.graph.plan();
-    let mut cpu = Memory::<f32>::new(plan.persistent_len);
-    cpu.reserve(&plan);
-    for (slot, values) in case.inputs.iter().chain(&case.fixed) {
-        cpu.write(plan.place(*slot), values.iter().copied());
-    }
-    for (slot, values) in &case.indices {
-        cpu.write_index(plan.place(*slot), values);
-    }
+    let (plan, mut cpu) = case.planned();
     for (index, call) in plan.calls().iter().enumerate() {
         let before = cpu.clone();
         cpu.run(&plan, index..index + 1, |entry| entry.cpu);

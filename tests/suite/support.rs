@@ -2,7 +2,7 @@
 //! cases of every kernel.
 
 use serde_json::Value as Json;
-use unroll::engine::Engine;
+use unroll::engine::{Engine, Memory};
 use unroll::graph::{Graph, Mark, Plan};
 use unroll::kernels::recurrence::{Cell, Layer, Params};
 use unroll::kernels::{
@@ -176,7 +176,31 @@ pub struct Case {
     stream: u32,
 }
 
+/// The elements of a tensor, row after row.
+pub fn read(memory: &Memory<f32>, tensor: Tensor) -> Vec<f32> {
+    let mut values = Vec::with_capacity(tensor.shape.len());
+    memory.read(tensor, |value| values.push(value));
+    values
+}
+
 impl Case {
+    /// The plan, differentiated if there is a loss, and a memory that holds the values of its slots.
+    pub fn planned(&mut self) -> (Plan, Memory<f32>) {
+        if self.result.is_some() {
+            self.graph.differentiate();
+        }
+        let plan = self.graph.plan();
+        let mut memory = Memory::new(plan.persistent_len);
+        memory.reserve(&plan);
+        for (slot, values) in self.inputs.iter().chain(&self.fixed) {
+            memory.write(plan.place(*slot), values.iter().copied());
+        }
+        for (slot, values) in &self.indices {
+            memory.write_index(plan.place(*slot), values);
+        }
+        (plan, memory)
+    }
+
     pub fn new(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),

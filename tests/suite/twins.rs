@@ -3,7 +3,7 @@
 //! Call by call: both versions see the same memory, and what they write may differ by the kernel's tolerance, relative to the
 //! largest element of the result. A tolerance of 0 asks for the same bits. Nothing else may change.
 
-use crate::support::{CASES, Case, recurrence_cases};
+use crate::support::{CASES, Case, read, recurrence_cases};
 use std::collections::BTreeMap;
 use unroll::engine::Memory;
 use unroll::graph::{ARENA, PERSISTENT, Plan};
@@ -13,12 +13,6 @@ use unroll::shape::{Shape, Tensor};
 
 /// 1, and sizes that no tile, panel or vector divides.
 const SIZES: [usize; 7] = [1, 3, 7, 17, 33, 65, 130];
-
-fn read(memory: &Memory<f32>, tensor: Tensor) -> Vec<f32> {
-    let mut values = Vec::with_capacity(tensor.shape.len());
-    memory.read(tensor, |value| values.push(value));
-    values
-}
 
 fn segment(plan: &Plan, memory: &Memory<f32>, which: u32) -> Vec<f32> {
     let len = if which == ARENA { plan.arena_len } else { plan.persistent_len };
@@ -47,18 +41,7 @@ fn check_untouched(what: &str, plan: &Plan, call: &Call, before: &Memory<f32>, a
 
 /// Runs every call of a case in both versions; notes the largest relative difference of each entry.
 fn compare(mut case: Case, worst: &mut BTreeMap<&'static str, f32>) {
-    if case.result.is_some() {
-        case.graph.differentiate();
-    }
-    let plan = case.graph.plan();
-    let mut plain = Memory::<f32>::new(plan.persistent_len);
-    plain.reserve(&plan);
-    for (slot, values) in case.inputs.iter().chain(&case.fixed) {
-        plain.write(plan.place(*slot), values.iter().copied());
-    }
-    for (slot, values) in &case.indices {
-        plain.write_index(plan.place(*slot), values);
-    }
+    let (plan, mut plain) = case.planned();
     for (index, call) in plan.calls().iter().enumerate() {
         let what = format!("{}: {}", call.entry.label, case.what);
         let before = plain.clone();
