@@ -18,6 +18,8 @@ struct Forward {
     reverse: u32,
     window: u32,
     nonlinearity: u32,
+    silent: u32,
+    fresh: u32,
 }
 
 struct Backward {
@@ -34,6 +36,8 @@ struct Backward {
     reverse: u32,
     window: u32,
     nonlinearity: u32,
+    silent: u32,
+    fresh: u32,
 }
 
 @group(0) @binding(0) var<uniform> forward_uniforms: Forward;
@@ -86,7 +90,7 @@ fn backward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) 
             let b = rows.x + cell / uniforms.hidden;
             let j = cell % uniforms.hidden;
             let row = t * uniforms.batch + b;
-            let delta = flush(d_y[uniforms.d_y.x + row * uniforms.d_y.y + j] + d_state[uniforms.d_state.x + b * uniforms.d_state.y + j]);
+            let delta = flush(from_output(row, j) + from_later(left, uniforms.d_state.x + b * uniforms.d_state.y + j));
             if uniforms.totals.x != ABSENT {
                 totals[uniforms.totals.x + row * uniforms.totals.y + j] = delta;
             }

@@ -7,30 +7,30 @@
 
 struct Forward {
     // offset and stride of each operand, in elements
-    a: vec2<u32>,
+    gates: vec2<u32>,
     weight_hh: vec2<u32>,
     bias_hh: vec2<u32>,
     state0: vec2<u32>,
     y: vec2<u32>,
     c: vec2<u32>,
-    gates: vec2<u32>,
     n_steps: u32,
     batch: u32,
     hidden: u32,
     reverse: u32,
     window: u32,
     nonlinearity: u32,
+    silent: u32,
+    fresh: u32,
 }
 
 struct Backward {
     // offset and stride of each operand, in elements
     d_y: vec2<u32>,
     c: vec2<u32>,
-    gates: vec2<u32>,
     weight_hh: vec2<u32>,
     state0: vec2<u32>,
     d_state: vec2<u32>,
-    d_a: vec2<u32>,
+    gates: vec2<u32>,
     totals: vec2<u32>,
     n_steps: u32,
     batch: u32,
@@ -38,32 +38,32 @@ struct Backward {
     reverse: u32,
     window: u32,
     nonlinearity: u32,
+    silent: u32,
+    fresh: u32,
 }
 
 @group(0) @binding(0) var<uniform> forward_uniforms: Forward;
-@group(0) @binding(1) var<storage, read_write> a: array<f32>;
+@group(0) @binding(1) var<storage, read_write> gates: array<f32>;
 @group(0) @binding(2) var<storage, read_write> weight_hh: array<f32>;
 @group(0) @binding(3) var<storage, read_write> bias_hh: array<f32>;
 @group(0) @binding(4) var<storage, read_write> state0: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<storage, read_write> c: array<f32>;
-@group(0) @binding(7) var<storage, read_write> gates: array<f32>;
 
 @group(0) @binding(0) var<uniform> backward_uniforms: Backward;
 @group(0) @binding(1) var<storage, read_write> d_y: array<f32>;
 @group(0) @binding(2) var<storage, read_write> backward_c: array<f32>;
-@group(0) @binding(3) var<storage, read_write> backward_gates: array<f32>;
-@group(0) @binding(4) var<storage, read_write> backward_weight_hh: array<f32>;
-@group(0) @binding(5) var<storage, read_write> backward_state0: array<f32>;
-@group(0) @binding(6) var<storage, read_write> d_state: array<f32>;
-@group(0) @binding(7) var<storage, read_write> d_a: array<f32>;
-@group(0) @binding(8) var<storage, read_write> totals: array<f32>;
+@group(0) @binding(3) var<storage, read_write> backward_weight_hh: array<f32>;
+@group(0) @binding(4) var<storage, read_write> backward_state0: array<f32>;
+@group(0) @binding(5) var<storage, read_write> d_state: array<f32>;
+@group(0) @binding(6) var<storage, read_write> backward_gates: array<f32>;
+@group(0) @binding(7) var<storage, read_write> totals: array<f32>;
 
 // The pre-activation of block `block`.
 fn gate(block: u32, j: u32, step: u32, row: u32, before: u32, b: u32) -> f32 {
     let uniforms = forward_uniforms;
     let n = block * uniforms.hidden + j;
-    let start = a[uniforms.a.x + row * uniforms.a.y + n] + bias_hh[uniforms.bias_hh.x + n];
+    let start = gates[uniforms.gates.x + row * uniforms.gates.y + n] + bias_hh[uniforms.bias_hh.x + n];
     return start + recurrent(n, step, before, b);
 }
 
@@ -131,28 +131,27 @@ fn backward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) 
             let tanh_c = hyperbolic_tangent(backward_c[uniforms.c.x + row * uniforms.c.y + j]);
             let state = uniforms.d_state.x + b * uniforms.d_state.y + j;
             let state_c = state + uniforms.batch * uniforms.d_state.y;
-            let d_h = flush(d_y[uniforms.d_y.x + row * uniforms.d_y.y + j] + d_state[state]);
-            let d_c = flush(d_state[state_c] + d_h * o * (1.0 - tanh_c * tanh_c));
+            let d_h = flush(from_output(row, j) + from_later(left, state));
+            let d_c = flush(from_later(left, state_c) + d_h * o * (1.0 - tanh_c * tanh_c));
             if uniforms.totals.x != ABSENT {
                 let total = uniforms.totals.x + row * uniforms.totals.y + j;
                 totals[total] = d_h;
                 totals[total + uniforms.n_steps * uniforms.batch * uniforms.totals.y] = d_c;
             }
-            let d = uniforms.d_a.x + row * uniforms.d_a.y + j;
-            d_a[d] = flush(d_c * g * i * (1.0 - i));
-            d_a[d + hidden] = flush(d_c * c_prev * f * (1.0 - f));
-            d_a[d + 2u * hidden] = flush(d_c * i * (1.0 - g * g));
-            d_a[d + 3u * hidden] = flush(d_h * tanh_c * o * (1.0 - o));
+            backward_gates[at] = flush(d_c * g * i * (1.0 - i));
+            backward_gates[at + hidden] = flush(d_c * c_prev * f * (1.0 - f));
+            backward_gates[at + 2u * hidden] = flush(d_c * i * (1.0 - g * g));
+            backward_gates[at + 3u * hidden] = flush(d_h * tanh_c * o * (1.0 - o));
             d_state[state_c] = select(flush(d_c * f), 0.0, cut);
         }
         storageBarrier();
         for (var cell = index; cell < rows.y * hidden; cell += WIDTH) {
             let b = rows.x + cell / hidden;
             let k = cell % hidden;
-            let d = uniforms.d_a.x + (t * uniforms.batch + b) * uniforms.d_a.y;
+            let d = uniforms.gates.x + (t * uniforms.batch + b) * uniforms.gates.y;
             var sum = 0.0;
             for (var n = 0u; n < 4u * hidden; n++) {
-                sum += d_a[d + n] * backward_weight_hh[uniforms.weight_hh.x + n * uniforms.weight_hh.y + k];
+                sum += backward_gates[d + n] * backward_weight_hh[uniforms.weight_hh.x + n * uniforms.weight_hh.y + k];
             }
             d_state[uniforms.d_state.x + b * uniforms.d_state.y + k] = select(flush(sum), 0.0, cut);
         }

@@ -1,4 +1,4 @@
-// C = op(A)·op(B), or C += op(A)·op(B): the matrix core.
+// C = op(A)·op(B), or C += op(A)·op(B), or C = op(A)·op(B) + bias: the matrix core.
 //
 // Twin: src/kernels/product.rs. Grid: ⌈n/16⌉ × ⌈m/16⌉ workgroups; one workgroup computes a square of C, one invocation one element,
 // through tiles of both factors in workgroup memory. Edges are padded with zeros there, so no size must be a multiple of anything.
@@ -10,6 +10,7 @@ struct Uniforms {
     a: vec2<u32>,
     b: vec2<u32>,
     c: vec2<u32>,
+    bias: vec2<u32>,
     m: u32,
     n: u32,
     k: u32,
@@ -22,6 +23,10 @@ struct Uniforms {
 @group(0) @binding(1) var<storage, read_write> a: array<f32>;
 @group(0) @binding(2) var<storage, read_write> b: array<f32>;
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
+@group(0) @binding(4) var<storage, read_write> bias: array<f32>;
+
+// The offset of an operand that a call leaves out.
+const ABSENT = 0xffffffffu;
 
 var<workgroup> a_tile: array<array<f32, TILE>, TILE>;
 var<workgroup> b_tile: array<array<f32, TILE>, TILE>;
@@ -57,6 +62,9 @@ fn forward(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id
         workgroupBarrier();
     }
     if i < uniforms.m && j < uniforms.n {
+        if uniforms.bias.x != ABSENT {
+            sum += bias[uniforms.bias.x + j];
+        }
         let at = uniforms.c.x + i * uniforms.c.y + j;
         c[at] = select(sum, c[at] + sum, uniforms.accumulate == 1u);
     }

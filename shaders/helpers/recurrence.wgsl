@@ -1,5 +1,6 @@
 // What the recurrences share: who owns which rows, order of time, truncation, the recurrent sum, curves, the floor of f32.
-// Twin: src/kernels/recurrence.rs. It reads what every recurrence binds under the same names: forward_uniforms, y, weight_hh, state0.
+// Twin: src/kernels/recurrence.rs. It reads what every recurrence binds under the same names: forward_uniforms, y, weight_hh and state0;
+// backward_uniforms, d_y and d_state.
 
 const WIDTH = 256u;
 const ROWS = 8u;
@@ -31,6 +32,21 @@ fn recurrent(row: u32, step: u32, before: u32, b: u32) -> f32 {
 
 // The offset of an operand that a call leaves out.
 const ABSENT = 0xffffffffu;
+
+// ∂L/∂y at row `row`: nobody reads the output before `silent` timesteps.
+fn from_output(row: u32, j: u32) -> f32 {
+    let uniforms = backward_uniforms;
+    let before = uniforms.silent * uniforms.batch;
+    if row < before {
+        return 0.0;
+    }
+    return d_y[uniforms.d_y.x + (row - before) * uniforms.d_y.y + j];
+}
+
+// What later steps have left at `place` of d_state, with `left` steps to do: after the last one, nothing, unless somebody reads it.
+fn from_later(left: u32, place: u32) -> f32 {
+    return select(d_state[place], 0.0, left == backward_uniforms.n_steps && backward_uniforms.fresh == 1u);
+}
 
 // The timestep that is computed as number `step`.
 fn time(step: u32, n_steps: u32, reverse: u32) -> u32 {

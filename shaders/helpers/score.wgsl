@@ -1,12 +1,15 @@
-// What the losses share: the sums over all rows. It reads what both bind under the same names: forward_uniforms and result.
+// What the losses share: sums over all rows. It reads what both bind under the same names: uniforms and result.
 
 const WIDTH = 256u;
 
-var<workgroup> partial: array<vec3<f32>, WIDTH>;
+// The offset of an operand that a call leaves out.
+const ABSENT = 0xffffffffu;
 
-// Loss, hits and total weight of all rows; the sums of the invocations are added in a fixed order.
-fn finish(index: u32, sums: vec3<f32>) {
-    partial[index] = sums;
+var<workgroup> partial: array<vec2<f32>, WIDTH>;
+
+// The sum over all invocations, added in a fixed order, for each of them.
+fn reduced(index: u32, own: vec2<f32>) -> vec2<f32> {
+    partial[index] = own;
     workgroupBarrier();
     for (var half = WIDTH / 2u; half > 0u; half /= 2u) {
         if index < half {
@@ -14,10 +17,17 @@ fn finish(index: u32, sums: vec3<f32>) {
         }
         workgroupBarrier();
     }
+    let sum = partial[0];
+    workgroupBarrier();
+    return sum;
+}
+
+// Loss, hits and total weight of all rows.
+fn finish(index: u32, own: vec2<f32>, total: f32) {
+    let sums = reduced(index, own);
     if index == 0u {
-        let total = partial[0].z;
-        let share = select(partial[0].xy / total, vec2(0.0), total == 0.0);
-        let at = forward_uniforms.result.x;
+        let share = select(sums / total, vec2(0.0), total == 0.0);
+        let at = uniforms.result.x;
         result[at] = share.x;
         result[at + 1u] = share.y;
         result[at + 2u] = total;

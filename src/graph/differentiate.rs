@@ -1,15 +1,23 @@
 //! Reverse mode: the backward calls of a graph, by walking its calls from the last to the first.
 
-use super::{Graph, Mark, Place};
-use crate::kernels::{Access, Call, Tape, bias, copy, fill};
+use super::{Buffer, Graph, Mark, Place};
+use crate::kernels::{Access, Call, Tape, copy, fill, row_sum};
 use crate::shape::{Shape, Tensor};
 
 struct Recorder<'a> {
     graph: &'a mut Graph,
-    /// Per buffer: the tensor that holds its adjoint, once something has contributed.
-    adjoints: Vec<Option<Tensor>>,
+    /// Per buffer: what holds its adjoint, once something has contributed.
+    adjoints: Vec<Option<Adjoint>>,
     /// Per buffer: whether anybody needs its adjoint.
     needed: Vec<bool>,
+}
+
+/// The adjoint of a buffer, from an outermost row on; before it, it is 0 and not stored.
+#[derive(Clone, Copy)]
+struct Adjoint {
+    tensor: Tensor,
+    /// Outermost rows that are not stored.
+    silent: usize,
 }
 
 impl Graph {
@@ -38,24 +46,16 @@ impl Graph {
             let rule = call.entry.gradient.unwrap_or_else(|| panic!("{}: first order only", call.entry.label));
             rule(&mut tape, call);
         }
-        let Recorder { adjoints, .. } = tape;
+        let wanted: Vec<_> = tape.graph.wanted.iter().map(|&buffer| tape.graph.whole(buffer)).collect();
+        let wanted: Vec<_> = wanted.into_iter().map(|whole| tape.adjoint(whole)).collect();
         // A parameter that no call reads has gradient 0.
         for (buffer, gradient) in untouched {
             let shape = self.buffers[buffer].shape;
             let tensor = self.persistent("d_unused", &shape.extents(), gradient);
             self.record(fill::forward(tensor, 0.0));
         }
-        let wanted = self.wanted.clone();
+        wanted.iter().flatten().for_each(|&adjoint| self.pin(adjoint));
         wanted
-            .iter()
-            .map(|&buffer| {
-                let adjoint = adjoints[buffer as usize];
-                if let Some(adjoint) = adjoint {
-                    self.pin(adjoint);
-                }
-                adjoint
-            })
-            .collect()
     }
 
     fn untouched_parameters(&self, calls: &[Call]) -> Vec<(usize, usize)> {
@@ -72,16 +72,47 @@ impl Recorder<'_> {
         view.shape.len() == self.graph.buffers[view.buffer as usize].shape.len()
     }
 
-    /// The part of `whole`, laid out like the buffer of `view`, that corresponds to `view`.
-    fn part(&self, whole: Tensor, view: Tensor) -> Tensor {
+    /// Elements of an outermost row of a buffer.
+    fn row_len(&self, buffer: u32) -> usize {
+        let shape = self.graph.buffers[buffer as usize].shape;
+        shape.len() / shape.extents().first().copied().unwrap_or(1)
+    }
+
+    /// The part of an adjoint that corresponds to `view`, which lies in the rows that are stored.
+    fn part(&self, adjoint: Adjoint, view: Tensor) -> Tensor {
         let columns = self.graph.buffers[view.buffer as usize].shape.columns() as u32;
-        let (row, column) = (view.offset / columns, view.offset % columns);
+        let from = view.offset - (adjoint.silent * self.row_len(view.buffer)) as u32;
+        let (row, column) = (from / columns, from % columns);
         Tensor {
-            buffer: whole.buffer,
-            offset: whole.offset + row * whole.stride + column,
+            buffer: adjoint.tensor.buffer,
+            offset: adjoint.tensor.offset + row * adjoint.tensor.stride + column,
             shape: view.shape,
-            stride: view.stride / columns * whole.stride,
+            stride: view.stride / columns * adjoint.tensor.stride,
         }
+    }
+
+    /// The outermost rows before a view, if it is all that follows them.
+    fn rows_before(&self, view: Tensor) -> Option<usize> {
+        let shape = self.graph.buffers[view.buffer as usize].shape;
+        let (start, row) = (view.offset as usize, self.row_len(view.buffer));
+        let dense = view.span() == view.shape.len() && view.stride as usize == shape.columns();
+        (dense && start.is_multiple_of(row) && start + view.span() == shape.len()).then(|| start / row)
+    }
+
+    /// Stores all rows of an adjoint.
+    fn complete(&mut self, buffer: u32) -> Adjoint {
+        let adjoint = self.adjoints[buffer as usize].expect("something has contributed");
+        if adjoint.silent == 0 {
+            return adjoint;
+        }
+        let Buffer { name, shape, .. } = self.graph.buffers[buffer as usize].clone();
+        let tensor = self.temporary(&format!("d_{name}"), shape);
+        let rows = shape.extent(0) - adjoint.silent;
+        self.record(fill::forward(tensor.outer(0, adjoint.silent), 0.0));
+        self.record(copy::forward(adjoint.tensor, tensor.outer(adjoint.silent, rows), false));
+        let complete = Adjoint { tensor, silent: 0 };
+        self.adjoints[buffer as usize] = Some(complete);
+        complete
     }
 
     /// Where an earlier call has put the sum over rows that `call` asks for, if neither its source nor its result has been written
@@ -93,7 +124,7 @@ impl Recorder<'_> {
         };
         let calls: Vec<&Call> = self.graph.calls().collect();
         let source = call.tensor(0).buffer;
-        let earlier = calls.iter().rposition(|c| bias::is_fresh_sum(c) && c.operands[0] == call.operands[0])?;
+        let earlier = calls.iter().rposition(|c| row_sum::is_fresh(c) && c.operands[0] == call.operands[0])?;
         let result = calls[earlier].tensor(1);
         let untouched = calls[earlier + 1..].iter().all(|c| !writes(c, source) && !writes(c, result.buffer));
         untouched.then_some(result)
@@ -103,7 +134,7 @@ impl Recorder<'_> {
 impl Tape for Recorder<'_> {
     fn record(&mut self, call: Call) {
         // The two biases of an Elman or LSTM layer have one gradient.
-        let call = match bias::is_fresh_sum(&call).then(|| self.summed(&call)).flatten() {
+        let call = match row_sum::is_fresh(&call).then(|| self.summed(&call)).flatten() {
             Some(sum) => copy::forward(sum, call.tensor(1), false),
             None => call,
         };
@@ -117,7 +148,26 @@ impl Tape for Recorder<'_> {
     }
 
     fn adjoint(&mut self, of: Tensor) -> Option<Tensor> {
-        self.adjoints[of.buffer as usize].map(|whole| self.part(whole, of))
+        let adjoint = self.adjoints[of.buffer as usize]?;
+        let stored = adjoint.silent * self.row_len(of.buffer);
+        let (start, end) = (of.offset as usize, of.offset as usize + of.span());
+        match (start >= stored, end <= stored) {
+            (true, _) => Some(self.part(adjoint, of)),
+            (_, true) => None,
+            _ => {
+                let adjoint = self.complete(of.buffer);
+                Some(self.part(adjoint, of))
+            }
+        }
+    }
+
+    fn tail(&mut self, of: Tensor) -> Option<(Tensor, usize)> {
+        let silent = self.adjoints[of.buffer as usize]?.silent;
+        let rows = of.shape.extent(0);
+        if rows != self.graph.buffers[of.buffer as usize].shape.extent(0) {
+            return Some((self.adjoint(of)?, 0));
+        }
+        Some((self.adjoint(of.outer(silent, rows - silent))?, silent))
     }
 
     fn contribute(&mut self, to: Tensor) -> Option<(Tensor, bool)> {
@@ -125,25 +175,33 @@ impl Tape for Recorder<'_> {
         if !self.needed[at] {
             return None;
         }
-        if let Some(whole) = self.adjoints[at] {
-            return Some((self.part(whole, to), true));
+        if let Some(adjoint) = self.adjoints[at] {
+            let stored = adjoint.silent * self.row_len(to.buffer);
+            let adjoint = if (to.offset as usize) < stored { self.complete(to.buffer) } else { adjoint };
+            return Some((self.part(adjoint, to), true));
         }
-        let buffer = self.graph.buffers[at].clone();
-        let name = format!("d_{}", buffer.name);
-        let whole = match buffer.gradient {
+        let Buffer { name, shape, gradient, .. } = self.graph.buffers[at].clone();
+        let name = format!("d_{name}");
+        let before = self.rows_before(to).filter(|_| gradient.is_none() && shape.rank() > 1);
+        let mut extents = shape.extents();
+        if let Some(silent) = before {
+            extents[0] -= silent;
+        }
+        let tensor = match gradient {
             Some(offset) => {
                 self.adjoints.push(None);
                 self.needed.push(false);
-                self.graph.persistent(&name, &buffer.shape.extents(), offset)
+                self.graph.persistent(&name, &extents, offset)
             }
-            None => self.temporary(&name, buffer.shape),
+            None => self.temporary(&name, Shape::new(&extents)),
         };
-        self.adjoints[at] = Some(whole);
-        let partial = !self.covers(to);
+        let adjoint = Adjoint { tensor, silent: before.unwrap_or(0) };
+        self.adjoints[at] = Some(adjoint);
+        let partial = before.is_none() && !self.covers(to);
         if partial {
-            self.record(fill::forward(whole, 0.0));
+            self.record(fill::forward(tensor, 0.0));
         }
-        Some((self.part(whole, to), partial))
+        Some((self.part(adjoint, to), partial))
     }
 
     fn provide(&mut self, of: Tensor, adjoint: Tensor) {
@@ -152,7 +210,7 @@ impl Tape for Recorder<'_> {
             return;
         }
         if self.adjoints[at].is_none() && self.covers(of) && self.graph.buffers[at].gradient.is_none() {
-            self.adjoints[at] = Some(adjoint);
+            self.adjoints[at] = Some(Adjoint { tensor: adjoint, silent: 0 });
         } else if let Some((to, accumulate)) = self.contribute(of) {
             self.record(copy::forward(adjoint, to, accumulate));
         }

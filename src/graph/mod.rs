@@ -76,6 +76,11 @@ impl Graph {
         Tensor::whole(self.buffers.len() as u32 - 1, shape)
     }
 
+    /// All of a buffer.
+    fn whole(&self, buffer: u32) -> Tensor {
+        Tensor::whole(buffer, self.buffers[buffer as usize].shape)
+    }
+
     /// Memory between two calls.
     pub fn activation(&mut self, name: &str, shape: &[usize]) -> Tensor {
         self.buffer(name, Shape::new(shape), Place::Arena, false)

@@ -2,8 +2,9 @@
 //!
 //! `logits` is `[N, V]`, `target` is `[N]` ([`IGNORED`] counts as weight 0), `weight` is `[N]`, `probabilities` is `[N, V]`, `losses` is
 //! `[N]` (unweighted, 0 where the target is ignored), `result` is `[3]`: loss, share of rows whose largest logit is the target's, Σ w
-//! over targets that are not ignored. With weights 1 this is `torch.nn.CrossEntropyLoss` with its mean. The largest logit is
-//! subtracted before exponentials, so nothing overflows. Twin: `shaders/cross_entropy.wgsl`.
+//! over targets that are not ignored; `d_logits` `[N, V]` is w (softmax − onehot) / Σ w. With weights 1 this is
+//! `torch.nn.CrossEntropyLoss` with its mean. The largest logit is subtracted before exponentials, so nothing overflows.
+//! Twin: `shaders/cross_entropy.wgsl`.
 
 use super::simd::{self, LANES};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, no_scratch};
@@ -21,17 +22,16 @@ struct Params {
     columns: u32,
 }
 
-/// Scores `logits` against `target`.
+/// Scores `logits` against `target`, and puts ∂L/∂logits into `d_logits`.
 pub fn forward(
-    logits: Tensor,
-    target: Tensor,
-    weight: Tensor,
-    probabilities: Tensor,
-    losses: Tensor,
-    result: Tensor,
+    [logits, target, weight]: [Tensor; 3],
+    [probabilities, losses, result]: [Tensor; 3],
+    d_logits: Option<Tensor>,
 ) -> Call {
     let params = Params { rows: logits.shape.rows() as u32, columns: logits.shape.columns() as u32 };
-    Call::new(&FORWARD, params, &[logits, target, weight, probabilities, losses, result].map(Some))
+    let [logits, target, weight] = [logits, target, weight].map(Some);
+    let [probabilities, losses, result] = [probabilities, losses, result].map(Some);
+    Call::new(&FORWARD, params, &[logits, target, weight, probabilities, losses, result, d_logits])
 }
 
 /// The forward entry; its gradient rule is the start of every backward pass, with ∂L/∂L = 1.
@@ -44,6 +44,7 @@ pub static FORWARD: Entry = Entry {
         Operand::write("probabilities"),
         Operand::write("losses"),
         Operand::write("result"),
+        Operand::write("d_logits").optional(),
     ],
     reference_f32: |args| score(args, softmax),
     reference_f64: |args| score(args, softmax),
@@ -51,31 +52,10 @@ pub static FORWARD: Entry = Entry {
     scratch: no_scratch,
     grid: |_| [1, 1, 1],
     gradient: Some(|tape, call| {
-        let [logits, target, weight, probabilities, result] = [0, 1, 2, 3, 5].map(|at| call.tensor(at));
-        if let Some((d_logits, accumulate)) = tape.contribute(logits) {
-            assert!(!accumulate, "the scored logits have no other reader");
-            let params: Params = call.params();
-            tape.record(Call::new(&BACKWARD, params, &[probabilities, target, weight, result, d_logits].map(Some)));
+        if let Some(d_logits) = call.operands[6] {
+            tape.provide(call.tensor(0), d_logits);
         }
     }),
-};
-
-/// The backward entry: d_logits = w (softmax − onehot) / Σ w.
-pub static BACKWARD: Entry = Entry {
-    label: "cross_entropy.backward",
-    operands: &[
-        Operand::read("probabilities"),
-        Operand::index("targets"),
-        Operand::read("weight"),
-        Operand::read("result"),
-        Operand::write("d_logits"),
-    ],
-    reference_f32: differentiate,
-    reference_f64: differentiate,
-    cpu: differentiate,
-    scratch: no_scratch,
-    grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(256), 1, 1],
-    gradient: None,
 };
 
 /// Writes e^{x − max} and returns their sum.
@@ -104,7 +84,10 @@ fn score<F: Real>(mut args: Arguments<F>, softmax: fn(&[F], F, &mut [F]) -> F) {
     let params: Params = args.params();
     let (logits, target, weight) = (args.read(0), args.index(1), args.read(2));
     let (mut probabilities, losses, result) = (args.write(3), args.write(4), args.write(5));
+    let mut d_logits = args.write_optional(6);
+    let counts = |row: usize| target[row] != IGNORED && weight.data[row] != F::ZERO;
     let (mut loss, mut hits, mut total) = (F::ZERO, F::ZERO, F::ZERO);
+    (0..params.rows as usize).filter(|&row| counts(row)).for_each(|row| total += weight.data[row]);
     for row in 0..params.rows as usize {
         let x = logits.row(row);
         let (mut best, mut max) = (0, x[0]);
@@ -119,18 +102,18 @@ fn score<F: Real>(mut args: Arguments<F>, softmax: fn(&[F], F, &mut [F]) -> F) {
         for p in probabilities.iter_mut() {
             *p = *p / sum;
         }
-        let (target, w) = (target[row], weight.data[row]);
-        if target == IGNORED {
-            losses.data[row] = F::ZERO;
-            continue;
-        }
-        let own = sum.ln() + max - x[target as usize];
+        let (class, w) = (target[row] as usize, weight.data[row]);
+        let own = if target[row] == IGNORED { F::ZERO } else { sum.ln() + max - x[class] };
         losses.data[row] = own;
-        if w != F::ZERO {
+        let scale = if counts(row) { w / total } else { F::ZERO };
+        if counts(row) {
             loss += w * own;
-            total += w;
-            if best == target as usize {
-                hits += w;
+            hits += if best == class { w } else { F::ZERO };
+        }
+        if let Some(d_logits) = &mut d_logits {
+            for (v, (d, &p)) in d_logits.row(row).iter_mut().zip(&*probabilities).enumerate() {
+                let onehot = if v == class { F::ONE } else { F::ZERO };
+                *d = if scale == F::ZERO { F::ZERO } else { scale * (p - onehot) };
             }
         }
     }
@@ -138,31 +121,12 @@ fn score<F: Real>(mut args: Arguments<F>, softmax: fn(&[F], F, &mut [F]) -> F) {
     result.data[..3].copy_from_slice(&[share(loss), share(hits), total]);
 }
 
-fn differentiate<F: Real>(mut args: Arguments<F>) {
-    let params: Params = args.params();
-    let (probabilities, target, weight, result) = (args.read(0), args.index(1), args.read(2), args.read(3));
-    let mut d_logits = args.write(4);
-    let total = result.data[2];
-    let scale = if total == F::ZERO { F::ZERO } else { F::ONE / total };
-    for row in 0..params.rows as usize {
-        let (d_logits, target) = (d_logits.row(row), target[row]);
-        let factor = scale * weight.data[row];
-        if target == IGNORED || factor == F::ZERO {
-            d_logits.fill(F::ZERO);
-            continue;
-        }
-        for (v, (d, &p)) in d_logits.iter_mut().zip(probabilities.row(row)).enumerate() {
-            *d = factor * if v == target as usize { p - F::ONE } else { p };
-        }
-    }
-}
-
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     stem: "cross_entropy",
     summary: "softmax and weighted cross-entropy",
     shader: concat!(include_str!("../../shaders/cross_entropy.wgsl"), include_str!("../../shaders/helpers/score.wgsl")),
-    entries: &[&FORWARD, &BACKWARD],
+    entries: &[&FORWARD],
     tolerance: Tolerance { relative: 5e-7, reason: "exp by a polynomial, 2 units in the last place" },
     on_gpu: Tolerance {
         relative: 1e-5,

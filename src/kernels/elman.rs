@@ -7,7 +7,8 @@
 //! Le, Jaitly and Hinton 2015 (arXiv:1504.00941). Twin: `shaders/elman.wgsl`.
 
 use super::recurrence::{
-    Cell, Channel, Layer, Params, Role, Source, StepProduct, d_state, dot, flush_rows, initial, split, weight_gradients,
+    Cell, Channel, Layer, Params, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, split,
+    weight_gradients,
 };
 use super::simd::{Curves, Strided, Target, each, flush, take};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
@@ -37,6 +38,7 @@ pub static CELL: Cell = Cell {
     states: 1,
     keep: None,
     admit: None,
+    width: 1,
     saved: &[],
     channels: &[Channel {
         id: "h",
@@ -50,7 +52,7 @@ pub static CELL: Cell = Cell {
 };
 
 fn forward(layer: &Layer) -> Call {
-    let operands = [Some(layer.a), Some(layer.weight_hh), Some(layer.bias_hh), layer.state0, Some(layer.y)];
+    let operands = [Some(layer.gates), Some(layer.weight_hh), Some(layer.bias_hh), layer.state0, Some(layer.y)];
     Call::new(&FORWARD, layer.params, &operands)
 }
 
@@ -73,9 +75,9 @@ pub static FORWARD: Entry = Entry {
         let params: Params = call.params();
         let [a, weight_hh, bias_hh, y] = [0, 1, 2, 4].map(|at| call.tensor(at));
         let state0 = call.operands[3];
-        let Some(d_y) = tape.adjoint(y) else { return };
+        let Some((d_y, params)) = d_y(tape, &params, y) else { return };
         let d_a = tape.temporary("d_a", a.shape);
-        let d_state = d_state(tape, &params, 1, &[]);
+        let (d_state, params) = d_state(tape, &params, 1, &[]);
         let totals = tape.totals(y);
         let operands = [Some(d_y), Some(y), Some(weight_hh), Some(d_state), Some(d_a), totals];
         tape.record(Call::new(&BACKWARD, params, &operands));
@@ -112,7 +114,7 @@ pub static BACKWARD: Entry = Entry {
 fn scratch(call: &Call) -> usize {
     let params: Params = call.params();
     let hidden = params.hidden as usize;
-    StepProduct::scratch(params.batch as usize, hidden, hidden) + hidden
+    StepProduct::scratch(params.batch as usize, hidden, hidden) + 2 * hidden
 }
 
 fn reference_forward<F: Real>(mut args: Arguments<F>) {
@@ -155,12 +157,13 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
     let params: Params = args.params();
     let (d_y, y, weight) = (args.read(0), args.read(1), args.read(2));
     let (mut d_state, mut d_a, mut totals) = (args.write(3), args.write(4), args.write_optional(5));
+    params.start(&mut d_state);
     let batch = params.batch as usize;
     for step in (0..params.n_steps as usize).rev() {
         for b in 0..batch {
             let row = params.time(step) * batch + b;
             for j in 0..params.hidden as usize {
-                let delta = (d_y.row(row)[j] + d_state.row(b)[j]).flush();
+                let delta = (params.reads(&d_y, row).map_or(F::ZERO, |d_y| d_y[j]) + d_state.row(b)[j]).flush();
                 if let Some(totals) = &mut totals {
                     totals.row(row)[j] = delta;
                 }
@@ -215,8 +218,10 @@ fn cpu_backward(mut args: Arguments<f32>) {
     let params: Params = args.params();
     let (d_y, y, weight) = (args.read(0), args.read(1), args.read(2));
     let (mut d_state, mut d_a, mut totals) = (args.write(3), args.write(4), args.write_optional(5));
+    params.start(&mut d_state);
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
-    let unkept = take(&mut args.scratch, hidden);
+    let [zeros, unkept] = [(); 2].map(|()| take(&mut args.scratch, hidden));
+    zeros.fill(0.0);
     let weight = Strided { data: weight.data, rows: weight.stride, columns: 1 };
     let mut product = StepProduct::new(weight, batch, hidden, hidden, &mut args.scratch);
     let (zero, one) = (f32x4::splat(0.0), f32x4::splat(1.0));
@@ -228,7 +233,8 @@ fn cpu_backward(mut args: Arguments<f32>) {
                 Some(totals) => totals.row(row),
                 None => &mut *unkept,
             };
-            each([d_y.row(row), y.row(row), d_state.get(b)], [], [total, d_a.row(row)], |[d_y, h, d_h], []| {
+            let d_y = params.reads(&d_y, row).unwrap_or(zeros);
+            each([d_y, y.row(row), d_state.get(b)], [], [total, d_a.row(row)], |[d_y, h, d_h], []| {
                 let delta = flush(d_y + flush(d_h));
                 let slope = match params.nonlinearity {
                     0 => one - h * h,

@@ -1,10 +1,10 @@
-//! y += W · onehot(s): the product with one-hot vectors, which only picks columns of W. The adjoint scatters:
+//! y = W · onehot(s) + bias, or y += W · onehot(s): the product with one-hot vectors, which only picks columns of W. The adjoint scatters:
 //! ∂L/∂W[:, s_r] += ∂L/∂y_r.
 //!
-//! `symbols` is `[rows]` with values below V, `w` is `[n, V]` as PyTorch stores it, `y` is `[rows, n]`.
+//! `symbols` is `[rows]` with values below V, `w` is `[n, V]` as PyTorch stores it, `bias` is `[n]`, `y` is `[rows, n]`.
 //! Twin: `shaders/gather.wgsl`.
 
-use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
+use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, row_sum};
 use crate::shape::Tensor;
 use bytemuck::{Pod, Zeroable};
 
@@ -29,13 +29,19 @@ fn params(w: Tensor, y: Tensor, accumulate: bool) -> Params {
 
 /// y = W · onehot(symbols), or y += …
 pub fn forward(symbols: Tensor, w: Tensor, y: Tensor, accumulate: bool) -> Call {
-    Call::new(&FORWARD, params(w, y, accumulate), &[Some(symbols), Some(w), Some(y)])
+    Call::new(&FORWARD, params(w, y, accumulate), &[Some(symbols), Some(w), Some(y), None])
+}
+
+/// y = W · onehot(symbols) + bias.
+pub fn linear(symbols: Tensor, w: Tensor, bias: Tensor, y: Tensor) -> Call {
+    assert_eq!(bias.shape.len(), y.shape.columns(), "gather: bias is {}, y is {}", bias.shape, y.shape);
+    Call::new(&FORWARD, params(w, y, false), &[symbols, w, y, bias].map(Some))
 }
 
 /// The forward entry.
 pub static FORWARD: Entry = Entry {
     label: "gather.forward",
-    operands: &[Operand::index("symbols"), Operand::read("w"), Operand::update("y")],
+    operands: &[Operand::index("symbols"), Operand::read("w"), Operand::update("y"), Operand::read("bias").optional()],
     reference_f32: reference_forward,
     reference_f64: reference_forward,
     cpu: cpu_forward,
@@ -43,9 +49,13 @@ pub static FORWARD: Entry = Entry {
     grid: |call| [(call.tensor(2).shape.len() as u32).div_ceil(256), 1, 1],
     gradient: Some(|tape, call| {
         let (symbols, w, y) = (call.tensor(0), call.tensor(1), call.tensor(2));
-        if let Some(d_y) = tape.adjoint(y)
-            && let Some((d_w, accumulate)) = tape.contribute(w)
+        let Some(d_y) = tape.adjoint(y) else { return };
+        if let Some(bias) = call.operands[3]
+            && let Some((d_bias, accumulate)) = tape.contribute(bias)
         {
+            tape.record(row_sum::forward(d_y, d_bias, accumulate));
+        }
+        if let Some((d_w, accumulate)) = tape.contribute(w) {
             tape.record(Call::new(&BACKWARD, params(d_w, d_y, accumulate), &[Some(symbols), Some(d_y), Some(d_w)]));
         }
     }),
@@ -65,10 +75,11 @@ pub static BACKWARD: Entry = Entry {
 
 fn reference_forward<F: Real>(mut args: Arguments<F>) {
     let params: Params = args.params();
-    let (symbols, w, mut y) = (args.index(0), args.read(1), args.write(2));
+    let (symbols, w, mut y, bias) = (args.index(0), args.read(1), args.write(2), args.read_optional(3));
     for (row, &symbol) in symbols.iter().enumerate().take(params.rows as usize) {
         for (j, y) in y.row(row).iter_mut().enumerate() {
             let value = w.row(j)[symbol as usize];
+            let value = bias.as_ref().map_or(value, |bias| value + bias.data[j]);
             *y = if params.accumulate == 0 { value } else { *y + value };
         }
     }
@@ -91,14 +102,15 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
     }
 }
 
-/// Transposes W once, so that every symbol is a contiguous row.
+/// Transposes W once, with the bias in each row, so that every symbol is a contiguous row.
 fn cpu_forward(mut args: Arguments<f32>) {
     let params: Params = args.params();
     let n = params.n as usize;
-    let (symbols, w, mut y) = (args.index(0), args.read(1), args.write(2));
+    let (symbols, w, mut y, bias) = (args.index(0), args.read(1), args.write(2), args.read_optional(3));
     for j in 0..n {
+        let bias = bias.as_ref().map(|bias| bias.data[j]);
         for (v, &value) in w.row(j).iter().enumerate() {
-            args.scratch[v * n + j] = value;
+            args.scratch[v * n + j] = bias.map_or(value, |bias| value + bias);
         }
     }
     for (row, &symbol) in symbols.iter().enumerate().take(params.rows as usize) {

@@ -5,29 +5,23 @@
 //! reset gate is applied after the product, so that b_hn lies inside it. Backwards, with δ = ∂L/∂h_t total: d_n = δ(1 − z)(1 − n²),
 //! d_z = δ(h_{t−1} − n)z(1 − z), d_r = d_n q r(1 − r), d_q = d_n r; ∂h_{t−1} = δ z + W_hhᵀ (d_r, d_z, d_q).
 //!
-//! `a` is `[T, B, 3H]` in blocks r, z, n, `weight_hh` `[3H, H]`, `bias_hh` `[3H]`, `state0` `[1, B, H]`, `y` `[T, B, H]`, `gates`
-//! `[T, B, 4H]` (r, z, n and q). Cho et al. 2014 (arXiv:1406.1078), in the form of `torch.nn.GRU`. Twin: `shaders/gru.wgsl`.
+//! `gates` `[T, B, 4H]` enters with the input part in its first three blocks and leaves as r, z, n and q; the backward pass turns it into
+//! their adjoints. `weight_hh` is `[3H, H]`, `bias_hh` `[3H]`, `state0` `[1, B, H]`, `y` `[T, B, H]`.
+//! Cho et al. 2014 (arXiv:1406.1078), in the form of `torch.nn.GRU`. Twin: `shaders/gru.wgsl`.
 
 use super::recurrence::{
-    Cell, Channel, Layer, Params, Role, Source, StepProduct, d_state, dot, flush_rows, initial, split, weight_gradients,
+    Cell, Channel, Layer, Params, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, split,
+    weight_gradients,
 };
 use super::simd::{Curves, Strided, Target, each, flush, take};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
-use crate::shape::Shape;
 use wide::f32x4;
 
 /// Number of blocks.
 const G: usize = 3;
 
 const fn gate(id: &'static str, title: &'static str, block: usize) -> Channel {
-    Channel {
-        id,
-        title,
-        role: Role::Gate,
-        range: Some([0.0, 1.0]),
-        source: Source::Saved { tensor: 0, block },
-        state: None,
-    }
+    Channel { id, title, role: Role::Gate, range: Some([0.0, 1.0]), source: Source::Gates { block }, state: None }
 }
 
 /// The cell.
@@ -49,7 +43,8 @@ pub static CELL: Cell = Cell {
     states: 1,
     keep: Some(1),
     admit: None,
-    saved: &[("gates", G + 1)],
+    width: G + 1,
+    saved: &[],
     channels: &[
         Channel {
             id: "h",
@@ -66,7 +61,7 @@ pub static CELL: Cell = Cell {
             title: "candidate n",
             role: Role::Candidate,
             range: Some([-1.0, 1.0]),
-            source: Source::Saved { tensor: 0, block: 2 },
+            source: Source::Gates { block: 2 },
             state: None,
         },
     ],
@@ -74,8 +69,7 @@ pub static CELL: Cell = Cell {
 };
 
 fn forward(layer: &Layer) -> Call {
-    let operands =
-        [Some(layer.a), Some(layer.weight_hh), Some(layer.bias_hh), layer.state0, Some(layer.y), Some(layer.saved[0])];
+    let operands = [Some(layer.gates), Some(layer.weight_hh), Some(layer.bias_hh), layer.state0, Some(layer.y)];
     Call::new(&FORWARD, layer.params, &operands)
 }
 
@@ -83,12 +77,11 @@ fn forward(layer: &Layer) -> Call {
 pub static FORWARD: Entry = Entry {
     label: "gru.forward",
     operands: &[
-        Operand::read("a"),
+        Operand::update("gates"),
         Operand::read("weight_hh"),
         Operand::read("bias_hh"),
         Operand::read("state0").optional(),
         Operand::write("y"),
-        Operand::write("gates"),
     ],
     reference_f32: reference_forward,
     reference_f64: reference_forward,
@@ -102,21 +95,19 @@ pub static FORWARD: Entry = Entry {
     grid: |call| [call.params::<Params>().batch.div_ceil(8), 1, 1],
     gradient: Some(|tape, call| {
         let params: Params = call.params();
-        let [a, weight_hh, bias_hh, y, gates] = [0, 1, 2, 4, 5].map(|at| call.tensor(at));
-        let state0 = call.operands[3];
-        let Some(d_y) = tape.adjoint(y) else { return };
-        let (n_steps, batch, hidden) = (params.n_steps as usize, params.batch as usize, params.hidden as usize);
-        // Blocks r, z, n, q: the input part sees r, z, n, the recurrent part r, z, q.
-        let d_a = tape.temporary("d_a", Shape::new(&[n_steps, batch, (G + 1) * hidden]));
-        let d_state = d_state(tape, &params, 1, &[]);
+        let [gates, weight_hh, bias_hh, y] = [0, 1, 2, 4].map(|at| call.tensor(at));
+        let (state0, hidden) = (call.operands[3], params.hidden as usize);
+        let Some((d_y, params)) = d_y(tape, &params, y) else { return };
+        let (d_state, params) = d_state(tape, &params, 1, &[]);
         let totals = tape.totals(y);
-        let operands = [Some(d_y), Some(y), Some(gates), Some(weight_hh), state0, Some(d_state), Some(d_a), totals];
+        let operands = [Some(d_y), Some(y), Some(weight_hh), state0, Some(d_state), Some(gates), totals];
         tape.record(Call::new(&BACKWARD, params, &operands));
+        // Blocks r, z, n, q: the input part sees r, z, n, the recurrent part r, z, q.
         let gates_part = [weight_hh.outer(0, 2 * hidden), bias_hh.outer(0, 2 * hidden)];
-        weight_gradients(tape, &params, gates_part, d_a.columns(0, 2 * hidden), y, state0);
+        weight_gradients(tape, &params, gates_part, gates.columns(0, 2 * hidden), y, state0);
         let candidate_part = [weight_hh.outer(2 * hidden, hidden), bias_hh.outer(2 * hidden, hidden)];
-        weight_gradients(tape, &params, candidate_part, d_a.columns(G * hidden, hidden), y, state0);
-        tape.provide(a, d_a.columns(0, G * hidden));
+        weight_gradients(tape, &params, candidate_part, gates.columns(G * hidden, hidden), y, state0);
+        tape.provide(gates, gates);
         if let Some(state0) = state0
             && let Some((d_state0, accumulate)) = tape.contribute(state0)
         {
@@ -125,18 +116,17 @@ pub static FORWARD: Entry = Entry {
     }),
 };
 
-/// The backward entry. `d_state` enters as the adjoint of the last state and leaves as that of the initial one; `d_a` is
-/// `[T, B, 4H]` in blocks r, z, n, q; `totals` `[1, T, B, H]` keeps ∂L/∂h_t.
+/// The backward entry. `gates` leaves as d in blocks r, z, n, q; `d_state` enters as the adjoint of the last state and leaves as that of
+/// the initial one; `totals` `[1, T, B, H]` keeps ∂L/∂h_t.
 pub static BACKWARD: Entry = Entry {
     label: "gru.backward",
     operands: &[
         Operand::read("d_y"),
         Operand::read("y"),
-        Operand::read("gates"),
         Operand::read("weight_hh"),
         Operand::read("state0").optional(),
         Operand::update("d_state"),
-        Operand::write("d_a"),
+        Operand::update("gates"),
         Operand::write("totals").optional(),
     ],
     reference_f32: reference_backward,
@@ -154,8 +144,8 @@ pub static BACKWARD: Entry = Entry {
 
 fn reference_forward<F: Real>(mut args: Arguments<F>) {
     let params: Params = args.params();
-    let (a, weight, bias, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
-    let (mut y, mut gates) = (args.write(4), args.write(5));
+    let (mut gates, weight, bias, state0) = (args.write(0), args.read(1), args.read(2), args.read_optional(3));
+    let mut y = args.write(4);
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     for step in 0..params.n_steps as usize {
         for b in 0..batch {
@@ -170,7 +160,7 @@ fn reference_forward<F: Real>(mut args: Arguments<F>) {
                     };
                     bias.data[n] + product
                 };
-                let input = a.row(row);
+                let input = gates.get(row);
                 let r = (input[j] + recurrent(0, &y)).sigmoid();
                 let z = (input[hidden + j] + recurrent(1, &y)).sigmoid();
                 let q = recurrent(2, &y);
@@ -190,9 +180,9 @@ fn reference_forward<F: Real>(mut args: Arguments<F>) {
 
 fn reference_backward<F: Real>(mut args: Arguments<F>) {
     let params: Params = args.params();
-    let (d_y, y, gates, weight) = (args.read(0), args.read(1), args.read(2), args.read(3));
-    let state0 = args.read_optional(4);
-    let (mut d_state, mut d_a, mut totals) = (args.write(5), args.write(6), args.write_optional(7));
+    let (d_y, y, weight, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
+    let (mut d_state, mut gates, mut totals) = (args.write(4), args.write(5), args.write_optional(6));
+    params.start(&mut d_state);
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     for step in (0..params.n_steps as usize).rev() {
         for b in 0..batch {
@@ -203,12 +193,12 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
                     _ => y.row(params.time(step - 1) * batch + b)[j],
                 };
                 let [r, z, n, q] = [0, 1, 2, 3].map(|block| gates.row(row)[block * hidden + j]);
-                let delta = (d_y.row(row)[j] + d_state.row(b)[j]).flush();
+                let delta = (params.reads(&d_y, row).map_or(F::ZERO, |d_y| d_y[j]) + d_state.row(b)[j]).flush();
                 if let Some(totals) = &mut totals {
                     totals.row(row)[j] = delta;
                 }
                 let d_n = delta * (F::ONE - z) * (F::ONE - n * n);
-                let d_a = d_a.row(row);
+                let d_a = gates.row(row);
                 d_a[j] = (d_n * q * r * (F::ONE - r)).flush();
                 d_a[hidden + j] = (delta * (h_prev - n) * z * (F::ONE - z)).flush();
                 d_a[2 * hidden + j] = d_n.flush();
@@ -217,7 +207,7 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
             }
             for k in 0..hidden {
                 let mut sum = d_state.row(b)[k];
-                let d_a = d_a.get(row);
+                let d_a = gates.get(row);
                 for n in 0..G * hidden {
                     // Row n of the weight belongs to block r, z or n; the n block of the recurrent part is q.
                     let at = if n < 2 * hidden { n } else { n + hidden };
@@ -229,8 +219,8 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
     }
 }
 
-/// The first `N` blocks of a row.
-fn blocks<const N: usize>(row: &[f32], hidden: usize) -> [&[f32]; N] {
+/// The blocks of a row of sums: r, z, q.
+fn blocks(row: &[f32], hidden: usize) -> [&[f32]; G] {
     std::array::from_fn(|block| &row[block * hidden..][..hidden])
 }
 
@@ -244,8 +234,8 @@ fn blocks_mut(row: &mut [f32], hidden: usize) -> [&mut [f32]; G + 1] {
 
 fn cpu_forward(mut args: Arguments<f32>) {
     let params: Params = args.params();
-    let (a, weight, bias, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
-    let (mut y, mut gates) = (args.write(4), args.write(5));
+    let (mut gates, weight, bias, state0) = (args.write(0), args.read(1), args.read(2), args.read_optional(3));
+    let mut y = args.write(4);
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     let curves = Curves::get();
     let zeros = take(&mut args.scratch, hidden);
@@ -272,14 +262,11 @@ fn cpu_forward(mut args: Arguments<f32>) {
             let h_prev = h_prev.map(|h| &h[b * stride..][..hidden]);
             let h_prev = h_prev.or_else(|| initial(&state0, b)).unwrap_or(zeros);
             let [sum_r, sum_z, q] = blocks(&sums[b * G * hidden..], hidden);
-            let [a_r, a_z, a_n] = blocks(a.row(first + b), hidden);
-            let [gate_r, gate_z, gate_n, gate_q] = blocks_mut(gates.row(first + b), hidden);
-            let reads = [h_prev, a_r, a_z, a_n, sum_r, sum_z, q];
-            let writes = [h, gate_r, gate_z, gate_n, gate_q];
-            each(reads, [], writes, |[h_prev, a_r, a_z, a_n, sum_r, sum_z, q], []| {
-                let (r, z) = (curves.sigmoid(a_r + sum_r), curves.sigmoid(a_z + sum_z));
-                let n = curves.tanh(a_n + r * q);
-                ([], [(one - z) * n + z * h_prev, r, z, n, q])
+            let [r, z, n, kept_q] = blocks_mut(gates.row(first + b), hidden);
+            each([h_prev, sum_r, sum_z, q], [r, z, n], [h, kept_q], |[h_prev, sum_r, sum_z, q], [r, z, n]| {
+                let (r, z) = (curves.sigmoid(r + sum_r), curves.sigmoid(z + sum_z));
+                let n = curves.tanh(n + r * q);
+                ([r, z, n], [(one - z) * n + z * h_prev, q])
             });
         }
     }
@@ -287,9 +274,9 @@ fn cpu_forward(mut args: Arguments<f32>) {
 
 fn cpu_backward(mut args: Arguments<f32>) {
     let params: Params = args.params();
-    let (d_y, y, gates, weight) = (args.read(0), args.read(1), args.read(2), args.read(3));
-    let state0 = args.read_optional(4);
-    let (mut d_state, mut d_a, mut totals) = (args.write(5), args.write(6), args.write_optional(7));
+    let (d_y, y, weight, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
+    let (mut d_state, mut gates, mut totals) = (args.write(4), args.write(5), args.write_optional(6));
+    params.start(&mut d_state);
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     let [zeros, unkept] = [(); 2].map(|()| take(&mut args.scratch, hidden));
     zeros.fill(0.0);
@@ -305,26 +292,25 @@ fn cpu_backward(mut args: Arguments<f32>) {
                 0 => initial(&state0, b).unwrap_or(zeros),
                 _ => y.row(params.time(step - 1) * batch + b),
             };
-            let [r, z, n, q] = blocks(gates.row(row), hidden);
-            let [d_r, d_z, d_n, d_q] = blocks_mut(d_a.row(row), hidden);
+            let d_y = params.reads(&d_y, row).unwrap_or(zeros);
+            let [r, z, n, q] = blocks_mut(gates.row(row), hidden);
             let total = match &mut totals {
                 Some(totals) => totals.row(row),
                 None => &mut *unkept,
             };
-            let reads = [d_y.row(row), h_prev, r, z, n, q];
-            let writes = [total, &mut *d_r, &mut *d_z, d_n, &mut *d_q];
-            each(reads, [d_state.row(b)], writes, |[d_y, h_prev, r, z, n, q], [d_h]| {
+            let updates = [d_state.row(b), &mut *r, &mut *z, n, &mut *q];
+            each([d_y, h_prev], updates, [total], |[d_y, h_prev], [d_h, r, z, n, q]| {
                 let delta = flush(d_y + flush(d_h));
                 let d_n = delta * (one - z) * (one - n * n);
                 let d_r = flush(d_n * q * r * (one - r));
                 let d_z = flush(delta * (h_prev - n) * z * (one - z));
-                ([delta * z], [delta, d_r, d_z, flush(d_n), flush(d_n * r)])
+                ([delta * z, d_r, d_z, flush(d_n), flush(d_n * r)], [delta])
             });
             // The recurrent part side by side, for the product: r, z, q.
             let recurrent = &mut recurrent[b * G * hidden..][..G * hidden];
-            recurrent[..hidden].copy_from_slice(d_r);
-            recurrent[hidden..2 * hidden].copy_from_slice(d_z);
-            recurrent[2 * hidden..].copy_from_slice(d_q);
+            for (to, from) in recurrent.chunks_exact_mut(hidden).zip([r, z, q]) {
+                to.copy_from_slice(from);
+            }
         }
         if params.is_cut(step) {
             for b in 0..batch {

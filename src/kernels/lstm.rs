@@ -1,34 +1,28 @@
 //! The whole time loop of a long short-term memory layer.
 //!
-//! With a_t = (input part with b_ih) + W_hh h_{t−1} + b_hh in blocks i, f, g, o: c_t = σ(f) ⊙ c_{t−1} + σ(i) ⊙ tanh(g),
+//! With a_t = (input part with b_ih) + b_hh + W_hh h_{t−1} in blocks i, f, g, o: c_t = σ(f) ⊙ c_{t−1} + σ(i) ⊙ tanh(g),
 //! h_t = σ(o) ⊙ tanh(c_t). Backwards, with δ = ∂L/∂h_t and γ = ∂L/∂c_t, both total: γ += δ ⊙ o ⊙ (1 − tanh² c), d_i = γ g i(1 − i),
 //! d_f = γ c_{t−1} f(1 − f), d_g = γ i (1 − g²), d_o = δ tanh(c) o(1 − o), ∂c_{t−1} = γ f, ∂h_{t−1} = W_hhᵀ d.
 //!
-//! `a` is `[T, B, 4H]`, `weight_hh` `[4H, H]`, `bias_hh` `[4H]`, `state0` `[2, B, H]` (h₀, c₀), `y` and `c` `[T, B, H]`, `gates`
-//! `[T, B, 4H]` (after their nonlinearities). h lies in (−1, 1); c is unbounded.
+//! `gates` `[T, B, 4H]` enters as the input part and leaves as the gates after their nonlinearities; the backward pass turns it into the
+//! adjoint of the input part. `weight_hh` is `[4H, H]`, `bias_hh` `[4H]`, `state0` `[2, B, H]` (h₀, c₀), `y` and `c` `[T, B, H]`. h lies in
+//! (−1, 1); c is unbounded.
 //! Hochreiter and Schmidhuber 1997 (doi:10.1162/neco.1997.9.8.1735) with the forget gate of Gers et al. 2000
 //! (doi:10.1162/089976600300015015); no peepholes, two biases, as `torch.nn.LSTM`. Twin: `shaders/lstm.wgsl`.
 
 use super::recurrence::{
-    Cell, Channel, Layer, Params, Role, Source, StepProduct, d_state, dot, flush_rows, initial, split, weight_gradients,
+    Cell, Channel, Layer, Params, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, split,
+    weight_gradients,
 };
 use super::simd::{Curves, Strided, Target, each, flush, take};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
-use crate::shape::Shape;
 use wide::f32x4;
 
 /// Number of blocks.
 const G: usize = 4;
 
 const fn gate(id: &'static str, title: &'static str, block: usize) -> Channel {
-    Channel {
-        id,
-        title,
-        role: Role::Gate,
-        range: Some([0.0, 1.0]),
-        source: Source::Saved { tensor: 1, block },
-        state: None,
-    }
+    Channel { id, title, role: Role::Gate, range: Some([0.0, 1.0]), source: Source::Gates { block }, state: None }
 }
 
 /// The cell.
@@ -55,7 +49,8 @@ pub static CELL: Cell = Cell {
     states: 2,
     keep: Some(1),
     admit: Some(0),
-    saved: &[("c", 1), ("gates", G)],
+    width: G,
+    saved: &["c"],
     channels: &[
         Channel {
             id: "h",
@@ -70,7 +65,7 @@ pub static CELL: Cell = Cell {
             title: "cell state c",
             role: Role::State,
             range: None,
-            source: Source::Saved { tensor: 0, block: 0 },
+            source: Source::Saved { tensor: 0 },
             state: Some(1),
         },
         gate("i", "input gate i", 0),
@@ -80,7 +75,7 @@ pub static CELL: Cell = Cell {
             title: "candidate g",
             role: Role::Candidate,
             range: Some([-1.0, 1.0]),
-            source: Source::Saved { tensor: 1, block: 2 },
+            source: Source::Gates { block: 2 },
             state: None,
         },
         gate("o", "output gate o", 3),
@@ -89,15 +84,9 @@ pub static CELL: Cell = Cell {
 };
 
 fn forward(layer: &Layer) -> Call {
-    let operands = [
-        Some(layer.a),
-        Some(layer.weight_hh),
-        Some(layer.bias_hh),
-        layer.state0,
-        Some(layer.y),
-        Some(layer.saved[0]),
-        Some(layer.saved[1]),
-    ];
+    let [gates, weight_hh, bias_hh, y, c] =
+        [layer.gates, layer.weight_hh, layer.bias_hh, layer.y, layer.saved[0]].map(Some);
+    let operands = [gates, weight_hh, bias_hh, layer.state0, y, c];
     Call::new(&FORWARD, layer.params, &operands)
 }
 
@@ -105,13 +94,12 @@ fn forward(layer: &Layer) -> Call {
 pub static FORWARD: Entry = Entry {
     label: "lstm.forward",
     operands: &[
-        Operand::read("a"),
+        Operand::update("gates"),
         Operand::read("weight_hh"),
         Operand::read("bias_hh"),
         Operand::read("state0").optional(),
         Operand::write("y"),
         Operand::write("c"),
-        Operand::write("gates"),
     ],
     reference_f32: reference_forward,
     reference_f64: reference_forward,
@@ -124,16 +112,15 @@ pub static FORWARD: Entry = Entry {
     grid: |call| [call.params::<Params>().batch.div_ceil(8), 1, 1],
     gradient: Some(|tape, call| {
         let params: Params = call.params();
-        let [a, weight_hh, bias_hh, y, c, gates] = [0, 1, 2, 4, 5, 6].map(|at| call.tensor(at));
+        let [gates, weight_hh, bias_hh, y, c] = [0, 1, 2, 4, 5].map(|at| call.tensor(at));
         let state0 = call.operands[3];
-        let Some(d_y) = tape.adjoint(y) else { return };
-        let d_a = tape.temporary("d_a", Shape::new(&a.shape.extents()));
-        let d_state = d_state(tape, &params, 2, &[c]);
+        let Some((d_y, params)) = d_y(tape, &params, y) else { return };
+        let (d_state, params) = d_state(tape, &params, 2, &[c]);
         let totals = tape.totals(y);
-        let operands = [Some(d_y), Some(c), Some(gates), Some(weight_hh), state0, Some(d_state), Some(d_a), totals];
+        let operands = [Some(d_y), Some(c), Some(weight_hh), state0, Some(d_state), Some(gates), totals];
         tape.record(Call::new(&BACKWARD, params, &operands));
-        weight_gradients(tape, &params, [weight_hh, bias_hh], d_a, y, state0.map(|state| state.outer(0, 1)));
-        tape.provide(a, d_a);
+        weight_gradients(tape, &params, [weight_hh, bias_hh], gates, y, state0.map(|state| state.outer(0, 1)));
+        tape.provide(gates, gates);
         if let Some(state0) = state0
             && let Some((d_state0, accumulate)) = tape.contribute(state0)
         {
@@ -142,18 +129,17 @@ pub static FORWARD: Entry = Entry {
     }),
 };
 
-/// The backward entry. `d_state` enters as the adjoint of the last states and leaves as that of the initial ones; `totals`
-/// `[2, T, B, H]` keeps ∂L/∂h_t (c_t held) and ∂L/∂c_t (with the path through h_t).
+/// The backward entry. `gates` leaves as d; `d_state` enters as the adjoint of the last states and leaves as that of the initial ones;
+/// `totals` `[2, T, B, H]` keeps ∂L/∂h_t (c_t held) and ∂L/∂c_t (with the path through h_t).
 pub static BACKWARD: Entry = Entry {
     label: "lstm.backward",
     operands: &[
         Operand::read("d_y"),
         Operand::read("c"),
-        Operand::read("gates"),
         Operand::read("weight_hh"),
         Operand::read("state0").optional(),
         Operand::update("d_state"),
-        Operand::write("d_a"),
+        Operand::update("gates"),
         Operand::write("totals").optional(),
     ],
     reference_f32: reference_backward,
@@ -170,15 +156,15 @@ pub static BACKWARD: Entry = Entry {
 
 fn reference_forward<F: Real>(mut args: Arguments<F>) {
     let params: Params = args.params();
-    let (a, weight, bias, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
-    let (mut y, mut c, mut gates) = (args.write(4), args.write(5), args.write(6));
+    let (mut gates, weight, bias, state0) = (args.write(0), args.read(1), args.read(2), args.read_optional(3));
+    let (mut y, mut c) = (args.write(4), args.write(5));
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     for step in 0..params.n_steps as usize {
         for b in 0..batch {
             let row = params.time(step) * batch + b;
             let before = (step > 0).then(|| params.time(step - 1) * batch + b);
             for n in 0..G * hidden {
-                let mut sum = a.row(row)[n] + bias.data[n];
+                let mut sum = gates.row(row)[n] + bias.data[n];
                 if let Some(before) = before {
                     sum += dot(weight.row(n), y.get(before));
                 } else if let Some(h0) = initial(&state0, b) {
@@ -202,9 +188,9 @@ fn reference_forward<F: Real>(mut args: Arguments<F>) {
 
 fn reference_backward<F: Real>(mut args: Arguments<F>) {
     let params: Params = args.params();
-    let (d_y, c, gates, weight) = (args.read(0), args.read(1), args.read(2), args.read(3));
-    let state0 = args.read_optional(4);
-    let (mut d_state, mut d_a, mut totals) = (args.write(5), args.write(6), args.write_optional(7));
+    let (d_y, c, weight, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
+    let (mut d_state, mut gates, mut totals) = (args.write(4), args.write(5), args.write_optional(6));
+    params.start(&mut d_state);
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     let positions = params.n_steps as usize * batch;
     for step in (0..params.n_steps as usize).rev() {
@@ -217,13 +203,13 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
                 };
                 let [i, f, g, o] = [0, 1, 2, 3].map(|block| gates.row(row)[block * hidden + j]);
                 let tanh_c = c.row(row)[j].tanh();
-                let d_h = (d_y.row(row)[j] + d_state.row(b)[j]).flush();
+                let d_h = (params.reads(&d_y, row).map_or(F::ZERO, |d_y| d_y[j]) + d_state.row(b)[j]).flush();
                 let d_c = (d_state.row(batch + b)[j] + d_h * o * (F::ONE - tanh_c * tanh_c)).flush();
                 if let Some(totals) = &mut totals {
                     totals.row(row)[j] = d_h;
                     totals.row(positions + row)[j] = d_c;
                 }
-                let d_a = d_a.row(row);
+                let d_a = gates.row(row);
                 d_a[j] = (d_c * g * i * (F::ONE - i)).flush();
                 d_a[hidden + j] = (d_c * c_prev * f * (F::ONE - f)).flush();
                 d_a[2 * hidden + j] = (d_c * i * (F::ONE - g * g)).flush();
@@ -232,7 +218,7 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
             }
             for k in 0..hidden {
                 let mut sum = F::ZERO;
-                for (n, &d_a) in d_a.get(row).iter().enumerate() {
+                for (n, &d_a) in gates.get(row).iter().enumerate() {
                     sum += d_a * weight.row(n)[k];
                 }
                 d_state.row(b)[k] = if params.is_cut(step) { F::ZERO } else { sum.flush() };
@@ -256,24 +242,19 @@ fn blocks_mut(row: &mut [f32], hidden: usize) -> [&mut [f32]; G] {
 
 fn cpu_forward(mut args: Arguments<f32>) {
     let params: Params = args.params();
-    let (a, weight, bias, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
-    let (mut y, mut c, mut gates) = (args.write(4), args.write(5), args.write(6));
+    let (gates, weight, bias, state0) = (args.write(0), args.read(1), args.read(2), args.read_optional(3));
+    let (mut y, mut c) = (args.write(4), args.write(5));
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     let curves = Curves::get();
     let zeros = take(&mut args.scratch, hidden);
     zeros.fill(0.0);
     let zeros = &*zeros;
+    let [bias_i, bias_f, bias_g, bias_o] = blocks(bias.data, hidden);
     let weight = Strided { data: weight.data, rows: 1, columns: weight.stride };
     let mut product = StepProduct::new(weight, batch, hidden, G * hidden, &mut args.scratch);
     let (y_stride, c_stride, gates_stride) = (y.stride, c.stride, gates.stride);
     for step in 0..params.n_steps as usize {
         let first = params.time(step) * batch;
-        for b in 0..batch {
-            let sums = gates.row(first + b);
-            for ((sum, &a), &bias) in sums.iter_mut().zip(a.row(first + b)).zip(bias.data) {
-                *sum = a + bias;
-            }
-        }
         let (h_prev, h) = split(&mut y, &params, step);
         let (c_prev, c) = split(&mut c, &params, step);
         let sums = &mut gates.data[first * gates_stride..];
@@ -289,10 +270,10 @@ fn cpu_forward(mut args: Arguments<f32>) {
             let c_prev = c_prev.or_else(|| initial(&state0, batch + b)).unwrap_or(zeros);
             // Gate by gate: short loops, of which the processor has several rounds in flight.
             let [i, f, g, o] = gates;
-            for gate in [&mut *i, &mut *f, &mut *o] {
-                each([], [gate], [], |[], [x]| ([curves.sigmoid(x)], []));
+            for (gate, bias) in [(&mut *i, bias_i), (&mut *f, bias_f), (&mut *o, bias_o)] {
+                each([bias], [gate], [], |[bias], [x]| ([curves.sigmoid(x + bias)], []));
             }
-            each([], [&mut *g], [], |[], [x]| ([curves.tanh(x)], []));
+            each([bias_g], [&mut *g], [], |[bias], [x]| ([curves.tanh(x + bias)], []));
             each([c_prev, i, f, g, o], [], [c, h], |[c_prev, i, f, g, o], []| {
                 let c = f * c_prev + i * g;
                 ([], [c, o * curves.tanh(c)])
@@ -303,9 +284,9 @@ fn cpu_forward(mut args: Arguments<f32>) {
 
 fn cpu_backward(mut args: Arguments<f32>) {
     let params: Params = args.params();
-    let (d_y, c, gates, weight) = (args.read(0), args.read(1), args.read(2), args.read(3));
-    let state0 = args.read_optional(4);
-    let (mut d_state, mut d_a, mut totals) = (args.write(5), args.write(6), args.write_optional(7));
+    let (d_y, c, weight, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
+    let (mut d_state, mut gates, mut totals) = (args.write(4), args.write(5), args.write_optional(6));
+    params.start(&mut d_state);
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     let positions = params.n_steps as usize * batch;
     let curves = Curves::get();
@@ -323,8 +304,8 @@ fn cpu_backward(mut args: Arguments<f32>) {
                 0 => initial(&state0, batch + b).unwrap_or(zeros),
                 _ => c.row(params.time(step - 1) * batch + b),
             };
-            let [i, f, g, o] = blocks(gates.row(row), hidden);
-            let [d_i, d_f, d_g, d_o] = blocks_mut(d_a.row(row), hidden);
+            let d_y = params.reads(&d_y, row).unwrap_or(zeros);
+            let [i, f, g, o] = blocks_mut(gates.row(row), hidden);
             let (d_hs, d_cs) = d_state.data.split_at_mut(batch * d_state.stride);
             let [d_h, d_c] = [d_hs, d_cs].map(|rows| &mut rows[b * d_state.stride..][..hidden]);
             let [total_h, total_c] = match &mut totals {
@@ -334,9 +315,8 @@ fn cpu_backward(mut args: Arguments<f32>) {
                 }
                 None => [&mut *unkept_h, &mut *unkept_c],
             };
-            let reads = [d_y.row(row), d_h, c.row(row), c_prev, i, f, g, o];
-            let writes = [total_h, total_c, d_i, d_f, d_g, d_o];
-            each(reads, [d_c], writes, |[d_y, d_h, c, c_prev, i, f, g, o], [d_c]| {
+            let reads = [d_y, d_h, c.row(row), c_prev];
+            each(reads, [d_c, i, f, g, o], [total_h, total_c], |[d_y, d_h, c, c_prev], [d_c, i, f, g, o]| {
                 let tanh_c = curves.tanh(c);
                 let d_h = flush(d_y + flush(d_h));
                 let d_c = flush(d_c + d_h * o * (one - tanh_c * tanh_c));
@@ -344,14 +324,14 @@ fn cpu_backward(mut args: Arguments<f32>) {
                 let d_f = flush(d_c * c_prev * f * (one - f));
                 let d_g = flush(d_c * i * (one - g * g));
                 let d_o = flush(d_h * tanh_c * o * (one - o));
-                ([if cut { zero } else { flush(d_c * f) }], [d_h, d_c, d_i, d_f, d_g, d_o])
+                ([if cut { zero } else { flush(d_c * f) }, d_i, d_f, d_g, d_o], [d_h, d_c])
             });
         }
         if cut {
             (0..batch).for_each(|b| d_state.row(b).fill(0.0));
         } else {
             let to = Target { data: &mut *d_state.data, stride: d_state.stride, accumulate: false };
-            product.run(batch, &d_a.data[first * d_a.stride..], d_a.stride, to);
+            product.run(batch, &gates.data[first * gates.stride..], gates.stride, to);
         }
     }
     flush_rows(&mut d_state, batch);

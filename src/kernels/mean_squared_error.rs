@@ -1,8 +1,8 @@
 //! L = Σ_n w_n · mean_o (y_no − t_no)² / Σ_n w_n, with weights per row.
 //!
 //! `y` and `target` are `[N, O]`, `weight` is `[N]` (0 masks a row), `losses` is `[N]` (each row's own mean, unweighted), `result` is
-//! `[3]`: loss, share of rows with every |y − t| ≤ tolerance, Σ w. With weights 1 this is `torch.nn.MSELoss`. When Σ w is 0 the loss
-//! and its gradient are 0. Twin: `shaders/mean_squared_error.wgsl`.
+//! `[3]`: loss, share of rows with every |y − t| ≤ tolerance, Σ w; `d_y` `[N, O]` is 2 w (y − t) / (O · Σ w). With weights
+//! 1 this is `torch.nn.MSELoss`. When Σ w is 0 the loss and its gradient are 0. Twin: `shaders/mean_squared_error.wgsl`.
 
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, no_scratch};
 use crate::shape::Tensor;
@@ -16,10 +16,15 @@ struct Params {
     tolerance: f32,
 }
 
-/// Scores `y` against `target`.
-pub fn forward(y: Tensor, target: Tensor, weight: Tensor, losses: Tensor, result: Tensor, tolerance: f32) -> Call {
+/// Scores `y` against `target`, and puts ∂L/∂y into `d_y`.
+pub fn forward(
+    [y, target, weight]: [Tensor; 3],
+    [losses, result]: [Tensor; 2],
+    d_y: Option<Tensor>,
+    tolerance: f32,
+) -> Call {
     let params = Params { rows: y.shape.rows() as u32, columns: y.shape.columns() as u32, tolerance };
-    Call::new(&FORWARD, params, &[Some(y), Some(target), Some(weight), Some(losses), Some(result)])
+    Call::new(&FORWARD, params, &[Some(y), Some(target), Some(weight), Some(losses), Some(result), d_y])
 }
 
 /// The forward entry; its gradient rule is the start of every backward pass, with ∂L/∂L = 1.
@@ -31,6 +36,7 @@ pub static FORWARD: Entry = Entry {
         Operand::read("weight"),
         Operand::write("losses"),
         Operand::write("result"),
+        Operand::write("d_y").optional(),
     ],
     reference_f32: score,
     reference_f64: score,
@@ -38,38 +44,18 @@ pub static FORWARD: Entry = Entry {
     scratch: no_scratch,
     grid: |_| [1, 1, 1],
     gradient: Some(|tape, call| {
-        let [y, target, weight, result] = [0, 1, 2, 4].map(|at| call.tensor(at));
-        if let Some((d_y, accumulate)) = tape.contribute(y) {
-            assert!(!accumulate, "the scored output has no other reader");
-            let params: Params = call.params();
-            tape.record(Call::new(&BACKWARD, params, &[y, target, weight, result, d_y].map(Some)));
+        if let Some(d_y) = call.operands[5] {
+            tape.provide(call.tensor(0), d_y);
         }
     }),
-};
-
-/// The backward entry: d_y = 2 w (y − t) / (O · Σ w).
-pub static BACKWARD: Entry = Entry {
-    label: "mean_squared_error.backward",
-    operands: &[
-        Operand::read("y"),
-        Operand::read("targets"),
-        Operand::read("weight"),
-        Operand::read("result"),
-        Operand::write("d_y"),
-    ],
-    reference_f32: differentiate,
-    reference_f64: differentiate,
-    cpu: differentiate,
-    scratch: no_scratch,
-    grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(256), 1, 1],
-    gradient: None,
 };
 
 fn score<F: Real>(mut args: Arguments<F>) {
     let params: Params = args.params();
     let (y, target, weight) = (args.read(0), args.read(1), args.read(2));
-    let (losses, result) = (args.write(3), args.write(4));
+    let (losses, result, mut d_y) = (args.write(3), args.write(4), args.write_optional(5));
     let (mut loss, mut hits, mut total) = (F::ZERO, F::ZERO, F::ZERO);
+    weight.data[..params.rows as usize].iter().for_each(|&w| total += w);
     let columns = F::of(f64::from(params.columns));
     for row in 0..params.rows as usize {
         let (mut sum, mut hit) = (F::ZERO, true);
@@ -83,28 +69,17 @@ fn score<F: Real>(mut args: Arguments<F>) {
         let w = weight.data[row];
         if w != F::ZERO {
             loss += w * mean;
-            total += w;
-            if hit {
-                hits += w;
+            hits += if hit { w } else { F::ZERO };
+        }
+        if let Some(d_y) = &mut d_y {
+            let scale = if w == F::ZERO { F::ZERO } else { F::of(2.0) * w / (columns * total) };
+            for ((d_y, &y), &target) in d_y.row(row).iter_mut().zip(y.row(row)).zip(target.row(row)) {
+                *d_y = if scale == F::ZERO { F::ZERO } else { scale * (y - target) };
             }
         }
     }
     let share = |sum: F| if total == F::ZERO { F::ZERO } else { sum / total };
     result.data[..3].copy_from_slice(&[share(loss), share(hits), total]);
-}
-
-fn differentiate<F: Real>(mut args: Arguments<F>) {
-    let params: Params = args.params();
-    let (y, target, weight, result) = (args.read(0), args.read(1), args.read(2), args.read(3));
-    let mut d_y = args.write(4);
-    let total = result.data[2];
-    let scale = if total == F::ZERO { F::ZERO } else { F::of(2.0) / (F::of(f64::from(params.columns)) * total) };
-    for row in 0..params.rows as usize {
-        let factor = scale * weight.data[row];
-        for ((d_y, &y), &target) in d_y.row(row).iter_mut().zip(y.row(row)).zip(target.row(row)) {
-            *d_y = if factor == F::ZERO { F::ZERO } else { factor * (y - target) };
-        }
-    }
 }
 
 /// The kernel.
@@ -115,7 +90,7 @@ pub static KERNEL: Kernel = Kernel {
         include_str!("../../shaders/mean_squared_error.wgsl"),
         include_str!("../../shaders/helpers/score.wgsl")
     ),
-    entries: &[&FORWARD, &BACKWARD],
+    entries: &[&FORWARD],
     tolerance: Tolerance { relative: 0.0, reason: "the same operations in the same order" },
     on_gpu: Tolerance { relative: 1e-5, reason: "sums over rows in another order" },
 };

@@ -6,7 +6,6 @@
 //! Kernels know tensors, not models: what a call means to a network is the business of the floors above.
 
 pub mod adam;
-pub mod bias;
 pub mod carry;
 pub mod copy;
 pub mod cross_entropy;
@@ -20,6 +19,7 @@ pub mod norm;
 pub mod product;
 pub mod recurrence;
 pub mod rmsprop;
+pub mod row_sum;
 pub mod sgd;
 pub mod simd;
 pub mod update;
@@ -31,7 +31,6 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 /// Every kernel, in the order of their stems.
 pub static KERNELS: &[&Kernel] = &[
     &adam::KERNEL,
-    &bias::KERNEL,
     &carry::KERNEL,
     &copy::KERNEL,
     &cross_entropy::KERNEL,
@@ -44,6 +43,7 @@ pub static KERNELS: &[&Kernel] = &[
     &norm::KERNEL,
     &product::KERNEL,
     &rmsprop::KERNEL,
+    &row_sum::KERNEL,
     &sgd::KERNEL,
 ];
 
@@ -307,6 +307,9 @@ pub trait Tape {
     fn temporary(&mut self, name: &str, shape: Shape) -> Tensor;
     /// The adjoint of something that a call wrote, or `None` when the loss does not depend on it.
     fn adjoint(&mut self, of: Tensor) -> Option<Tensor>;
+    /// As [`Tape::adjoint`], but only from the first outermost row on that has one; before it are as many rows as the number says, whose
+    /// adjoint is 0.
+    fn tail(&mut self, of: Tensor) -> Option<(Tensor, usize)>;
     /// Where to put the adjoint of something that a call read, and whether to add to it (else overwrite); `None` when nobody
     /// needs it.
     fn contribute(&mut self, to: Tensor) -> Option<(Tensor, bool)>;

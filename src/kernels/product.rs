@@ -1,13 +1,14 @@
-//! C = op(A) · op(B), or C += op(A) · op(B): the matrix core.
+//! C = op(A) · op(B), or C += op(A) · op(B), or a linear layer C = op(A) · op(B) + bias: the matrix core.
 //!
 //! op is the identity or the transpose: NN, NT and TN are the forms that training needs. With A `[m, k]` (or `[k, m]` when
-//! transposed), B `[k, n]` (or `[n, k]`) and C `[m, n]`; rows may be apart, columns are contiguous. The adjoints are products again:
-//! ∂A = ∂C · op(B)ᵀ and ∂B = op(A)ᵀ · ∂C. Twin: `shaders/product.wgsl`.
+//! transposed), B `[k, n]` (or `[n, k]`), C `[m, n]` and `bias` `[n]`; rows may be apart, columns are contiguous. The adjoints are products
+//! again, ∂A = ∂C · op(B)ᵀ and ∂B = op(A)ᵀ · ∂C, and the sum of the rows of ∂C. Twin: `shaders/product.wgsl`.
 
 use super::simd::{self, Strided, Target};
-use super::{Arguments, Call, Entry, Kernel, Operand, Real, Rows, RowsMut, Tolerance};
+use super::{Arguments, Call, Entry, Kernel, Operand, Real, Rows, RowsMut, Tolerance, row_sum};
 use crate::shape::Tensor;
 use bytemuck::{Pod, Zeroable};
+use wide::f32x4;
 
 /// Sizes and switches.
 #[repr(C)]
@@ -48,6 +49,16 @@ pub fn transposed(tensor: Tensor) -> Factor {
 
 /// C = A·B or C += A·B.
 pub fn forward(a: Factor, b: Factor, c: Tensor, accumulate: bool) -> Call {
+    record(a, b, c, None, accumulate)
+}
+
+/// C = A·B with `bias` added to every row.
+pub fn linear(a: Factor, b: Factor, bias: Tensor, c: Tensor) -> Call {
+    assert_eq!(bias.shape.len(), c.shape.columns(), "product: bias is {}, C is {}", bias.shape, c.shape);
+    record(a, b, c, Some(bias), false)
+}
+
+fn record(a: Factor, b: Factor, c: Tensor, bias: Option<Tensor>, accumulate: bool) -> Call {
     let size = |factor: Factor| {
         let (rows, columns) = (factor.tensor.shape.rows(), factor.tensor.shape.columns());
         if factor.transposed { (columns, rows) } else { (rows, columns) }
@@ -63,13 +74,13 @@ pub fn forward(a: Factor, b: Factor, c: Tensor, accumulate: bool) -> Call {
         b_transposed: u32::from(b.transposed),
         accumulate: u32::from(accumulate),
     };
-    Call::new(&FORWARD, params, &[Some(a.tensor), Some(b.tensor), Some(c)])
+    Call::new(&FORWARD, params, &[Some(a.tensor), Some(b.tensor), Some(c), bias])
 }
 
 /// The forward entry.
 pub static FORWARD: Entry = Entry {
     label: "product.forward",
-    operands: &[Operand::read("a"), Operand::read("b"), Operand::update("c")],
+    operands: &[Operand::read("a"), Operand::read("b"), Operand::update("c"), Operand::read("bias").optional()],
     reference_f32: reference,
     reference_f64: reference,
     cpu,
@@ -82,6 +93,11 @@ pub static FORWARD: Entry = Entry {
         let params: Params = call.params();
         let (a, b, c) = (call.tensor(0), call.tensor(1), call.tensor(2));
         let Some(d_c) = tape.adjoint(c) else { return };
+        if let Some(bias) = call.operands[3]
+            && let Some((d_bias, accumulate)) = tape.contribute(bias)
+        {
+            tape.record(row_sum::forward(d_c, d_bias, accumulate));
+        }
         if let Some((d_a, accumulate)) = tape.contribute(a) {
             let b = Factor { tensor: b, transposed: params.b_transposed == 0 };
             tape.record(if params.a_transposed == 0 {
@@ -107,7 +123,7 @@ pub const TILE: u32 = 16;
 
 fn reference<F: Real>(mut args: Arguments<F>) {
     let params: Params = args.params();
-    let (a, b, mut c) = (args.read(0), args.read(1), args.write(2));
+    let (a, b, mut c, bias) = (args.read(0), args.read(1), args.write(2), args.read_optional(3));
     let at = |rows: &Rows<F>, transposed: u32, i: usize, j: usize| {
         if transposed == 0 { rows.data[i * rows.stride + j] } else { rows.data[j * rows.stride + i] }
     };
@@ -116,6 +132,9 @@ fn reference<F: Real>(mut args: Arguments<F>) {
             let mut sum = F::ZERO;
             for l in 0..params.k as usize {
                 sum += at(&a, params.a_transposed, i, l) * at(&b, params.b_transposed, l, j);
+            }
+            if let Some(bias) = &bias {
+                sum += bias.data[j];
             }
             let c = &mut c.row(i)[j];
             *c = if params.accumulate == 0 { sum } else { *c + sum };
@@ -154,13 +173,19 @@ fn scratch(call: &Call) -> usize {
     let k = BLOCK.min(params.k as usize);
     let left = simd::packed_left_len(plan.m, k);
     let result = if plan.swapped { plan.m * plan.n } else { 0 };
-    simd::packed_len(k, plan.n) + left + result
+    (simd::packed_len(k, plan.n) + left + result).max(THIN * params.n as usize)
 }
 
 fn cpu(mut args: Arguments<f32>) {
     let params: Params = args.params();
     let plan = strategy(&params);
-    let (a, b, c) = (args.read(0), args.read(1), args.write(2));
+    let (a, b, mut c, bias) = (args.read(0), args.read(1), args.write(2), args.read_optional(3));
+    let bias = bias.map(|bias| bias.data);
+    if let (Some(bias), 0, 1) = (bias, params.a_transposed, params.b_transposed)
+        && params.k as usize <= THIN
+    {
+        return thin(a, b, bias, c, args.scratch);
+    }
     let (left, right) = if plan.swapped {
         (view(b, params.b_transposed == 0), view(a, params.a_transposed == 0))
     } else {
@@ -171,7 +196,11 @@ fn cpu(mut args: Arguments<f32>) {
     let (panels, rest) = args.scratch.split_at_mut(simd::packed_len(block, plan.n));
     let (rows, result) = rest.split_at_mut(simd::packed_left_len(plan.m, block));
     if plan.swapped && plan.m <= simd::ROWS && right.columns == 1 {
-        return outer(left, right, k, result, c, &params);
+        return outer(left, right, k, result, c, bias, &params);
+    }
+    let begun = bias.is_some() && !plan.swapped;
+    if let Some(bias) = bias.filter(|_| begun) {
+        (0..params.m as usize).for_each(|row| c.row(row).copy_from_slice(bias));
     }
     for k0 in (0..k.max(1)).step_by(BLOCK) {
         let terms = BLOCK.min(k - k0);
@@ -184,17 +213,50 @@ fn cpu(mut args: Arguments<f32>) {
         let to = if plan.swapped {
             Target { data: &mut *result, stride: plan.n, accumulate: k0 > 0 }
         } else {
-            Target { data: &mut *c.data, stride: c.stride, accumulate: k0 > 0 || params.accumulate == 1 }
+            Target { data: &mut *c.data, stride: c.stride, accumulate: k0 > 0 || begun || params.accumulate == 1 }
         };
         simd::multiply_packed(plan.m, plan.n, terms, rows, panels, to);
     }
     if plan.swapped {
-        transpose(result, c, &params);
+        transpose(result, c, bias, &params);
+    }
+}
+
+/// Most terms of a linear layer that goes row by row: an input of a few features.
+const THIN: usize = 4;
+
+/// C = A·Wᵀ + bias with a few columns in A: each row of C is written once.
+fn thin(a: Rows<f32>, w: Rows<f32>, bias: &[f32], mut c: RowsMut<f32>, scratch: &mut [f32]) {
+    let n = c.columns;
+    for (j, column) in (0..n).map(|j| (j, w.row(j))) {
+        for term in 0..THIN {
+            scratch[term * n + j] = column.get(term).copied().unwrap_or(0.0);
+        }
+    }
+    let [w0, w1, w2, w3] = std::array::from_fn(|term| &scratch[term * n..][..n]);
+    for row in 0..c.data.len().div_ceil(c.stride) {
+        let a = simd::load_some(a.row(row)).to_array().map(f32x4::splat);
+        let c = c.row(row);
+        match w.columns {
+            1 => simd::each([bias, w0], [], [c], |[bias, w0], []| ([], [a[0] * w0 + bias])),
+            2 => simd::each([bias, w0, w1], [], [c], |[bias, w0, w1], []| ([], [a[0] * w0 + a[1] * w1 + bias])),
+            _ => simd::each([bias, w0, w1, w2, w3], [], [c], |[bias, w0, w1, w2, w3], []| {
+                ([], [a[0] * w0 + a[1] * w1 + a[2] * w2 + a[3] * w3 + bias])
+            }),
+        }
     }
 }
 
 /// Cᵀ as a sum of outer products, for a left factor of a few rows: each row of the right factor is read once, where it lies.
-fn outer(left: Strided, right: Strided, k: usize, result: &mut [f32], c: RowsMut<f32>, params: &Params) {
+fn outer(
+    left: Strided,
+    right: Strided,
+    k: usize,
+    result: &mut [f32],
+    c: RowsMut<f32>,
+    bias: Option<&[f32]>,
+    params: &Params,
+) {
     let n = params.m as usize;
     result.fill(0.0);
     let body = k / 4 * 4;
@@ -213,15 +275,15 @@ fn outer(left: Strided, right: Strided, k: usize, result: &mut [f32], c: RowsMut
             simd::each([&right.data[term * right.rows..][..n]], [result], [], |[b], [sum]| ([sum + a * b], []));
         }
     }
-    transpose(result, c, params);
+    transpose(result, c, bias, params);
 }
 
-/// C = Cᵀᵀ, or added to it.
-fn transpose(result: &[f32], mut c: RowsMut<f32>, params: &Params) {
+/// C = Cᵀᵀ, or added to it, or with a bias.
+fn transpose(result: &[f32], mut c: RowsMut<f32>, bias: Option<&[f32]>, params: &Params) {
     let rows = params.m as usize;
     for row in 0..rows {
         for (column, c) in c.row(row).iter_mut().enumerate() {
-            let sum = result[column * rows + row];
+            let sum = result[column * rows + row] + bias.map_or(0.0, |bias| bias[column]);
             *c = if params.accumulate == 0 { sum } else { *c + sum };
         }
     }

@@ -26,6 +26,10 @@ pub struct Params {
     pub window: u32,
     /// Elman: 0 tanh, 1 ReLU, 2 identity.
     pub nonlinearity: u32,
+    /// Backwards: timesteps at the start whose output nobody reads. `d_y` is `[T − silent, B, H]`, for those after them.
+    pub silent: u32,
+    /// Backwards: 1 when nobody reads the states after the last step, so that `d_state` enters as zero, whatever it holds.
+    pub fresh: u32,
 }
 
 impl Params {
@@ -40,13 +44,26 @@ impl Params {
     pub fn is_cut(&self, step: usize) -> bool {
         self.window > 0 && step > 0 && (self.n_steps as usize - step).is_multiple_of(self.window as usize)
     }
+
+    /// The row of `d_y` for row `row` of the output, if anybody reads that.
+    #[inline]
+    pub fn reads<'a, F: Copy>(&self, d_y: &Rows<'a, F>, row: usize) -> Option<&'a [F]> {
+        row.checked_sub((self.silent * self.batch) as usize).map(|row| d_y.row(row))
+    }
+
+    /// The start of a backward pass: adjoints of states that nobody reads are zero.
+    pub fn start<F: Real>(&self, d_state: &mut RowsMut<F>) {
+        if self.fresh == 1 {
+            d_state.data.fill(F::ZERO);
+        }
+    }
 }
 
 /// The operands of one recurrent layer and direction, as a model hands them over.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Input part of the pre-activations with `bias_ih`, `[T, B, G·H]`.
-    pub a: Tensor,
+    /// `[T, B, W·H]`: the input part of the pre-activations with `bias_ih` in its first G blocks; a gated cell turns it into its gates.
+    pub gates: Tensor,
     /// `[G·H, H]`.
     pub weight_hh: Tensor,
     /// `[G·H]`.
@@ -77,12 +94,15 @@ pub enum Role {
 pub enum Source {
     /// The output h.
     Output,
-    /// Block `block` of saved tensor `tensor`.
+    /// A block of the gates.
+    Gates {
+        /// Columns `block·H .. (block + 1)·H`.
+        block: usize,
+    },
+    /// Something else that the forward pass keeps.
     Saved {
         /// Index in [`Cell::saved`].
         tensor: usize,
-        /// Columns `block·H .. (block + 1)·H`.
-        block: usize,
     },
 }
 
@@ -127,8 +147,10 @@ pub struct Cell {
     pub keep: Option<usize>,
     /// The block whose open gate lets new content in, where it is a gate of its own (i of the LSTM).
     pub admit: Option<usize>,
-    /// Name and width in multiples of H of what the forward pass keeps beside h.
-    pub saved: &'static [(&'static str, usize)],
+    /// W, at least G: blocks of [`Layer::gates`].
+    pub width: usize,
+    /// What the forward pass keeps beside h and the gates, each `[T, B, H]`.
+    pub saved: &'static [&'static str],
     /// What a scene can show.
     pub channels: &'static [Channel],
     /// The fused kernel over all timesteps.
@@ -173,22 +195,32 @@ pub fn dot<F: Real>(w: &[F], h: &[F]) -> F {
     sum
 }
 
+/// ∂L/∂y as far as anybody reads the output: `[T − silent, B, H]`, and the parameters with that number. `None` when nobody does.
+pub fn d_y(tape: &mut dyn Tape, params: &Params, y: Tensor) -> Option<(Tensor, Params)> {
+    let (d_y, silent) = tape.tail(y)?;
+    Some((d_y, Params { silent: silent as u32, ..*params }))
+}
+
 /// The adjoint of the states after the last step: what reads them, or zero. Returns the buffer that the backward kernel
-/// turns into the adjoint of the initial states.
+/// turns into the adjoint of the initial states, and the parameters that say what it holds.
 ///
-/// `last` holds, for states beyond h, the tensor `[T, B, H]` whose row of the last step may have readers.
-pub fn d_state(tape: &mut dyn Tape, params: &Params, states: usize, others: &[Tensor]) -> Tensor {
+/// `others` holds, for states beyond h, the tensor `[T, B, H]` whose row of the last step may have readers.
+pub fn d_state(tape: &mut dyn Tape, params: &Params, states: usize, others: &[Tensor]) -> (Tensor, Params) {
     use crate::shape::Shape;
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     let d_state = tape.temporary("d_state", Shape::new(&[states, batch, hidden]));
-    tape.record(super::fill::forward(d_state, 0.0));
-    for (index, &state) in others.iter().enumerate() {
-        let last = params.time(params.n_steps as usize - 1);
-        if let Some(d_last) = tape.adjoint(state.outer(last, 1)) {
+    let last = params.time(params.n_steps as usize - 1);
+    let read: Vec<_> = others.iter().map(|state| tape.adjoint(state.outer(last, 1))).collect();
+    let fresh = read.iter().all(Option::is_none);
+    if !fresh {
+        tape.record(super::fill::forward(d_state, 0.0));
+    }
+    for (index, d_last) in read.into_iter().enumerate() {
+        if let Some(d_last) = d_last {
             tape.record(super::copy::forward(d_last, d_state.outer(index + 1, 1), true));
         }
     }
-    d_state
+    (d_state, Params { fresh: u32::from(fresh), ..*params })
 }
 
 /// Hands the adjoint of the initial states on, and adds the products of the recurrent weight: with d_a `[T, B, n]` for the
@@ -219,7 +251,7 @@ pub fn weight_gradients(
         }
     }
     if let Some((d_bias, accumulate)) = tape.contribute(bias) {
-        tape.record(super::bias::backward(d_a.flat(), d_bias, accumulate));
+        tape.record(super::row_sum::forward(d_a.flat(), d_bias, accumulate));
     }
 }
 

@@ -232,7 +232,8 @@ impl Packer<'_> {
         let h = model.hidden;
         let values = match channel.source {
             Source::Output => row.y,
-            Source::Saved { tensor, block } => row.saved[tensor].columns(block * h, h),
+            Source::Gates { block } => row.gates.expect("the probe keeps them").columns(block * h, h),
+            Source::Saved { tensor } => row.saved[tensor],
         };
         let offset = self.sequence_of(values);
         let gradient_offset = channel.state.map(|state| self.sequence_of(totals(row, state)));

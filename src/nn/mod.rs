@@ -10,7 +10,7 @@ pub use init::{INITS, Init, InitSpec, Initial, find_init, spectral_radius};
 
 use crate::graph::Graph;
 use crate::kernels::recurrence::{Cell, Channel, Layer, Params};
-use crate::kernels::{bias, carry, copy, elman, gather, gru, lstm, product};
+use crate::kernels::{carry, copy, elman, gather, gru, lstm, product};
 use crate::options::Chosen;
 use crate::shape::Tensor;
 
@@ -86,6 +86,8 @@ pub struct Recorded {
     pub y: Tensor,
     /// What else the cell keeps, in the order of [`Cell::saved`].
     pub saved: Vec<Tensor>,
+    /// Its gates, until the backward pass.
+    pub gates: Tensor,
 }
 
 impl Recorded {
@@ -199,20 +201,19 @@ impl Model {
             for direction in 0..d {
                 let suffix = Self::suffix(layer, direction == 1);
                 let parameter = |name: &str| bound.get(&format!("rnn.{name}{suffix}"));
-                let a = graph.activation(&format!("input part of layer {layer}"), &[n_steps, batch, g * h]);
-                graph.record(bias::forward(parameter("bias_ih"), a, false));
+                let gates =
+                    graph.activation(&format!("gates of layer {layer}"), &[n_steps, batch, self.cell.width * h]);
+                let (input, weight) = (gates.columns(0, g * h), parameter("weight_ih"));
                 graph.record(match x {
-                    Inputs::Features(x) => product::forward(
+                    Inputs::Features(x) => product::linear(
                         product::plain(x.flat()),
-                        product::transposed(parameter("weight_ih")),
-                        a.flat(),
-                        true,
+                        product::transposed(weight),
+                        parameter("bias_ih"),
+                        input.flat(),
                     ),
-                    Inputs::Symbols(symbols) => gather::forward(symbols, parameter("weight_ih"), a, true),
+                    Inputs::Symbols(symbols) => gather::linear(symbols, weight, parameter("bias_ih"), input),
                 });
-                let save = |&(name, width): &(&str, usize)| {
-                    graph.activation(&format!("{name} of layer {layer}"), &[n_steps, batch, width * h])
-                };
+                let save = |name: &&str| graph.activation(&format!("{name} of layer {layer}"), &[n_steps, batch, h]);
                 let saved: Vec<_> = self.cell.saved.iter().map(save).collect();
                 let y = output.columns(direction * h, h);
                 let params = Params {
@@ -222,9 +223,11 @@ impl Model {
                     reverse: direction as u32,
                     window: self.window.unwrap_or(0) as u32,
                     nonlinearity,
+                    silent: 0,
+                    fresh: 0,
                 };
                 graph.record((self.cell.forward)(&Layer {
-                    a,
+                    gates,
                     weight_hh: parameter("weight_hh"),
                     bias_hh: parameter("bias_hh"),
                     state0: state0.get(layer * d + direction).copied(),
@@ -232,7 +235,7 @@ impl Model {
                     saved: saved.clone(),
                     params,
                 }));
-                rows.push(Recorded { layer, reverse: direction == 1, y, saved });
+                rows.push(Recorded { layer, reverse: direction == 1, y, saved, gates });
             }
             x = Inputs::Features(output);
         }
@@ -241,9 +244,8 @@ impl Model {
 
     /// Records the linear head on `h` `[…, D·H]`; returns `[…, O]`.
     pub fn head(&self, graph: &mut Graph, bound: &Bound, h: Tensor, output: Tensor) {
-        graph.record(bias::forward(bound.get("head.bias"), output, false));
         let weight = product::transposed(bound.get("head.weight"));
-        graph.record(product::forward(product::plain(h.flat()), weight, output.flat(), true));
+        graph.record(product::linear(product::plain(h.flat()), weight, bound.get("head.bias"), output.flat()));
     }
 
     /// Records the initial states from carried ones: per row `[S, B, H]`, zero where `starts` is 1.

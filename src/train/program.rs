@@ -2,7 +2,7 @@
 
 use super::optimisers::{OptimiserSpec, Vectors};
 use crate::graph::{Graph, Mark, Plan};
-use crate::kernels::{cross_entropy, mean_squared_error, norm, update};
+use crate::kernels::{copy, cross_entropy, mean_squared_error, norm, update};
 use crate::nn::{Inputs, Model, Recorded};
 use crate::shape::Tensor;
 use crate::tasks::{Form, Input, Target};
@@ -84,6 +84,8 @@ pub struct Row {
     pub y: Tensor,
     /// What else the cell keeps.
     pub saved: Vec<Tensor>,
+    /// `[T, B, W·H]`: its gates, where they are kept.
+    pub gates: Option<Tensor>,
     /// `[S, T, B, H]`: total adjoints of the states, where they are kept.
     pub totals: Option<Tensor>,
 }
@@ -169,6 +171,13 @@ impl Blueprint<'_> {
         let starts = carry.then(|| graph.slot("starts", &[batch]));
         let state0 = starts.map_or(Vec::new(), |starts| model.carried(&mut graph, &carried, starts));
         let recorded = model.recur(&mut graph, &bound, inputs, [n_steps, batch], &state0);
+        // The backward pass turns gates into their adjoints.
+        let kept = recorded.iter().filter(|_| probe && model.cell.gated).map(|row| {
+            let gates = graph.slot(&format!("gates of layer {}", row.layer), &row.gates.shape.extents());
+            graph.record(copy::forward(row.gates, gates, false));
+            gates
+        });
+        let kept: Vec<Tensor> = kept.collect();
 
         // The output of the last layer, all directions side by side.
         let last = recorded.last().expect("a model has a layer").y;
@@ -186,13 +195,16 @@ impl Blueprint<'_> {
             Target::Class(v) => {
                 let target = graph.index_slot("target", &[scored]);
                 let probabilities = graph.slot("probabilities", &[scored, v]);
-                graph.record(cross_entropy::forward(output, target, weight, probabilities, losses, result));
+                let d_output = graph.activation("d_output", &[scored, v]);
+                let (read, write) = ([output, target, weight], [probabilities, losses, result]);
+                graph.record(cross_entropy::forward(read, write, Some(d_output)));
                 (TargetSlot::Classes(target), Some(probabilities))
             }
             Target::Value(n) => {
                 let target = graph.slot("target", &[scored, n]);
-                let tolerance = form.tolerance;
-                graph.record(mean_squared_error::forward(output, target, weight, losses, result, tolerance));
+                let d_output = graph.activation("d_output", &[scored, n]);
+                let (read, write) = ([output, target, weight], [losses, result]);
+                graph.record(mean_squared_error::forward(read, write, Some(d_output), form.tolerance));
                 (TargetSlot::Values(target), None)
             }
         };
@@ -237,6 +249,7 @@ impl Blueprint<'_> {
             reverse: recorded.reverse,
             y: place(recorded.y),
             saved: recorded.saved.iter().map(|&saved| place(saved)).collect(),
+            gates: kept.get(index).map(|&gates| place(gates)),
             totals: totals.get(index).map(|&totals| place(totals)),
         };
         Program {

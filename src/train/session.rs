@@ -632,7 +632,7 @@ fn flat(offset: usize, len: usize) -> Tensor {
 
 /// A lower bound of the memory of a session, before anything is recorded.
 fn rough_bytes(model: &Model, form: &Form, batch: usize, persistent: usize) -> u64 {
-    let blocks = model.cell.blocks.len() + model.cell.saved.iter().map(|(_, width)| width).sum::<usize>() + 1;
+    let blocks = model.cell.width + model.cell.saved.len() + 1;
     let activations = form.n_steps as u64 * batch as u64 * (model.layers * blocks * model.hidden) as u64;
     4 * (activations + persistent as u64)
 }

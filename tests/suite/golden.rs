@@ -69,7 +69,8 @@ fn check_core(name: &str, layers: usize, bidirectional: bool, kind: EngineKind) 
     let weight = graph.slot("weight", &[T * B]);
     let losses = graph.slot("losses", &[T * B]);
     let result = graph.slot("loss", &[3]);
-    graph.record(mean_squared_error::forward(y, target, weight, losses, result, 0.0));
+    let d_y = graph.activation("d_y", &[T, B, width]);
+    graph.record(mean_squared_error::forward([y, target, weight], [losses, result], Some(d_y), 0.0));
     let d_x = graph.differentiate()[0].expect("the loss depends on x");
     let mut machine = Machine::new(&graph, kind);
 
@@ -237,7 +238,8 @@ fn check_optimiser(name: &str, golden: &Json, id: &str, changes: &[(&str, f64)],
     let weight = graph.slot("weight", &[B]);
     let losses = graph.slot("losses", &[B]);
     let result = graph.slot("loss", &[3]);
-    graph.record(mean_squared_error::forward(sum, target, weight, losses, result, 0.0));
+    let d_y = graph.activation("d_y", &[B, 1]);
+    graph.record(mean_squared_error::forward([sum, target, weight], [losses, result], Some(d_y), 0.0));
     graph.differentiate();
     graph.mark(Mark::Clip);
     let vectors = Vectors {

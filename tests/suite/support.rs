@@ -6,8 +6,8 @@ use unroll::engine::{Engine, Memory};
 use unroll::graph::{Graph, Mark, Plan};
 use unroll::kernels::recurrence::{Cell, Layer, Params};
 use unroll::kernels::{
-    adam, bias, carry, copy, cross_entropy, elman, fill, gather, gru, lstm, mean_squared_error, norm as norm_kernel,
-    product, rmsprop, sgd, update,
+    adam, carry, copy, cross_entropy, elman, fill, gather, gru, lstm, mean_squared_error, norm as norm_kernel, product,
+    rmsprop, sgd, update,
 };
 use unroll::nn::{Model, find};
 use unroll::options::{Chosen, Value};
@@ -279,7 +279,8 @@ impl Case {
         let weight = self.fixed(&[rows], weights);
         let losses = self.graph.slot("losses", &[rows]);
         let result = self.graph.slot("result", &[3]);
-        self.graph.record(mean_squared_error::forward(y, target, weight, losses, result, 0.5));
+        let d_y = self.graph.activation("d_scored", &y.shape.extents());
+        self.graph.record(mean_squared_error::forward([y, target, weight], [losses, result], Some(d_y), 0.5));
         self.result = Some(result);
     }
 
@@ -301,7 +302,6 @@ pub static CASES: &[(&str, Cases)] = &[
     ("adam", |size| {
         [false, true].map(|decoupled| optimiser_case(if decoupled { "adamw" } else { "adam" }, &[0.03], size)).into()
     }),
-    ("bias", bias_cases),
     ("carry", carry_cases),
     ("copy", copy_cases),
     ("cross_entropy", cross_entropy_cases),
@@ -327,6 +327,7 @@ pub static CASES: &[(&str, Cases)] = &[
     ("norm", |size| [0.1, update::UNLIMITED].map(|max| norm_case(size * size + 2, max)).into()),
     ("product", product_cases),
     ("rmsprop", |size| [0.0, 0.9].map(|momentum| optimiser_case("rmsprop", &[0.03, momentum], size)).into()),
+    ("row_sum", row_sum_cases),
     ("sgd", |size| {
         [[0.03, 0.0, 0.0], [0.03, 0.9, 0.0], [0.03, 0.9, 1.0]]
             .map(|options| optimiser_case("sgd", &options, size))
@@ -367,6 +368,17 @@ fn product_cases(size: usize) -> Vec<Case> {
             }
         }
     }
+    // Linear layers: a few features, a few outputs, and both many; the bias is part of a wider vector.
+    for [m, n, k] in [[size, 9, 1], [size, 3, 2], [5, size, 3], [size, 5, 4], [size, 2, 9], [7, size, 8], [3, 1, size]]
+    {
+        let mut case = Case::new(format!("{m} × {k} · {k} × {n} with a bias"));
+        let (a, w) = (case.strided_input(m, k, 1.0), case.strided_input(n, k, 1.0));
+        let bias = case.input(&[n + 2], 1.0).outer(1, n);
+        let c = case.strided_activation(m, n);
+        case.graph.record(product::linear(product::plain(a), product::transposed(w), bias, c));
+        case.score(&[c]);
+        cases.push(case);
+    }
     let mut case = Case::new("a tensor times its own transpose");
     let a = case.input(&[size.min(33), 3], 1.0);
     let c = case.graph.activation("square", &[size.min(33), size.min(33)]);
@@ -376,19 +388,20 @@ fn product_cases(size: usize) -> Vec<Case> {
     cases
 }
 
-fn bias_cases(size: usize) -> Vec<Case> {
+/// Sums are recorded for the gradient of a bias.
+fn row_sum_cases(size: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     for [rows, n] in [[3, size], [size, 5]] {
-        let mut case = Case::new(format!("{rows} rows of {n}, read twice"));
+        let mut case = Case::new(format!("{rows} rows of {n}, a bias of two layers"));
         // Part of a wider vector, as the blocks of a gated cell.
-        let b = case.input(&[n + 2], 1.0).outer(1, n);
-        let y = case.strided_activation(rows, n);
-        let z = case.strided_activation(rows, n);
-        let before = case.input(&[rows, n], 1.0);
-        case.graph.record(bias::forward(b, y, false));
-        case.graph.record(copy::forward(before, z, false));
-        case.graph.record(bias::forward(b, z, true));
-        case.score(&[y, z]);
+        let bias = case.input(&[n + 2], 1.0).outer(1, n);
+        let layers = [1, 3].map(|k| {
+            let (a, w) = (case.strided_input(rows, k, 1.0), case.strided_input(n, k, 1.0));
+            let y = case.strided_activation(rows, n);
+            case.graph.record(product::linear(product::plain(a), product::transposed(w), bias, y));
+            y
+        });
+        case.score(&layers);
         cases.push(case);
     }
     cases
@@ -426,7 +439,12 @@ fn gather_cases(size: usize) -> Vec<Case> {
                 let others = case.index(&[rows], drawn);
                 case.graph.record(gather::forward(others, w, y, true));
             }
-            case.graph.record(gather::forward(picked, w, y, accumulate));
+            if accumulate {
+                case.graph.record(gather::forward(picked, w, y, true));
+            } else {
+                let bias = case.input(&[n + 2], 1.0).outer(1, n);
+                case.graph.record(gather::linear(picked, w, bias, y));
+            }
             case.score(&[y]);
             cases.push(case);
         }
@@ -453,7 +471,9 @@ fn cross_entropy_cases(size: usize) -> Vec<Case> {
             let probabilities = case.graph.slot("probabilities", &[rows, classes]);
             let losses = case.graph.slot("losses", &[rows]);
             let result = case.graph.slot("result", &[3]);
-            case.graph.record(cross_entropy::forward(logits, target, weight, probabilities, losses, result));
+            let d_logits = case.graph.activation("d_logits", &[rows, classes]);
+            let (read, write) = ([logits, target, weight], [probabilities, losses, result]);
+            case.graph.record(cross_entropy::forward(read, write, Some(d_logits)));
             case.result = Some(result);
             cases.push(case);
         }
@@ -476,6 +496,8 @@ pub fn recurrence_cases(cell: &'static Cell, nonlinearities: &[u32], window: Opt
                         reverse,
                         window: window.unwrap_or(0),
                         nonlinearity,
+                        silent: 0,
+                        fresh: 0,
                     };
                     cases.push(recurrence_case(cell, params, given));
                 }
@@ -501,17 +523,25 @@ fn recurrence_case(cell: &'static Cell, params: Params, given: bool) -> Case {
     for direction in 0..if given { 2 } else { 1 } {
         let params = Params { reverse: params.reverse ^ direction, ..params };
         let state0 = given.then(|| case.input(&[cell.states, batch, hidden], 1.0));
-        let y = case.graph.activation("y", &[n_steps, batch, hidden + 3]).columns(2, hidden);
-        let save = |&(name, width): &(&str, usize)| case.graph.activation(name, &[n_steps, batch, width * hidden]);
+        let y = if given {
+            case.graph.activation("y", &[n_steps, batch, hidden + 3]).columns(2, hidden)
+        } else {
+            case.graph.activation("y", &[n_steps, batch, hidden])
+        };
+        let gates = case.graph.activation("gates", &[n_steps, batch, cell.width * hidden]);
+        case.graph.record(copy::forward(a, gates.columns(0, g * hidden), false));
+        let save = |name: &&str| case.graph.activation(name, &[n_steps, batch, hidden]);
         let saved: Vec<Tensor> = cell.saved.iter().map(save).collect();
         let totals = case.graph.slot("totals", &[cell.states, n_steps, batch, hidden]);
         case.graph.keep_totals(y, totals);
-        let layer = Layer { a, weight_hh, bias_hh, state0, y, saved: saved.clone(), params };
+        let layer = Layer { gates, weight_hh, bias_hh, state0, y, saved: saved.clone(), params };
         case.graph.record((cell.forward)(&layer));
-        scored.push(y);
+        // Without initial states, only the later outputs are read.
+        let silent = if given { 0 } else { n_steps / 2 };
+        scored.push(y.outer(silent, n_steps - silent));
         // States beyond h are read at the last step.
         let last = params.time(n_steps - 1);
-        scored.extend(saved[..cell.states - 1].iter().map(|state| state.outer(last, 1)));
+        scored.extend(saved.iter().map(|state| state.outer(last, 1)));
     }
     case.score(&scored);
     case

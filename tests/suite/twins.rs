@@ -111,6 +111,6 @@ mod kernel {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     kernels! {
-        adam bias carry copy cross_entropy elman fill gather gru lstm mean_squared_error norm product rmsprop sgd
+        adam carry copy cross_entropy elman fill gather gru lstm mean_squared_error norm product rmsprop row_sum sgd
     }
 }
