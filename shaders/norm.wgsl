@@ -1,4 +1,4 @@
-// The global norm of the gradient, n = |g|, and the coefficient that clips it, min(1, max / (n + 10⁻⁶)).
+// The global norm of the gradient, n = |g|, the coefficient that clips it, min(1, max / (n + 10⁻⁶)) or -1, and its largest element.
 //
 // Twin: src/kernels/norm.rs. One workgroup. There is no f64 here, so squares are taken relative to the largest element: the
 // square of a finite number never overflows.
@@ -52,10 +52,14 @@ fn forward(@builtin(local_invocation_index) index: u32) {
     }
     if index == 0u {
         let norm = scale * sqrt(partial[0]);
-        result[uniforms.result.x] = norm;
+        let at = uniforms.result.x;
         // No limit is a number near the largest one: its quotient may have none.
         let limit = hyper_at(MAX_NORM);
         let long = norm + 1e-6;
-        result[uniforms.result.x + 1u] = select(1.0, limit / max(long, 1e-6), long > limit);
+        let coefficient = select(1.0, limit / max(long, 1e-6), long > limit);
+        let held = result[at + 1u] < 0.0 || !(norm <= hyper_at(SAFE_NORM));
+        result[at] = norm;
+        result[at + 1u] = select(coefficient, -1.0, held);
+        result[at + 2u] = largest;
     }
 }

@@ -23,7 +23,7 @@ struct Uniforms {
 
 @compute @workgroup_size(256)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x >= uniforms.n {
+    if id.x >= uniforms.n || is_held() {
         return;
     }
     let place = uniforms.parameters.x + id.x;

@@ -42,8 +42,8 @@
 //! * Weights are packed at the start of each call, not once per update: O(G·H²) beside O(T·B·G·H²), and no copy to invalidate.
 //! * The gates of an LSTM or GRU take the place of its input part, and their adjoints the place of the gates: a third of the memory, and
 //!   as much less traffic. The probe copies them before its backward pass.
-//! * A linear layer adds its bias in the product, a loss writes its gradient with its value, and an adjoint has no rows for timesteps at the
-//!   start whose output nobody reads: each was a pass over memory on the CPU, and a dispatch on the GPU.
+//! * A linear layer adds its bias in the product, a loss writes its gradient with its value, and an adjoint has no rows for timesteps
+//!   at the start whose output nobody reads: each was a pass over memory on the CPU, and a dispatch on the GPU.
 //! * The truncation window is counted from the end of the sequence, so that a loss at the last step reaches back exactly W steps.
 //! * The norm adds squares in f64: an exploding gradient of 10²⁰ is finite, its square in f32 is not. The shader has no f64 and adds
 //!   squares relative to the largest element.

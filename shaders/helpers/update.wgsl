@@ -10,6 +10,7 @@ const ROOT_CORRECTION = 6u;
 const MAX_NORM = 7u;
 const MAX_VALUE = 8u;
 const NESTEROV = 9u;
+const SAFE_NORM = 10u;
 
 fn hyper_at(which: u32) -> f32 {
     return hyper[uniforms.hyper.x + which];

@@ -58,6 +58,9 @@ fn run<F: Real>(mut args: Arguments<F>) {
     let (beta1, beta2) = (hyper[MOMENTUM], hyper[SQUARES]);
     let (step_size, root) = (hyper[STEP_SIZE], hyper[ROOT_CORRECTION]);
     let (coefficient, max_value) = (norm[1], hyper[MAX_VALUE]);
+    if coefficient < F::ZERO {
+        return;
+    }
     let (shrink, penalty) = if params.decoupled == 0 { (F::ONE, decay) } else { (F::ONE - rate * decay, F::ZERO) };
     for (((p, &g), m), v) in parameters.data.iter_mut().zip(gradient.data).zip(m.data).zip(v.data) {
         let weight = *p * shrink;

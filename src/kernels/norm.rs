@@ -2,11 +2,13 @@
 //! n = ‖g‖₂, c = min(1, max / (n + 10⁻⁶)), as `torch.nn.utils.clip_grad_norm_` (Pascanu, Mikolov and Bengio 2013, arXiv:1211.5063,
 //! without the ε).
 //!
-//! `gradient` is the flat `[P]`, `hyper` the hyperparameters of [`super::update`], `result` is `[2]`: n before clipping, and c.
+//! `gradient` is the flat `[P]`, `hyper` the hyperparameters of [`super::update`], `result` is `[3]`: n before clipping, c, and the largest
+//! |g|. A c of −1 holds the update: optimisers then change nothing. It is set when n is not finite or above its bound in `hyper`, and stays
+//! until somebody writes another, so that the steps that a GPU has already been given change nothing either.
 //! Squares are added in f64, because an exploding gradient of 10²⁰ is a finite number whose square is none in f32.
 //! Twin: `shaders/norm.wgsl`.
 
-use super::update::{HYPER, MAX_NORM};
+use super::update::{HYPER, MAX_NORM, SAFE_NORM};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, no_scratch};
 use crate::shape::Tensor;
 use bytemuck::{Pod, Zeroable};
@@ -26,7 +28,7 @@ pub fn forward(gradient: Tensor, hyper: Tensor, result: Tensor) -> Call {
 /// The forward entry.
 pub static FORWARD: Entry = Entry {
     label: "norm.forward",
-    operands: &[Operand::read("gradient"), Operand::read("hyper"), Operand::write("result")],
+    operands: &[Operand::read("gradient"), Operand::read("hyper"), Operand::update("result")],
     reference_f32: reference,
     reference_f64: reference,
     cpu,
@@ -35,32 +37,43 @@ pub static FORWARD: Entry = Entry {
     gradient: None,
 };
 
-fn finish<F: Real>(sum: f64, hyper: &[F], result: &mut [F]) {
+fn finish<F: Real>(sum: f64, largest: F, hyper: &[F], result: &mut [F]) {
     let norm = F::of(sum.sqrt());
     let coefficient = hyper[MAX_NORM] / (norm + F::of(1e-6));
+    let is_safe = norm <= hyper[SAFE_NORM];
+    let held = result[1] < F::ZERO || !is_safe;
     result[0] = norm;
-    result[1] = if coefficient < F::ONE { coefficient } else { F::ONE };
+    result[1] = match held {
+        true => F::ZERO - F::ONE,
+        false if coefficient < F::ONE => coefficient,
+        false => F::ONE,
+    };
+    result[2] = largest;
 }
 
 fn reference<F: Real>(mut args: Arguments<F>) {
     let (gradient, hyper, result) = (args.read(0), args.read(1), args.write(2));
-    let mut sum = 0.0;
+    let (mut sum, mut largest) = (0.0, F::ZERO);
     for &g in gradient.data {
         sum += g.wide() * g.wide();
+        largest = if g.abs() > largest { g.abs() } else { largest };
     }
-    finish(sum, hyper.data, result.data);
+    finish(sum, largest, hyper.data, result.data);
 }
 
 /// Four sums side by side, added in a fixed order.
 fn cpu(mut args: Arguments<f32>) {
     let (gradient, hyper, result) = (args.read(0), args.read(1), args.write(2));
     let mut sums = [0.0_f64; 4];
+    let mut largest = [0.0_f32; 4];
     for chunk in gradient.data.chunks(4) {
-        for (sum, &g) in sums.iter_mut().zip(chunk) {
+        for ((sum, largest), &g) in sums.iter_mut().zip(&mut largest).zip(chunk) {
             *sum += f64::from(g) * f64::from(g);
+            *largest = if g.abs() > *largest { g.abs() } else { *largest };
         }
     }
-    finish((sums[0] + sums[1]) + (sums[2] + sums[3]), hyper.data, result.data);
+    let largest = largest.into_iter().fold(0.0, f32::max);
+    finish((sums[0] + sums[1]) + (sums[2] + sums[3]), largest, hyper.data, result.data);
 }
 
 /// The kernel.

@@ -46,6 +46,9 @@ fn run<F: Real>(mut args: Arguments<F>) {
     let (rate, decay, momentum) = (hyper[LEARNING_RATE], hyper[WEIGHT_DECAY], hyper[MOMENTUM]);
     let (alpha, epsilon) = (hyper[SQUARES], hyper[EPSILON]);
     let (coefficient, max_value) = (norm[1], hyper[MAX_VALUE]);
+    if coefficient < F::ZERO {
+        return;
+    }
     for (((p, &g), v), b) in parameters.data.iter_mut().zip(gradient.data).zip(v.data).zip(b.data) {
         let g = clip(g, coefficient, max_value) + decay * *p;
         *v = alpha * *v + (F::ONE - alpha) * g * g;

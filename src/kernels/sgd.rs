@@ -45,6 +45,9 @@ fn run<F: Real>(mut args: Arguments<F>) {
     let (rate, decay, momentum) = (hyper[LEARNING_RATE], hyper[WEIGHT_DECAY], hyper[MOMENTUM]);
     let nesterov = hyper[NESTEROV] != F::ZERO;
     let (coefficient, max_value) = (norm[1], hyper[MAX_VALUE]);
+    if coefficient < F::ZERO {
+        return;
+    }
     for ((p, &g), b) in parameters.data.iter_mut().zip(gradient.data).zip(velocity.data) {
         let g = clip(g, coefficient, max_value) + decay * *p;
         *b = momentum * *b + g;

@@ -24,6 +24,8 @@ pub const MAX_NORM: usize = 7;
 pub const MAX_VALUE: usize = 8;
 /// SGD: 1 for Nesterov's form, else 0.
 pub const NESTEROV: usize = 9;
+/// Largest global norm of the gradient that an update is done with.
+pub const SAFE_NORM: usize = 10;
 /// Length of the slot.
 pub const HYPER: usize = 16;
 

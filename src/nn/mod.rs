@@ -165,17 +165,22 @@ impl Model {
         false
     }
 
-    /// Declares the parameters in a graph: values from offset 0 of the persistent segment, gradients from `gradients`.
-    pub fn bind(&self, graph: &mut Graph, gradients: usize) -> Bound {
-        let declare =
-            |p: &Parameter| (p.name.clone(), graph.parameter(&p.name, &p.shape, p.offset, gradients + p.offset));
-        Bound { tensors: self.parameters().iter().map(declare).collect() }
+    /// Declares the parameters in a graph, at their places in the persistent segment: values from its start, gradients from `gradients`.
+    pub fn bind(&self, graph: &mut Graph, places: &[usize], gradients: usize) -> Bound {
+        let declare = |(p, place): (Parameter, &usize)| {
+            let tensor = graph.parameter(&p.name, &p.shape, *place, gradients + place);
+            (p.name, tensor)
+        };
+        Bound { tensors: self.parameters().into_iter().zip(places).map(declare).collect() }
     }
 
     /// Declares the parameters in a graph whose loss is not differentiated by them.
-    pub fn bind_fixed(&self, graph: &mut Graph) -> Bound {
-        let declare = |p: &Parameter| (p.name.clone(), graph.persistent(&p.name, &p.shape, p.offset));
-        Bound { tensors: self.parameters().iter().map(declare).collect() }
+    pub fn bind_fixed(&self, graph: &mut Graph, places: &[usize]) -> Bound {
+        let declare = |(p, place): (Parameter, &usize)| {
+            let tensor = graph.persistent(&p.name, &p.shape, *place);
+            (p.name, tensor)
+        };
+        Bound { tensors: self.parameters().into_iter().zip(places).map(declare).collect() }
     }
 
     /// Records all recurrent layers. `state0` holds, per layer and direction, the initial states `[S, B, H]`, or is empty for zeros.

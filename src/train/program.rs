@@ -21,9 +21,11 @@ pub enum LossAt {
 }
 
 /// The persistent segment: what outlives a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Layout {
-    /// P.
+    /// Offset of each parameter: a multiple of 64 elements, so that no two share a binding of WebGPU.
+    pub places: Vec<usize>,
+    /// Elements of all parameters, gaps included. What lies in the gaps is 0 and stays so.
     pub parameters: usize,
     /// Offset of the gradient.
     pub gradient: usize,
@@ -33,7 +35,7 @@ pub struct Layout {
     pub carried: usize,
     /// Offset of the hyperparameters.
     pub hyper: usize,
-    /// Offset of the norm and the clip coefficient.
+    /// Offset of the norm, the clip coefficient and the largest element.
     pub norm: usize,
     /// Length of the segment.
     pub len: usize,
@@ -42,20 +44,21 @@ pub struct Layout {
 impl Layout {
     /// The segment of a model with batches of B sequences. Parts begin at multiples of 64 elements.
     pub fn new(model: &Model, batch: usize) -> Self {
-        let mut len = 0;
-        let mut part = |elements: usize| {
-            let start = len;
-            len += elements.next_multiple_of(64);
+        fn part(len: &mut usize, elements: usize) -> usize {
+            let start = *len;
+            *len += elements.next_multiple_of(64);
             start
-        };
-        let parameters = model.len();
-        part(parameters);
+        }
+        let mut len = 0;
+        let places: Vec<usize> = model.parameters().iter().map(|parameter| part(&mut len, parameter.len())).collect();
+        let parameters = len;
+        let mut part = |elements: usize| part(&mut len, elements);
         let gradient = part(parameters);
         let moments = [part(parameters), part(parameters)];
         let carried = part(model.rows().count() * model.cell.states * batch * model.hidden);
         let hyper = part(update::HYPER);
-        let norm = part(2);
-        Self { parameters, gradient, moments, carried, hyper, norm, len }
+        let norm = part(3);
+        Self { places, parameters, gradient, moments, carried, hyper, norm, len }
     }
 }
 
@@ -160,7 +163,10 @@ impl Blueprint<'_> {
             Input::Features(n) => Inputs::Features(graph.slot("input", &[n_steps, batch, n])),
             Input::Symbols(_) => Inputs::Symbols(graph.index_slot("input", &[n_steps, batch])),
         };
-        let bound = if probe { model.bind_fixed(&mut graph) } else { model.bind(&mut graph, layout.gradient) };
+        let bound = match probe {
+            true => model.bind_fixed(&mut graph, &layout.places),
+            false => model.bind(&mut graph, &layout.places, layout.gradient),
+        };
         let per_row = model.cell.states * batch * model.hidden;
         let carried: Vec<Tensor> = (0..if carry { model.rows().count() } else { 0 })
             .map(|row| {
@@ -234,7 +240,7 @@ impl Blueprint<'_> {
                 gradient: graph.persistent("gradient", &flat, layout.gradient),
                 moments: layout.moments.map(|offset| graph.persistent("moment", &flat, offset)),
                 hyper: graph.persistent("hyperparameters", &[update::HYPER], layout.hyper),
-                norm: graph.persistent("gradient norm", &[2], layout.norm),
+                norm: graph.persistent("gradient norm", &[3], layout.norm),
             };
             graph.record(norm::forward(vectors.gradient, vectors.hyper, vectors.norm));
             graph.mark(Mark::Update);

@@ -50,6 +50,15 @@ pub struct StepReport {
 impl StepReport {
     /// Before the first step.
     const NONE: Self = Self { loss: f64::NAN, accuracy: f64::NAN, norm: 0.0, coefficient: 1.0, clipped: false };
+
+    /// From the result of the loss and that of the norm.
+    fn new([loss, accuracy]: [f64; 2], [norm, coefficient, largest]: [f64; 3], clip: Option<Clip>) -> Self {
+        let clipped = match clip {
+            Some(Clip { kind: ClipKind::Value, at }) => largest > f64::from(at as f32),
+            _ => coefficient < 1.0,
+        };
+        Self { loss, accuracy, norm, coefficient, clipped }
+    }
 }
 
 /// Where a number stopped being finite. In a training step, the parameters are those before it.
@@ -143,7 +152,6 @@ impl Session {
         engine.reserve(&train.plan);
         let initial = config.init.draw(&model, config.seed, form.n_steps);
         let parameters = model.parameters();
-        engine.write_f64(flat(0, layout.parameters), &initial.values);
         let batch = Batch::zeros(&form, config.batch);
         let mut probe_batch = Batch::zeros(&form, PROBE_BATCH);
         task.sample(Draw { seed: config.seed, stream: Stream::Probe, step: 0 }, &mut probe_batch);
@@ -163,7 +171,8 @@ impl Session {
             step: 0,
             last: StepReport::NONE,
         };
-        session.set_hyper_slot();
+        session.set_values_f64(&initial.values);
+        session.set_hyper_slot(session.step);
         Ok(session)
     }
 
@@ -220,7 +229,7 @@ impl Session {
         let draw = Draw { seed: self.config.seed, stream: Stream::Train, step: self.step };
         self.task.sample(draw, &mut self.batch);
         upload(&mut self.engine, &self.train, &self.batch, None);
-        self.set_hyper_slot();
+        self.set_hyper_slot(self.step);
         let report = Self::update(&mut self.engine, &self.train, &self.layout, self.config.clip, self.step)?;
         self.step += 1;
         self.last = report;
@@ -235,21 +244,11 @@ impl Session {
         clip: Option<Clip>,
         step: u64,
     ) -> std::result::Result<StepReport, Diverged> {
+        let norm = flat(layout.norm, 3);
+        engine.write(norm, &FREE);
         engine.run(&program.plan, program.plan.range(Mark::Forward, Mark::Clip));
-        let norm = flat(layout.norm, 2);
-        let coefficient = engine.scalar(norm, 1);
-        let report = StepReport {
-            loss: engine.scalar(program.result, 0),
-            accuracy: engine.scalar(program.result, 1),
-            norm: engine.scalar(norm, 0),
-            coefficient,
-            clipped: match clip {
-                Some(Clip { kind: ClipKind::Value, at }) => {
-                    engine.largest(flat(layout.gradient, layout.parameters)) > f64::from(at as f32)
-                }
-                _ => coefficient < 1.0,
-            },
-        };
+        let [loss, accuracy] = [0, 1].map(|at| engine.scalar(program.result, at));
+        let report = StepReport::new([loss, accuracy], [0, 1, 2].map(|at| engine.scalar(norm, at)), clip);
         if !report.loss.is_finite() || !report.norm.is_finite() {
             let range = program.plan.range(Mark::Forward, Mark::Clip);
             let Some((tensor, label)) = first_non_finite(engine, program, range) else {
@@ -280,7 +279,7 @@ impl Session {
     /// [`Error::Invalid`] for a batch in another form; the inner result as [`Session::train_step`].
     pub fn train_on(&mut self, batch: &Batch) -> Result<std::result::Result<StepReport, Diverged>> {
         let at = self.caller_program(batch)?;
-        self.set_hyper_slot();
+        self.set_hyper_slot(self.step);
         upload(&mut self.engine, &self.callers[at], batch, None);
         let result = Self::update(&mut self.engine, &self.callers[at], &self.layout, self.config.clip, self.step);
         if let Ok(report) = result {
@@ -301,7 +300,7 @@ impl Session {
         self.engine.run(&program.plan, program.plan.range(Mark::Forward, Mark::Backward));
         let (mut outputs, mut gradient, mut hidden) = (Vec::new(), Vec::new(), Vec::new());
         self.engine.read(program.output, &mut outputs);
-        self.engine.read(flat(self.layout.gradient, self.layout.parameters), &mut gradient);
+        self.of_parameters(self.layout.gradient).for_each(|part| self.engine.read(part, &mut gradient));
         for row in &program.rows {
             let totals = self.engine.read_f64(row.totals.expect("a caller's program keeps them"));
             let block = batch.batch * self.model.hidden;
@@ -450,31 +449,43 @@ impl Session {
         &self.probe_batch
     }
 
+    /// The parts of the persistent segment that belong to the parameters, in their order: values, or what is laid out like them from
+    /// `start` on.
+    fn of_parameters(&self, start: usize) -> impl Iterator<Item = Tensor> {
+        self.parameters.iter().zip(&self.layout.places).map(move |(of, place)| flat(start + place, of.len()))
+    }
+
     /// All parameters, flat.
     pub fn values(&self) -> Vec<f32> {
         let mut values = Vec::with_capacity(self.layout.parameters);
-        self.engine.read(flat(0, self.layout.parameters), &mut values);
+        self.of_parameters(0).for_each(|part| self.engine.read(part, &mut values));
         values
     }
 
     /// Replaces all parameters. The optimiser's moments stay, as after `load_state_dict`.
     pub fn set_values(&mut self, values: &[f32]) {
-        self.engine.write(flat(0, self.layout.parameters), values);
+        let parts: Vec<Tensor> = self.of_parameters(0).collect();
+        for (parameter, part) in self.parameters.iter().zip(parts) {
+            self.engine.write(part, &values[parameter.offset..][..parameter.len()]);
+        }
     }
 
     /// As [`Session::values`], in the precision of the engine.
     pub fn values_f64(&self) -> Vec<f64> {
-        self.engine.read_f64(flat(0, self.layout.parameters))
+        self.of_parameters(0).flat_map(|part| self.engine.read_f64(part)).collect()
     }
 
     /// As [`Session::set_values`], in the precision of the engine.
     pub fn set_values_f64(&mut self, values: &[f64]) {
-        self.engine.write_f64(flat(0, self.layout.parameters), values);
+        let parts: Vec<Tensor> = self.of_parameters(0).collect();
+        for (parameter, part) in self.parameters.iter().zip(parts) {
+            self.engine.write_f64(part, &values[parameter.offset..][..parameter.len()]);
+        }
     }
 
     /// The gradient of the last backward pass of a training or caller's program, in the precision of the engine.
     pub fn gradient_f64(&self) -> Vec<f64> {
-        self.engine.read_f64(flat(self.layout.gradient, self.layout.parameters))
+        self.of_parameters(self.layout.gradient).flat_map(|part| self.engine.read_f64(part)).collect()
     }
 
     /// Changes hyperparameters from the next step on: options of the optimiser by name, and `clip`.
@@ -500,11 +511,13 @@ impl Session {
         Ok(())
     }
 
-    fn set_hyper_slot(&mut self) {
+    /// Sets the hyperparameters for the step after `step` updates.
+    fn set_hyper_slot(&mut self, step: u64) {
         self.hyper = [0.0; HYPER];
-        (self.config.optimiser.spec.hyper)(&self.config.optimiser.options, self.step + 1, &mut self.hyper);
+        (self.config.optimiser.spec.hyper)(&self.config.optimiser.options, step + 1, &mut self.hyper);
         self.hyper[update::MAX_NORM] = UNLIMITED;
         self.hyper[update::MAX_VALUE] = UNLIMITED;
+        self.hyper[update::SAFE_NORM] = f64::INFINITY;
         match self.config.clip {
             Some(Clip { kind: ClipKind::Norm, at }) => self.hyper[update::MAX_NORM] = at,
             Some(Clip { kind: ClipKind::Value, at }) => self.hyper[update::MAX_VALUE] = at,
@@ -618,12 +631,15 @@ impl Session {
 }
 
 /// First bytes of a snapshot.
-const SNAPSHOT: &[u8] = b"unroll02";
+const SNAPSHOT: &[u8] = b"unroll03";
 
 /// FNV-1a over 64 bits (Fowler, Noll and Vo, RFC 9923): tells a damaged snapshot from a whole one.
 fn checksum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xCBF2_9CE4_8422_2325, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3))
 }
+
+/// The result of the norm before a step: nothing holds its update.
+const FREE: [f32; 3] = [0.0, 1.0, 0.0];
 
 /// A flat part of the persistent segment.
 fn flat(offset: usize, len: usize) -> Tensor {

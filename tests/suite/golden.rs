@@ -60,7 +60,8 @@ fn check_core(name: &str, layers: usize, bidirectional: bool, kind: EngineKind) 
     let x = graph.slot("x", &[T, B, I]);
     graph.want(x);
     let gradients = model.len();
-    let bound = model.bind(&mut graph, gradients);
+    let dense: Vec<usize> = model.parameters().iter().map(|parameter| parameter.offset).collect();
+    let bound = model.bind(&mut graph, &dense, gradients);
     let rows = model.recur(&mut graph, &bound, Inputs::Features(x), [T, B], &[]);
     rows.iter().for_each(|row| graph.pin(row.y));
     let y = Tensor::whole(rows.last().expect("a layer").y.buffer, Shape::new(&[T, B, width]));
@@ -212,6 +213,7 @@ fn hyper(id: &str, options: &Chosen, t: u64, clip: Option<f64>) -> Vec<f64> {
     (find_optimiser(id).expect("an optimiser").hyper)(options, t, &mut hyper);
     hyper[update::MAX_NORM] = clip.unwrap_or(update::UNLIMITED);
     hyper[update::MAX_VALUE] = update::UNLIMITED;
+    hyper[update::SAFE_NORM] = update::UNLIMITED;
     hyper.to_vec()
 }
 
@@ -228,7 +230,7 @@ fn check_optimiser(name: &str, golden: &Json, id: &str, changes: &[(&str, f64)],
 
     let mut graph = Graph::new();
     let x = graph.slot("x", &[T, B, I]);
-    let bound = model.bind(&mut graph, layout.gradient);
+    let bound = model.bind(&mut graph, &layout.places, layout.gradient);
     let y = model.recur(&mut graph, &bound, Inputs::Features(x), [T, B], &[])[0].y;
     let ones = graph.slot("ones", &[1, H]);
     let sum = graph.activation("sum", &[B, 1]);
@@ -247,7 +249,7 @@ fn check_optimiser(name: &str, golden: &Json, id: &str, changes: &[(&str, f64)],
         gradient: graph.persistent("gradient", &[layout.parameters], layout.gradient),
         moments: layout.moments.map(|offset| graph.persistent("moment", &[layout.parameters], offset)),
         hyper: graph.persistent("hyperparameters", &[update::HYPER], layout.hyper),
-        norm: graph.persistent("norm", &[2], layout.norm),
+        norm: graph.persistent("norm", &[3], layout.norm),
     };
     graph.record(norm_kernel::forward(vectors.gradient, vectors.hyper, vectors.norm));
     graph.mark(Mark::Update);
@@ -257,7 +259,9 @@ fn check_optimiser(name: &str, golden: &Json, id: &str, changes: &[(&str, f64)],
     let mut values = wave_parameters(&model);
     let recurrent = model.parameters().iter().find(|p| p.name == "head.weight").expect("a head").offset;
     values[recurrent..].fill(0.0);
-    machine.write(vectors.parameters, &values);
+    for parameter in model.parameters() {
+        machine.write(bound.get(&parameter.name), &values[parameter.offset..][..parameter.len()]);
+    }
     machine.write(x, &wave(T * B * I));
     machine.write(ones, &[1.0; H]);
     machine.write(target, &[0.3, -0.2]);
@@ -479,7 +483,10 @@ fn check_trajectory(cell_name: &str, golden: &Json, kind: EngineKind) {
     engine.reserve(&program.plan);
     let flat =
         |offset: usize, len: usize| Tensor { offset: offset as u32, ..Tensor::whole(PERSISTENT, Shape::new(&[len])) };
-    engine.write_f64(flat(0, model.len()), &golden_parameters(&model, number(&golden["bound"])));
+    let values = golden_parameters(&model, number(&golden["bound"]));
+    for (parameter, &place) in model.parameters().iter().zip(&layout.places) {
+        engine.write_f64(flat(place, parameter.len()), &values[parameter.offset..][..parameter.len()]);
+    }
     let (Inputs::Symbols(x), TargetSlot::Classes(target)) = (program.inputs, program.target) else {
         panic!("symbols in, classes out")
     };
@@ -497,12 +504,11 @@ fn check_trajectory(cell_name: &str, golden: &Json, kind: EngineKind) {
         );
         engine.run(&program.plan, program.plan.range(Mark::Forward, Mark::Update));
         close_relative(&format!("{cell_name}: loss {step}"), engine.scalar(program.result, 0), loss, tolerance);
-        let got = engine.scalar(flat(layout.norm, 2), 0);
+        let got = engine.scalar(flat(layout.norm, 3), 0);
         close_relative(&format!("{cell_name}: gradient norm {step}"), got, norm, tolerance);
     }
-    let values = engine.read_f64(flat(0, model.len()));
-    for parameter in model.parameters() {
-        let of_it = &values[parameter.offset..][..parameter.len()];
+    for (parameter, &place) in model.parameters().iter().zip(&layout.places) {
+        let of_it = &engine.read_f64(flat(place, parameter.len()));
         let size = number(&golden["norm"][&parameter.name]);
         close_relative(&format!("{cell_name}: ‖{}‖", parameter.name), norm(of_it), size, tolerance);
         let sum = number(&golden["sum"][&parameter.name]);

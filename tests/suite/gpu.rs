@@ -99,7 +99,11 @@ async fn train(gpu: &Gpu, task: &Value, cell: &str, layers: usize, optimiser: &V
     cpu.reserve(&program.plan);
     let flat =
         |offset: usize, len: usize| Tensor { offset: offset as u32, ..Tensor::whole(PERSISTENT, Shape::new(&[len])) };
-    cpu.write(flat(0, layout.parameters), session.values().into_iter().map(f64::from));
+    let values = session.values();
+    for (parameter, &place) in session.parameters().iter().zip(&layout.places) {
+        let of_it = &values[parameter.offset..][..parameter.len()];
+        cpu.write(flat(place, parameter.len()), of_it.iter().map(|&v| f64::from(v)));
+    }
     let resident = gpu.upload(&cpu);
     let calls = 0..program.plan.calls().len();
     let recording = gpu.record(&program.plan, calls.clone(), &resident).await.unwrap_or_else(|error| panic!("{error}"));
@@ -111,6 +115,7 @@ async fn train(gpu: &Gpu, task: &Value, cell: &str, layers: usize, optimiser: &V
         let mut hyper = [0.0; update::HYPER];
         (config.optimiser.spec.hyper)(&config.optimiser.options, step + 1, &mut hyper);
         (hyper[update::MAX_NORM], hyper[update::MAX_VALUE]) = (1.0, update::UNLIMITED);
+        hyper[update::SAFE_NORM] = update::UNLIMITED;
         let mut real = |tensor: Tensor, values: &[f32]| {
             cpu.write(tensor, values.iter().map(|&v| f64::from(v)));
             gpu.write(&resident, tensor, bytemuck::cast_slice(values));

@@ -268,7 +268,8 @@ fn pass(model: &Model, values: &[f64], x: &[f64], target: &[f64], batch: usize, 
     let scored = n_steps * batch;
     let mut graph = Graph::new();
     let input = graph.slot("x", &[n_steps, batch, model.inputs]);
-    let bound = model.bind(&mut graph, model.len());
+    let dense: Vec<usize> = model.parameters().iter().map(|parameter| parameter.offset).collect();
+    let bound = model.bind(&mut graph, &dense, model.len());
     let state = [model.cell.states, batch, model.hidden];
     let state0: Vec<Tensor> = initial.iter().map(|_| graph.slot("initial state", &state)).collect();
     let rows = model.recur(&mut graph, &bound, Inputs::Features(input), [n_steps, batch], &state0);

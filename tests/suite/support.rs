@@ -324,7 +324,12 @@ pub static CASES: &[(&str, Cases)] = &[
         });
         cases.into()
     }),
-    ("norm", |size| [0.1, update::UNLIMITED].map(|max| norm_case(size * size + 2, max)).into()),
+    ("norm", |size| {
+        let kinds = [(0.1, update::UNLIMITED, false), (update::UNLIMITED, 0.01, false), (0.1, update::UNLIMITED, true)];
+        let mut cases = vec![norm_case(size * size + 2, update::UNLIMITED, update::UNLIMITED, false)];
+        cases.extend(kinds.map(|(max, safe, held)| norm_case(size + 2, max, safe, held)));
+        cases
+    }),
     ("product", product_cases),
     ("rmsprop", |size| [0.0, 0.9].map(|momentum| optimiser_case("rmsprop", &[0.03, momentum], size)).into()),
     ("row_sum", row_sum_cases),
@@ -561,14 +566,16 @@ fn carry_cases(size: usize) -> Vec<Case> {
     cases
 }
 
-fn norm_case(len: usize, max_norm: f64) -> Case {
-    let mut case = Case::new(format!("{len} elements, at most {max_norm:e}"));
+/// `safe` is the largest norm that an update is done with.
+fn norm_case(len: usize, max_norm: f64, safe: f64, held: bool) -> Case {
+    let mut case = Case::new(format!("{len} elements, at most {max_norm:e}, safe up to {safe}, held {held}"));
     let gradient = case.noise(1.0, len);
     let gradient = case.fixed(&[len], gradient);
     let mut hyper = vec![0.0; update::HYPER];
     hyper[update::MAX_NORM] = max_norm;
+    hyper[update::SAFE_NORM] = safe;
     let hyper = case.fixed(&[update::HYPER], hyper);
-    let result = case.fixed(&[2], vec![0.0; 2]);
+    let result = case.fixed(&[3], vec![0.0, if held { -1.0 } else { 1.0 }, 0.0]);
     case.graph.record(norm_kernel::forward(gradient, hyper, result));
     case
 }
@@ -577,7 +584,9 @@ fn norm_case(len: usize, max_norm: f64) -> Case {
 /// the learning rate, the momentum and whether it is Nesterov's. Slots, in order: parameters, gradient, moments, hyper, norm.
 fn optimiser_case(id: &str, options: &[f64], size: usize) -> Case {
     let len = 3 * size + 2;
-    let mut case = Case::new(format!("{id}, {options:?}, {len} parameters"));
+    // Held at one size: then nothing changes.
+    let coefficient = if size == 3 { -1.0 } else { 0.75 };
+    let mut case = Case::new(format!("{id}, {options:?}, {len} parameters, coefficient {coefficient}"));
     let spec = unroll::train::find_optimiser(id).expect("an optimiser");
     let mut changes =
         vec![("lr".to_owned(), Value::Number(options[0])), ("weightDecay".to_owned(), Value::Number(0.1))];
@@ -604,7 +613,7 @@ fn optimiser_case(id: &str, options: &[f64], size: usize) -> Case {
     let second = if id.starts_with("adam") { squares(second) } else { second };
     let moments = [case.fixed(&[len], first), case.fixed(&[len], second)];
     let hyper = case.fixed(&[update::HYPER], hyper.to_vec());
-    let norm = case.fixed(&[2], vec![2.0, 0.75]);
+    let norm = case.fixed(&[3], vec![2.0, coefficient, 1.0]);
     case.graph.record(match id {
         "sgd" => sgd::forward(parameters, gradient, moments[0], hyper, norm),
         "rmsprop" => rmsprop::forward(parameters, gradient, moments, hyper, norm),
