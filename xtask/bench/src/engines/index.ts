@@ -10,5 +10,5 @@ interface Entry {
 export const ENGINES: readonly Entry[] = [
   { id: "unroll", load: async () => (await import("./unroll.js")).engine },
   { id: "tfjs-wasm", load: async () => (await import("./tfjs-wasm.js")).engine },
-  { id: "jax-js-wasm", load: async () => (await import("./jax-js-wasm.js")).engine },
+  { id: "jax-js-wasm", load: async () => (await import("./jax-js.js")).engineOn("wasm") },
 ];

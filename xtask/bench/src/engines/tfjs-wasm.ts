@@ -1,80 +1,18 @@
-/**
- * TensorFlow.js on its WebAssembly backend, one thread with SIMD.
- *
- * The cell is written by hand: it took 0.8 to 0.9 of the processor time of the library's own LSTM and dense layers (with
- * `recurrentActivation: "sigmoid"`) under the same optimiser. The input product stays inside the time loop: one product
- * over all timesteps, cut by `unstack`, took 1.2 to 2 times as long, because of the gradient of the cut.
- * Keras and PyTorch agree on the gate order (i, f, c, o is i, f, g, o); kernels are transposed. Both of PyTorch's biases are
- * kept, and added once a step: Adam moves each, so one bias with the sum of both would train otherwise.
- */
+/** TensorFlow.js on its WebAssembly backend, one thread with SIMD. */
 
-import * as tf from "@tensorflow/tfjs-core";
-// Without it no kernel has a gradient.
-import "@tensorflow/tfjs-core/dist/register_all_gradients.js";
 import { setWasmPaths, version_wasm } from "@tensorflow/tfjs-backend-wasm";
-import type { Engine } from "../engine.js";
-import { fed } from "../engine.js";
-import { oneHot, transposed } from "../workload.js";
+import { env } from "@tensorflow/tfjs-core";
+import { engineOn } from "./tfjs.js";
 
-/** [B, H] or [B, 4H]. */
-type Matrix = tf.Tensor2D;
-
-export const engine: Engine = {
-  async create(workload, weights) {
-    const { T, B, I, H, O, form, learningRate } = workload;
-    setWasmPaths("./tfjs/");
-    if (!(await tf.setBackend("wasm"))) throw new Error("the wasm backend did not start");
-    await tf.ready();
-
-    const matrix = (values: Float32Array, rows: number, columns: number) =>
-      tf.variable(tf.tensor2d(values, [rows, columns]));
-    const kernel = matrix(transposed(weights.weightIh, 4 * H, I), I, 4 * H);
-    const recurrent = matrix(transposed(weights.weightHh, 4 * H, H), H, 4 * H);
-    const biasIh = tf.variable(tf.tensor1d(weights.biasIh));
-    const biasHh = tf.variable(tf.tensor1d(weights.biasHh));
-    const headKernel = matrix(transposed(weights.headWeight, O, H), H, O);
-    const headBias = tf.variable(tf.tensor1d(weights.headBias));
-    const zeros: Matrix = tf.zeros([B, H]);
-    const adam = tf.train.adam(learningRate, 0.9, 0.999, 1e-8);
-
-    const lossOf = (x: tf.Tensor2D, y: tf.Tensor2D): tf.Scalar => {
-      const bias = tf.add(biasIh, biasHh);
-      let [h, c] = [zeros, zeros];
-      const states: Matrix[] = [];
-      for (const x_t of tf.split(x, T)) {
-        const a: Matrix = tf.add(tf.add(tf.matMul(x_t, kernel), tf.matMul(h, recurrent)), bias);
-        const [i, f, g, o] = tf.split(a, 4, 1) as [Matrix, Matrix, Matrix, Matrix];
-        c = tf.add(tf.mul(tf.sigmoid(f), c), tf.mul(tf.sigmoid(i), tf.tanh(g)));
-        h = tf.mul(tf.sigmoid(o), tf.tanh(c));
-        states.push(h);
-      }
-      const top = form === "adding" ? h : tf.concat(states);
-      const outputs = tf.add(tf.matMul(top, headKernel), headBias);
-      return form === "adding" ? tf.losses.meanSquaredError(y, outputs) : tf.losses.softmaxCrossEntropy(y, outputs);
-    };
-
-    return fed(
-      `${tf.version_core}, ${await binary()}`,
-      ({ x, y }) =>
-        form === "adding" ? { x: x as Float32Array, y: y as Float32Array } : { x: oneHot(x, I), y: oneHot(y, O) },
-      async (arrays) => {
-        const x = tf.tensor2d(arrays.x, [T * B, I]);
-        const y = tf.tensor2d(arrays.y, [form === "adding" ? B : T * B, O]);
-        const loss = adam.minimize(() => lossOf(x, y), true);
-        if (!loss) throw new Error("minimize returned no loss");
-        const [value] = await loss.data();
-        tf.dispose([x, y, loss]);
-        return value ?? Number.NaN;
-      },
-    );
-  },
-};
+setWasmPaths("./tfjs/");
 
 /** Which of the library's binaries its backend has chosen. */
 async function binary(): Promise<string> {
   const [simd, threads] = await Promise.all([
-    tf.env().getAsync("WASM_HAS_SIMD_SUPPORT"),
-    tf.env().getAsync("WASM_HAS_MULTITHREAD_SUPPORT"),
+    env().getAsync("WASM_HAS_SIMD_SUPPORT"),
+    env().getAsync("WASM_HAS_MULTITHREAD_SUPPORT"),
   ]);
   return `wasm ${version_wasm}${simd ? " simd" : ""}${threads ? " threads" : ""}`;
 }
+
+export const engine = engineOn("wasm", binary);

@@ -1,5 +1,5 @@
 /**
- * jax-js on its WebAssembly device.
+ * jax-js, on its WebAssembly or its WebGPU device. What is said here of times was measured on WebAssembly.
  *
  * The whole training step is one `jit`: loss, gradient and Adam in one trace, unrolled over time (the library has no scan).
  * Compiling only the cell took 3 to 20 times as long, compiling nothing 30 times and more. Weights keep PyTorch's layout
@@ -23,11 +23,12 @@ const [BETA_1, BETA_2, EPSILON] = [0.9, 0.999, 1e-8];
 /** Parameters and the moments of Adam. */
 type State = { parameters: Parameters; first: Parameters; second: Parameters };
 
-export const engine: Engine = {
+export const engineOn = (device: "wasm" | "webgpu"): Engine => ({
   async create(workload, weights) {
     const { T, B, I, H, O, form, learningRate } = workload;
-    if (!(await init("wasm")).includes("wasm")) throw new Error("the wasm device did not start");
-    defaultDevice("wasm");
+    if (!(await init(device)).includes(device)) throw new Error(`the ${device} device did not start`);
+    defaultDevice(device);
+    const binary = device === "wasm" && typeof SharedArrayBuffer !== "undefined" ? "wasm threads" : device;
 
     const lossOf = (p: Parameters, x: Array, y: Array): Array => {
       // Both of PyTorch's biases are kept: Adam moves each, so one bias with the sum of both would train otherwise.
@@ -86,7 +87,7 @@ export const engine: Engine = {
     let steps = 0;
 
     return fed(
-      `${manifest.version}, ${typeof SharedArrayBuffer === "undefined" ? "wasm" : "wasm threads"}`,
+      `${manifest.version}, ${binary}`,
       ({ x, y }) =>
         form === "adding" ? { x: x as Float32Array, y: y as Float32Array } : { x: oneHot(x, I), y: oneHot(y, O) },
       async (arrays) => {
@@ -104,4 +105,4 @@ export const engine: Engine = {
       },
     );
   },
-};
+});
