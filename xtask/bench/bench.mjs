@@ -3,7 +3,8 @@
  *
  * Started by `cargo xtask bench`, which installs and builds what it needs. For each workload every engine gets a fresh
  * page in a browser context of its own; all train on the same weights and batches for five compared steps; then the
- * timed samples go round the engines, so that what else the machine does falls on all of them alike.
+ * timed samples go round the engines, so that what else the machine does falls on all of them alike. With `--gpu` the
+ * engines are those on WebGPU, beside ours on the processor.
  * Ends with status 1 when an engine fails or losses disagree.
  */
 
@@ -19,18 +20,22 @@ import { chromium } from "playwright-core";
 /** @typedef {import("playwright-core").Browser} Browser */
 /** @typedef {import("playwright-core").CDPSession} CDPSession */
 /** @typedef {import("playwright-core").Page} Page */
+/** @typedef {(typeof bench.engines)[number]} Engine */
 
 /**
  * What is known about one engine on one workload.
  * @typedef {object} Run
  * @property {string} engine
+ * @property {boolean} peer not ours
  * @property {string} version
  * @property {number[]} losses of the compared steps
  * @property {number} createMs
  * @property {number} firstStepMs
  * @property {number} stepsPerSample
+ * @property {number} nSamples how many are planned
  * @property {number[]} samples milliseconds a step, by the page's clock
- * @property {number} cpuMs milliseconds a step of processor time, all threads of the page's process, over all samples
+ * @property {number} cpuMs milliseconds a step of processor time, the page's process and the GPU's, over all samples
+ * @property {string | null} skipped why it was left out, without fault
  * @property {string | null} failure where and why it stopped
  */
 
@@ -44,12 +49,16 @@ const WARM_UP_STEPS = 10;
 const TOLERANCE = 1e-3;
 /** A timed sample lasts at least this long, against the browser's clock of 0.1 ms. */
 const SAMPLE_MS = 400;
-/** A first step beyond this is said in the table: such a peer compiles for longer than a visitor waits. */
+/** A peer whose first step takes longer is left out of the mean: it compiles for longer than a visitor waits. */
 const SLOW_FIRST_STEP_MS = 5000;
+/** An engine whose steps take longer is warmed up by the compared steps alone, and gives few samples. */
+const SLOW_STEP_MS = 1000;
+const FEW_SAMPLES = 3;
+/** A peer is skipped as soon as one step takes longer. */
+const LONGEST_STEP_MS = 30_000;
 const CALL_TIMEOUT_MS = 300_000;
 
 const BROWSER_ARGUMENTS = [
-  "--disable-gpu",
   "--disable-background-networking",
   "--disable-background-timer-throttling",
   "--disable-backgrounding-occluded-windows",
@@ -59,12 +68,20 @@ const BROWSER_ARGUMENTS = [
   "--no-first-run",
 ];
 
+/** For `--gpu`: `software` is the same on every machine, `system` is what Chromium finds. */
+const ADAPTER_ARGUMENTS = new Map([
+  ["software", ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]],
+  ["system", ["--enable-unsafe-webgpu"]],
+]);
+
 /** @param {string[]} args */
 function parseOptions(args) {
   const { values } = parseArgs({
     args,
     options: {
       chromium: { type: "string", default: "/usr/bin/chromium" },
+      gpu: { type: "boolean", default: false },
+      adapter: { type: "string", default: "software" },
       engine: { type: "string", multiple: true },
       workload: { type: "string", multiple: true },
       samples: { type: "string", default: "9" },
@@ -73,7 +90,10 @@ function parseOptions(args) {
   });
   const samples = Number(values.samples);
   if (!Number.isInteger(samples) || samples < 7) throw new Error(`--samples: expected a whole number from 7, got ${values.samples}`);
-  return { ...values, samples };
+  const adapterArguments = ADAPTER_ARGUMENTS.get(values.adapter);
+  if (!adapterArguments) throw new Error(`--adapter: expected software or system, got ${values.adapter}`);
+  const browserArguments = [...BROWSER_ARGUMENTS, ...(values.gpu ? adapterArguments : ["--disable-gpu"])];
+  return { ...values, samples, browserArguments };
 }
 
 /** Bundles the page and puts beside it the binaries that tfjs fetches. */
@@ -136,12 +156,17 @@ async function open(browser, origin) {
 }
 
 /**
- * Processor time of the page's process so far, in milliseconds; steps of 10. On a shared machine it is the fairer clock.
- * @param {CDPSession} devtools
+ * Processor time so far of the page's process and of the GPU's, where WebGPU computes if the adapter is a software one.
+ * In milliseconds, steps of 10. On a shared machine it is the fairer clock.
+ * @param {CDPSession} page
+ * @param {CDPSession} browser
  */
-async function processorTime(devtools) {
-  const { metrics } = await devtools.send("Performance.getMetrics");
-  return 1000 * (metrics.find(({ name }) => name === "ProcessTime")?.value ?? NaN);
+async function processorTime(page, browser) {
+  const { metrics } = await page.send("Performance.getMetrics");
+  const { processInfo } = await browser.send("SystemInfo.getProcessInfo");
+  const ofPage = metrics.find(({ name }) => name === "ProcessTime")?.value ?? NaN;
+  const ofGpu = processInfo.find(({ type }) => type === "GPU")?.cpuTime ?? 0;
+  return 1000 * (ofPage + ofGpu);
 }
 
 /**
@@ -164,18 +189,31 @@ function inTime(call) {
  * @param {Browser} browser
  * @param {string} origin
  * @param {string} workload
- * @param {string[]} engines
+ * @param {Engine[]} engines
  * @param {number} nSamples
  * @returns {Promise<Run[]>}
  */
 async function measure(browser, origin, workload, engines, nSamples) {
+  const devtoolsOfBrowser = await browser.newBrowserCDPSession();
   /** @type {{ run: Run, page: Page, devtools: CDPSession }[]} */
   const rows = [];
-  for (const engine of engines) {
-    rows.push({
-      run: { engine, version: "", losses: [], createMs: NaN, firstStepMs: NaN, stepsPerSample: 0, samples: [], cpuMs: 0, failure: null },
-      ...(await open(browser, origin)),
-    });
+  for (const { id, peer } of engines) {
+    /** @type {Run} */
+    const run = {
+      engine: id,
+      peer,
+      version: "",
+      losses: [],
+      createMs: NaN,
+      firstStepMs: NaN,
+      stepsPerSample: 0,
+      nSamples,
+      samples: [],
+      cpuMs: 0,
+      skipped: null,
+      failure: null,
+    };
+    rows.push({ run, ...(await open(browser, origin)) });
   }
 
   /**
@@ -184,7 +222,7 @@ async function measure(browser, origin, workload, engines, nSamples) {
    * @param {() => Promise<void>} work
    */
   const attempt = async ({ run }, stage, work) => {
-    if (run.failure !== null) return;
+    if (run.failure !== null || run.skipped !== null) return;
     try {
       await inTime(work());
     } catch (error) {
@@ -200,16 +238,20 @@ async function measure(browser, origin, workload, engines, nSamples) {
       run.version = await page.evaluate(([e, w]) => bench.create(e, w), /** @type {[string, string]} */ ([run.engine, workload]));
       run.createMs = performance.now() - start;
     });
+    let stepMs = NaN;
     for (let k = 0; k < COMPARED_STEPS; k++) {
       await attempt(row, `step ${k + 1}`, async () => {
         const { loss, ms } = await page.evaluate((k) => bench.step(k), k);
         run.losses.push(loss);
+        stepMs = ms;
         if (k === 0) run.firstStepMs = ms;
+        if (run.peer && ms > LONGEST_STEP_MS) run.skipped = `step ${k + 1} took ${(ms / 1000).toFixed(0)} s`;
       });
     }
     await attempt(row, "warm-up", async () => {
-      const ms = await page.evaluate((n) => bench.train(n), WARM_UP_STEPS);
-      run.stepsPerSample = Math.max(1, Math.ceil(SAMPLE_MS / (ms / WARM_UP_STEPS)));
+      if (stepMs > SLOW_STEP_MS) run.nSamples = FEW_SAMPLES;
+      else stepMs = (await page.evaluate((n) => bench.train(n), WARM_UP_STEPS)) / WARM_UP_STEPS;
+      run.stepsPerSample = Math.max(1, Math.ceil(SAMPLE_MS / stepMs));
     });
   }
 
@@ -217,13 +259,14 @@ async function measure(browser, origin, workload, engines, nSamples) {
     for (let k = 0; k < rows.length; k++) {
       // Another engine begins each round.
       const row = rows[(sample + k) % rows.length];
-      if (!row) continue;
+      // Few samples are spread over all rounds.
+      if (!row || sample % Math.ceil(nSamples / row.run.nSamples) !== 0) continue;
       await attempt(row, `sample ${sample + 1}`, async () => {
         const { run, page, devtools } = row;
-        const before = await processorTime(devtools);
+        const start = await processorTime(devtools, devtoolsOfBrowser);
         const ms = await page.evaluate((n) => bench.train(n), run.stepsPerSample);
         run.samples.push(ms / run.stepsPerSample);
-        run.cpuMs += ((await processorTime(devtools)) - before) / run.stepsPerSample / nSamples;
+        run.cpuMs += ((await processorTime(devtools, devtoolsOfBrowser)) - start) / run.stepsPerSample / run.nSamples;
       });
     }
   }
@@ -264,6 +307,25 @@ function table(rows) {
 }
 
 /**
+ * The peers' distance to ours in one number, as a line.
+ * @param {Run} ours
+ * @param {Run[]} runs
+ */
+function mean(ours, runs) {
+  const peers = runs.filter(({ peer, samples }) => peer && samples.length > 0);
+  /** @param {Run} peer */
+  const isSlow = ({ firstStepMs }) => firstStepMs > SLOW_FIRST_STEP_MS;
+  const quick = peers.filter((peer) => !isSlow(peer));
+  const logs = quick.map(({ samples }) => Math.log(median(samples) / median(ours.samples)));
+  const value = Math.exp(logs.reduce((sum, log) => sum + log, 0) / logs.length);
+  const names = (/** @type {Run[]} */ some) => some.map(({ engine }) => engine).join(", ");
+  const line = quick.length > 0 ? `${value.toFixed(2)} (geometric, ${names(quick)})` : "none";
+  const slow = peers.filter(isSlow);
+  const left = slow.length > 0 ? `; without ${names(slow)}: first step over ${SLOW_FIRST_STEP_MS / 1000} s` : "";
+  return `mean of the peers' × median: ${line}${left}`;
+}
+
+/**
  * @param {{ id: string, title: string }} workload
  * @param {Run[]} runs
  * @returns {boolean} whether all is well
@@ -275,7 +337,8 @@ function report(workload, runs) {
   const ms = (value) => (Number.isFinite(value) ? value.toFixed(value < 10 ? 2 : 1) : "–");
   /** @param {number} value */
   const times = (value) => (Number.isFinite(value) ? value.toFixed(2) : "–");
-  const rows = [["engine", "version", "median ms", "min ms", "cpu ms", "× median", "× min", "× cpu", "steps a sample", "first step ms"]];
+  const heads = ["engine", "version", "median ms", "min ms", "cpu ms", "× median", "× min", "× cpu"];
+  const rows = [[...heads, "samples", "steps a sample", "first step ms"]];
   for (const run of runs) {
     const [middle, least] = [median(run.samples), Math.min(...run.samples)];
     rows.push([
@@ -287,11 +350,14 @@ function report(workload, runs) {
       times(base ? middle / median(base.samples) : NaN),
       times(base ? least / Math.min(...base.samples) : NaN),
       times(base && run.samples.length > 0 ? run.cpuMs / base.cpuMs : NaN),
+      String(run.samples.length),
       String(run.stepsPerSample),
       `${ms(run.firstStepMs)}${run.firstStepMs > SLOW_FIRST_STEP_MS ? " (slow)" : ""}`,
     ]);
   }
   console.log(`\n${workload.id}: ${workload.title}\n\n${table(rows)}\n`);
+  if (base && !base.peer) console.log(mean(base, runs));
+  for (const { engine, skipped } of runs) if (skipped) console.log(`skipped: ${engine}, ${skipped}`);
   for (const { engine, losses } of runs) console.log(`losses  ${engine.padEnd(14)} ${losses.map((loss) => loss.toPrecision(7)).join("  ")}`);
 
   const { step, distance } = disagreement(runs);
@@ -310,12 +376,30 @@ function report(workload, runs) {
  * @param {string[] | undefined} wanted
  * @param {string[]} known
  * @param {string} option
+ * @param {string[]} unasked taken where nothing was asked for
  */
-function choose(wanted, known, option) {
-  const names = wanted?.flatMap((list) => list.split(",")) ?? known;
+function choose(wanted, known, option, unasked = known) {
+  const names = wanted?.flatMap((list) => list.split(",")) ?? unasked;
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) throw new Error(`--${option}: expected one of ${known.join(", ")}, got ${unknown}`);
   return known.filter((name) => names.includes(name));
+}
+
+/**
+ * Without `--gpu` all that need no WebGPU; with it those that do, and ours that does not: its losses judge theirs.
+ * @param {string[] | undefined} wanted
+ * @param {Engine[]} known
+ * @param {boolean} gpu
+ */
+function chooseEngines(wanted, known, gpu) {
+  const unasked = known.filter(({ peer, webgpu }) => webgpu === gpu || (gpu && !peer));
+  /** @param {Engine[]} engines */
+  const ids = (engines) => engines.map(({ id }) => id);
+  const names = choose(wanted, ids(known), "engine", ids(unasked));
+  const engines = known.filter(({ id }) => names.includes(id));
+  const without = engines.find(({ webgpu }) => webgpu && !gpu);
+  if (without) throw new Error(`--engine: ${without.id} needs --gpu`);
+  return engines;
 }
 
 const load = () => loadavg().map((value) => value.toFixed(1)).join(" ");
@@ -328,17 +412,23 @@ async function main(args) {
   const options = parseOptions(args);
   await buildPages();
   const server = await serve();
-  const browser = await chromium.launch({ executablePath: options.chromium, chromiumSandbox: false, args: BROWSER_ARGUMENTS });
+  const browser = await chromium.launch({
+    executablePath: options.chromium,
+    chromiumSandbox: false,
+    args: options.browserArguments,
+  });
   try {
     const { page: catalogue } = await open(browser, server.origin);
     const known = await catalogue.evaluate(() => ({ engines: bench.engines, workloads: bench.workloads }));
     await catalogue.context().close();
-    const engines = choose(options.engine, known.engines, "engine");
+    const engines = chooseEngines(options.engine, known.engines, options.gpu);
     const workloads = choose(options.workload, known.workloads.map(({ id }) => id), "workload");
 
     const machine = `${cpus()[0]?.model ?? "unknown processor"}, ${availableParallelism()} cores`;
-    console.log(`Chromium ${browser.version()}, ${machine}, one thread for each engine; load ${load()}`);
-    console.log(`${options.samples} samples, engines in turn; × is the ratio to the first row; cpu is processor time`);
+    const threads = options.gpu ? "one thread for each engine not on WebGPU" : "one thread for each engine";
+    console.log(`Chromium ${browser.version()}, ${machine}, ${threads}; load ${load()}`);
+    const samples = `${options.samples} samples (${FEW_SAMPLES} where a step takes over ${SLOW_STEP_MS / 1000} s)`;
+    console.log(`${samples}, engines in turn; × is the ratio to the first row; cpu is processor time`);
     let allWell = true;
     const results = [];
     for (const workload of known.workloads.filter(({ id }) => workloads.includes(id))) {

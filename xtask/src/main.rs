@@ -45,7 +45,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        usage: "[--engine IDS] [--workload IDS]",
+        usage: "[--gpu] [--engine IDS] [--workload IDS]",
         about: "measure our engine beside its peers, in one Chromium",
         run: bench::command,
     },
@@ -61,7 +61,7 @@ fn usage() -> String {
     let mut text = String::from("cargo xtask COMMAND, where COMMAND is one of\n");
     for command in COMMANDS {
         let call = format!("{} {}", command.name, command.usage);
-        text.push_str(&format!("\n  {call:<40} {}", command.about));
+        text.push_str(&format!("\n  {call:<46} {}", command.about));
     }
     text
 }

@@ -17,7 +17,7 @@ function running(): Trainer {
 }
 
 const bench = {
-  engines: ENGINES.map(({ id }) => id),
+  engines: ENGINES.map(({ id, peer, webgpu }) => ({ id, peer, webgpu })),
   workloads: WORKLOADS.map(({ id, title }) => ({ id, title })),
 
   /** Loads an engine for a workload; resolves to its version. */
@@ -30,7 +30,7 @@ const bench = {
     return trainer.version;
   },
 
-  /** Training step number k on batch k. Milliseconds are for the first step alone: a single later one is too short. */
+  /** Training step number k on batch k. Milliseconds of one step tell slow from quick; only a first step needs no more. */
   async step(k: number): Promise<{ loss: number; ms: number }> {
     const start = performance.now();
     const loss = await running().step(batches[k % N_BATCHES] as Batch);

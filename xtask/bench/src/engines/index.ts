@@ -4,11 +4,17 @@ import type { Engine } from "../engine.js";
 
 interface Entry {
   id: string;
+  /** Not ours. */
+  peer: boolean;
+  /** Computes on WebGPU. */
+  webgpu: boolean;
   load(): Promise<Engine>;
 }
 
 export const ENGINES: readonly Entry[] = [
-  { id: "unroll", load: async () => (await import("./unroll.js")).engine },
-  { id: "tfjs-wasm", load: async () => (await import("./tfjs-wasm.js")).engine },
-  { id: "jax-js-wasm", load: async () => (await import("./jax-js.js")).engineOn("wasm") },
+  { id: "unroll", peer: false, webgpu: false, load: async () => (await import("./unroll.js")).engine },
+  { id: "tfjs-wasm", peer: true, webgpu: false, load: async () => (await import("./tfjs-wasm.js")).engine },
+  { id: "jax-js-wasm", peer: true, webgpu: false, load: async () => (await import("./jax-js.js")).engineOn("wasm") },
+  { id: "tfjs-webgpu", peer: true, webgpu: true, load: async () => (await import("./tfjs-webgpu.js")).engine },
+  { id: "jax-js-webgpu", peer: true, webgpu: true, load: async () => (await import("./jax-js.js")).engineOn("webgpu") },
 ];
