@@ -4,7 +4,7 @@
  * Started by `cargo xtask bench`, which installs and builds what it needs. For each workload every engine gets a fresh
  * page in a browser context of its own; all train on the same weights and batches for five compared steps; then the
  * timed samples go round the engines, so that what else the machine does falls on all of them alike. With `--gpu` the
- * engines are those on WebGPU, beside ours on the processor.
+ * engines are those on WebGPU, beside ours on the processor, and their calls of WebGPU are counted.
  * Ends with status 1 when an engine fails or losses disagree.
  */
 
@@ -21,6 +21,13 @@ import { chromium } from "playwright-core";
 /** @typedef {import("playwright-core").CDPSession} CDPSession */
 /** @typedef {import("playwright-core").Page} Page */
 /** @typedef {(typeof bench.engines)[number]} Engine */
+/** @typedef {import("./src/webgpu-calls.ts").WebgpuCalls} WebgpuCalls */
+
+/**
+ * @typedef {object} WebgpuRun
+ * @property {NonNullable<WebgpuCalls["adapter"]>} adapter
+ * @property {Record<string, number>} perStep calls a training step, after warm-up
+ */
 
 /**
  * What is known about one engine on one workload.
@@ -35,6 +42,7 @@ import { chromium } from "playwright-core";
  * @property {number} nSamples how many are planned
  * @property {number[]} samples milliseconds a step, by the page's clock
  * @property {number} cpuMs milliseconds a step of processor time, the page's process and the GPU's, over all samples
+ * @property {WebgpuRun | null} webgpu null where it computes elsewhere
  * @property {string | null} skipped why it was left out, without fault
  * @property {string | null} failure where and why it stopped
  */
@@ -195,7 +203,7 @@ function inTime(call) {
  */
 async function measure(browser, origin, workload, engines, nSamples) {
   const devtoolsOfBrowser = await browser.newBrowserCDPSession();
-  /** @type {{ run: Run, page: Page, devtools: CDPSession }[]} */
+  /** @type {{ run: Run, page: Page, devtools: CDPSession, warmUp: WebgpuCalls | null }[]} */
   const rows = [];
   for (const { id, peer } of engines) {
     /** @type {Run} */
@@ -210,10 +218,11 @@ async function measure(browser, origin, workload, engines, nSamples) {
       nSamples,
       samples: [],
       cpuMs: 0,
+      webgpu: null,
       skipped: null,
       failure: null,
     };
-    rows.push({ run, ...(await open(browser, origin)) });
+    rows.push({ run, ...(await open(browser, origin)), warmUp: null });
   }
 
   /**
@@ -252,6 +261,7 @@ async function measure(browser, origin, workload, engines, nSamples) {
       if (stepMs > SLOW_STEP_MS) run.nSamples = FEW_SAMPLES;
       else stepMs = (await page.evaluate((n) => bench.train(n), WARM_UP_STEPS)) / WARM_UP_STEPS;
       run.stepsPerSample = Math.max(1, Math.ceil(SAMPLE_MS / stepMs));
+      row.warmUp = await page.evaluate(() => bench.webgpu());
     });
   }
 
@@ -269,6 +279,19 @@ async function measure(browser, origin, workload, engines, nSamples) {
         run.cpuMs += ((await processorTime(devtools, devtoolsOfBrowser)) - start) / run.stepsPerSample / run.nSamples;
       });
     }
+  }
+  for (const row of rows) {
+    await attempt(row, "WebGPU calls", async () => {
+      const { run, page, warmUp } = row;
+      const total = await page.evaluate(() => bench.webgpu());
+      if (!total || !warmUp) return;
+      if (!total.adapter) throw new Error("no device was asked for");
+      run.webgpu = { adapter: total.adapter, perStep: {} };
+      for (const [name, calls] of Object.entries(total.calls)) {
+        const sinceWarmUp = calls - (warmUp.calls[name] ?? 0);
+        run.webgpu.perStep[name] = sinceWarmUp / (run.nSamples * run.stepsPerSample);
+      }
+    });
   }
   for (const { page } of rows) await page.context().close();
   return rows.map(({ run }) => run);
@@ -326,6 +349,23 @@ function mean(ours, runs) {
 }
 
 /**
+ * The second table: what the engines on WebGPU ask of it.
+ * @param {Run[]} runs
+ */
+function reportWebgpu(runs) {
+  /** @type {string[][]} */
+  const rows = [];
+  for (const { engine, webgpu } of runs) {
+    if (!webgpu) continue;
+    const { adapter, perStep } = webgpu;
+    if (rows.length === 0) rows.push(["engine", "adapter", ...Object.keys(perStep)]);
+    const counts = Object.values(perStep).map((count) => String(Number(count.toFixed(2))));
+    rows.push([engine, `${adapter.name}${adapter.software ? " (software)" : ""}`, ...counts]);
+  }
+  if (rows.length > 0) console.log(`\nWebGPU calls a training step, after warm-up\n\n${table(rows)}\n`);
+}
+
+/**
  * @param {{ id: string, title: string }} workload
  * @param {Run[]} runs
  * @returns {boolean} whether all is well
@@ -358,6 +398,7 @@ function report(workload, runs) {
   console.log(`\n${workload.id}: ${workload.title}\n\n${table(rows)}\n`);
   if (base && !base.peer) console.log(mean(base, runs));
   for (const { engine, skipped } of runs) if (skipped) console.log(`skipped: ${engine}, ${skipped}`);
+  reportWebgpu(runs);
   for (const { engine, losses } of runs) console.log(`losses  ${engine.padEnd(14)} ${losses.map((loss) => loss.toPrecision(7)).join("  ")}`);
 
   const { step, distance } = disagreement(runs);
@@ -436,6 +477,8 @@ async function main(args) {
       allWell = report(workload, runs) && allWell;
       results.push({ ...workload, runs });
     }
+    const software = results.some(({ runs }) => runs.some(({ webgpu }) => webgpu?.adapter.software));
+    if (software) console.log("\nA software adapter's times are not those of a graphics card.");
     console.log(`\nload at the end ${load()}`);
     if (options.json) await writeFile(options.json, `${JSON.stringify({ chromium: browser.version(), machine, results }, null, 1)}\n`);
     return allWell;

@@ -2,6 +2,8 @@
 
 import type { Trainer } from "./engine.js";
 import { ENGINES } from "./engines/index.js";
+import { countWebgpuCalls } from "./webgpu-calls.js";
+import type { WebgpuCalls } from "./webgpu-calls.js";
 import { WORKLOADS, batch, initialWeights } from "./workload.js";
 import type { Batch } from "./workload.js";
 
@@ -10,6 +12,7 @@ const N_BATCHES = 16;
 
 let trainer: Trainer | null = null;
 let batches: Batch[] = [];
+let counted: WebgpuCalls | null = null;
 
 function running(): Trainer {
   if (!trainer) throw new Error("create an engine first");
@@ -25,6 +28,7 @@ const bench = {
     const entry = ENGINES.find(({ id }) => id === engineId);
     const workload = WORKLOADS.find(({ id }) => id === workloadId);
     if (!entry || !workload) throw new Error(`no engine ${engineId} or no workload ${workloadId}`);
+    if (entry.webgpu) counted = countWebgpuCalls();
     batches = Array.from({ length: N_BATCHES }, (_, k) => batch(workload, k));
     trainer = await (await entry.load()).create(workload, initialWeights(workload));
     return trainer.version;
@@ -45,6 +49,9 @@ const bench = {
     if (!Number.isFinite(loss)) throw new Error(`the loss became ${loss} while it was timed`);
     return ms;
   },
+
+  /** What the engine has asked of WebGPU so far; null where it computes elsewhere. */
+  webgpu: (): WebgpuCalls | null => counted,
 };
 
 export type Bench = typeof bench;
