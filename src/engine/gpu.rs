@@ -2,7 +2,7 @@
 //!
 //! A [`Resident`] holds the three segments of a memory on the device; a [`Recording`] holds pipelines, bind groups and grids of calls
 //! on it. Both are made once: submitting a recording encodes one compute pass and creates nothing else. Dispatches of a pass
-//! run in order, each after what those before it have written.
+//! run in order, each after what those before it have written. [`super::Runner`] submits many at a time.
 //!
 //! Each segment of a plan is one storage buffer; every operand is bound as a range of it, aligned to 256 bytes, with what is left of its
 //! offset in the uniforms. All storage bindings are `read_write`, because WebGPU does not let one buffer be bound for reading and
@@ -21,6 +21,7 @@ use std::future::poll_fn;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use wgpu::util::{BufferInitDescriptor, DeviceExt};
 
@@ -36,12 +37,16 @@ pub struct Gpu {
     queue: wgpu::Queue,
     /// One for each entry that has been recorded, under its label.
     pipelines: RefCell<BTreeMap<&'static str, wgpu::ComputePipeline>>,
+    /// What went wrong since, outside of what is awaited: the device was lost, or refused some work.
+    fault: Arc<Mutex<Option<String>>>,
     /// What the adapter calls itself.
     pub adapter: String,
+    /// True when the adapter is a program that computes on the processor.
+    pub is_software: bool,
 }
 
 /// The segments of a memory on the device.
-pub struct Resident([wgpu::Buffer; 3]);
+pub struct Resident(pub(super) [wgpu::Buffer; 3]);
 
 /// Calls that are ready to be submitted.
 pub struct Recording(Vec<Dispatch>);
@@ -54,7 +59,7 @@ struct Dispatch {
     copies: Vec<(wgpu::Buffer, Range<u64>, wgpu::Buffer)>,
 }
 
-fn unavailable(why: impl std::fmt::Display) -> Error {
+pub(super) fn unavailable(why: impl std::fmt::Display) -> Error {
     Error::unavailable("WebGPU", why.to_string())
 }
 
@@ -72,6 +77,23 @@ fn range(tensor: &Tensor) -> (u32, Range<u64>) {
 }
 
 impl Gpu {
+    /// The device that everybody on this thread shares; a new one when the last has failed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when there is none.
+    pub async fn shared() -> Result<Rc<Self>> {
+        thread_local! {
+            static SHARED: RefCell<Option<Rc<Gpu>>> = const { RefCell::new(None) };
+        }
+        let shared = SHARED.with_borrow(Clone::clone).filter(|gpu| gpu.fault().is_none());
+        if let Some(gpu) = shared {
+            return Ok(gpu);
+        }
+        let gpu = Rc::new(Self::new().await?);
+        SHARED.set(Some(Rc::clone(&gpu)));
+        Ok(gpu)
+    }
+
     /// Asks for an adapter and a device.
     ///
     /// # Errors
@@ -82,8 +104,43 @@ impl Gpu {
         let info = adapter.get_info();
         let descriptor = wgpu::DeviceDescriptor { required_limits: adapter.limits(), ..Default::default() };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(unavailable)?;
-        let adapter = format!("{} {}", info.name, info.driver);
-        Ok(Self { device, queue, pipelines: RefCell::default(), adapter })
+        let fault: Arc<Mutex<Option<String>>> = Arc::default();
+        let note = |fault: &Arc<Mutex<Option<String>>>| {
+            let fault = Arc::clone(fault);
+            move |why: String| {
+                // The first fault is the cause of those that follow.
+                if let Ok(mut fault) = fault.lock() {
+                    fault.get_or_insert(why);
+                }
+            }
+        };
+        let (lost, refused) = (note(&fault), note(&fault));
+        device.set_device_lost_callback(move |_, message| {
+            lost(if message.is_empty() { "the device was lost".to_owned() } else { message });
+        });
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| refused(error.to_string())));
+        let name = [info.name, info.driver].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+        let adapter = if name.is_empty() { "unnamed adapter".to_owned() } else { name.join(" ") };
+        let is_software = info.device_type == wgpu::DeviceType::Cpu;
+        Ok(Self { device, queue, pipelines: RefCell::default(), fault, adapter, is_software })
+    }
+
+    /// What went wrong since the device was made; afterwards it cannot be used any more.
+    pub fn fault(&self) -> Option<String> {
+        self.fault.lock().map_or_else(|_| Some("the device is poisoned".to_owned()), |fault| fault.clone())
+    }
+
+    /// Ends the device: whatever waits for it fails.
+    pub fn destroy(&self) {
+        self.device.destroy();
+    }
+
+    pub(super) fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    pub(super) fn queue(&self) -> &wgpu::Queue {
+        &self.queue
     }
 
     /// Copies a memory to the device.
@@ -115,7 +172,7 @@ impl Gpu {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(&resident.0[segment as usize], range.start, &staging, 0, size);
         self.queue.submit([encoder.finish()]);
-        mapped(&staging).await?;
+        Mapping::begin(&staging).done().await?;
         Ok(staging.get_mapped_range(..).map_err(unavailable)?.to_vec())
     }
 
@@ -143,7 +200,15 @@ impl Gpu {
     /// Runs a recording: one submit, and one pass but for the copies that operands need whose bindings meet.
     pub fn submit(&self, recording: &Recording) {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let mut dispatches = recording.0.iter().peekable();
+        recording.encode(&mut encoder);
+        self.queue.submit([encoder.finish()]);
+    }
+}
+
+impl Recording {
+    /// Appends the calls to what will be submitted.
+    pub(super) fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        let mut dispatches = self.0.iter().peekable();
         while dispatches.peek().is_some() {
             for (from, range, copy) in dispatches.peek().into_iter().flat_map(|next| &next.copies) {
                 let size = range.end - range.start;
@@ -158,9 +223,10 @@ impl Gpu {
                 pass.dispatch_workgroups(x, y, z);
             }
         }
-        self.queue.submit([encoder.finish()]);
     }
+}
 
+impl Gpu {
     /// Runs some calls of a plan on the numbers of a memory, and puts the results back there.
     ///
     /// # Errors
@@ -264,27 +330,45 @@ impl Gpu {
     }
 }
 
-/// Waits until a buffer can be read.
-async fn mapped(buffer: &wgpu::Buffer) -> Result<()> {
-    type State = (Option<std::result::Result<(), wgpu::BufferAsyncError>>, Option<Waker>);
-    let state: Rc<RefCell<State>> = Rc::default();
-    let done = Rc::clone(&state);
-    buffer.map_async(wgpu::MapMode::Read, .., move |result| {
-        let mut state = done.borrow_mut();
-        state.0 = Some(result);
-        if let Some(waker) = state.1.take() {
-            waker.wake();
-        }
-    });
-    poll_fn(|context| {
-        let mut state = state.borrow_mut();
-        match state.0.take() {
-            Some(result) => Poll::Ready(result.map_err(unavailable)),
+/// A buffer on its way to the host.
+#[derive(Clone, Default)]
+pub(super) struct Mapping(Rc<RefCell<MappingState>>);
+
+#[derive(Default)]
+struct MappingState {
+    outcome: Option<std::result::Result<(), wgpu::BufferAsyncError>>,
+    waker: Option<Waker>,
+}
+
+impl Mapping {
+    /// Asks for a buffer.
+    pub(super) fn begin(buffer: &wgpu::Buffer) -> Self {
+        let mapping = Self::default();
+        let state = Rc::clone(&mapping.0);
+        buffer.map_async(wgpu::MapMode::Read, .., move |result| {
+            let mut state = state.borrow_mut();
+            state.outcome = Some(result);
+            if let Some(waker) = state.waker.take() {
+                waker.wake();
+            }
+        });
+        mapping
+    }
+
+    /// How it went, once it is there.
+    pub(super) fn outcome(&self) -> Option<Result<()>> {
+        self.0.borrow().outcome.clone().map(|result| result.map_err(unavailable))
+    }
+
+    /// Waits until it is there.
+    pub(super) async fn done(self) -> Result<()> {
+        poll_fn(|context| match self.outcome() {
+            Some(result) => Poll::Ready(result),
             None => {
-                state.1 = Some(context.waker().clone());
+                self.0.borrow_mut().waker = Some(context.waker().clone());
                 Poll::Pending
             }
-        }
-    })
-    .await
+        })
+        .await
+    }
 }

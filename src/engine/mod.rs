@@ -6,8 +6,12 @@
 #[cfg(target_arch = "wasm32")]
 pub mod gpu;
 mod memory;
+#[cfg(target_arch = "wasm32")]
+mod runner;
 
 pub use memory::{Memory, Precision};
+#[cfg(target_arch = "wasm32")]
+pub use runner::{IN_FLIGHT, Runner};
 
 use crate::graph::Plan;
 use crate::kernels::Real;

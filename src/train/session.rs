@@ -1,5 +1,8 @@
 //! A session: one network on one task, with everything that it needs to go on.
 
+#[cfg(target_arch = "wasm32")]
+mod accelerated;
+
 use super::config::{Clip, ClipKind, Config, LIMITS};
 use super::program::{Blueprint, Layout, LossAt, Program, Purpose, TargetSlot};
 use crate::engine::Engine;
@@ -120,6 +123,9 @@ pub struct Session {
     hyper: [f64; HYPER],
     step: u64,
     last: StepReport,
+    /// Set while training steps run on WebGPU.
+    #[cfg(target_arch = "wasm32")]
+    accelerated: Option<accelerated::Accelerated>,
 }
 
 impl Session {
@@ -170,6 +176,8 @@ impl Session {
             hyper: [0.0; HYPER],
             step: 0,
             last: StepReport::NONE,
+            #[cfg(target_arch = "wasm32")]
+            accelerated: None,
         };
         session.set_values_f64(&initial.values);
         session.set_hyper_slot(session.step);
@@ -665,20 +673,46 @@ fn check_memory(field: &str, bytes: u64) -> Result<()> {
     Err(Error::invalid(field, expected, mib(bytes)))
 }
 
+/// What goes into a slot, row after row.
+enum Words<'a> {
+    Real(&'a [f32]),
+    Index(&'a [u32]),
+}
+
+#[cfg(target_arch = "wasm32")]
+impl<'a> Words<'a> {
+    /// As the words of a buffer.
+    fn as_words(&self) -> &'a [u32] {
+        match self {
+            Self::Real(values) => bytemuck::cast_slice(values),
+            Self::Index(values) => values,
+        }
+    }
+}
+
+/// The slots of a program and what a batch of its size puts there.
+fn parts<'a>(program: &Program, batch: &'a Batch, weights: Option<&'a [f32]>) -> [Option<(Tensor, Words<'a>)>; 4] {
+    let from = if program.last_only { (program.n_steps - 1) * program.batch } else { 0 };
+    let input = match program.inputs {
+        Inputs::Features(x) => (x, Words::Real(&batch.features)),
+        Inputs::Symbols(x) => (x, Words::Index(&batch.symbols)),
+    };
+    let target = match program.target {
+        TargetSlot::Classes(target) => (target, Words::Index(&batch.classes[from..])),
+        TargetSlot::Values(target) => (target, Words::Real(&batch.values[from * target.shape.columns()..])),
+    };
+    let weight = (program.weight, Words::Real(&weights.unwrap_or(&batch.mask)[from..]));
+    let starts = program.starts.map(|starts| (starts, Words::Real(&batch.starts)));
+    [Some(input), Some(target), Some(weight), starts]
+}
+
 /// Writes a batch to the slots of a program of its size.
 fn upload(engine: &mut Engine, program: &Program, batch: &Batch, weights: Option<&[f32]>) {
-    match program.inputs {
-        Inputs::Features(x) => engine.write(x, &batch.features),
-        Inputs::Symbols(x) => engine.write_index(x, &batch.symbols),
-    }
-    let from = if program.last_only { (program.n_steps - 1) * program.batch } else { 0 };
-    match program.target {
-        TargetSlot::Classes(target) => engine.write_index(target, &batch.classes[from..]),
-        TargetSlot::Values(target) => engine.write(target, &batch.values[from * target.shape.columns()..]),
-    }
-    engine.write(program.weight, &weights.unwrap_or(&batch.mask)[from..]);
-    if let Some(starts) = program.starts {
-        engine.write(starts, &batch.starts);
+    for (slot, words) in parts(program, batch, weights).into_iter().flatten() {
+        match words {
+            Words::Real(values) => engine.write(slot, values),
+            Words::Index(values) => engine.write_index(slot, values),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod batch;
 mod catalog;
+mod device;
 mod session;
 mod value;
 

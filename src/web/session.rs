@@ -2,8 +2,10 @@
 //!
 //! Every method clones a handle and returns a promise, so that `free` may come at any time. `advance` works in slices of a few
 //! milliseconds and gives way between them: other calls take effect at the boundary of a step. Several `advance`s run one after
-//! the other. Arguments are read before a session is borrowed, for reading them can run the caller's code.
+//! the other. Arguments are read before a session is borrowed, for reading them can run the caller's code. Where training
+//! runs on WebGPU, [`super::device`] sees to it that a call finds the numbers on the host.
 
+use super::device::Device;
 use super::{batch, error, set, to_js, value};
 use crate::error::{Error, Result};
 use crate::io;
@@ -24,9 +26,11 @@ const SLICE_MS: f64 = 8.0;
 /// Losses that one `advance` returns at most.
 const LOSSES: usize = 4096;
 
-struct Shared {
+pub(super) struct Shared {
     /// `None` once the session is freed.
-    core: RefCell<Option<Core>>,
+    pub(super) core: RefCell<Option<Core>>,
+    /// WebGPU, as far as this session is concerned.
+    pub(super) device: Device,
     /// Settles when the last `advance` in the queue is done.
     tail: RefCell<Promise>,
     /// The number of steps done and the last report when the session was freed.
@@ -74,7 +78,7 @@ struct EvaluationInfo {
 }
 
 /// The sums of a call to `advance`.
-struct Tally {
+pub(super) struct Tally {
     step: u64,
     n: u64,
     loss: f64,
@@ -83,7 +87,7 @@ struct Tally {
     losses: Vec<f32>,
     elapsed_ms: f64,
     diverged: Option<Diverged>,
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 impl Tally {
@@ -92,7 +96,7 @@ impl Tally {
         Self { step, n: 0, loss: 0.0, accuracy: 0.0, last, losses, elapsed_ms: 0.0, diverged: None, ended: false }
     }
 
-    fn count(&mut self, result: std::result::Result<StepReport, Diverged>) {
+    pub(super) fn count(&mut self, result: std::result::Result<StepReport, Diverged>) {
         match result {
             Ok(report) => {
                 self.step += 1;
@@ -129,7 +133,7 @@ impl Tally {
     }
 }
 
-fn now() -> f64 {
+pub(super) fn now() -> f64 {
     let performance = js_sys::Reflect::get(&js_sys::global(), &"performance".into());
     performance.map_or(0.0, |performance| performance.unchecked_into::<web_sys::Performance>().now())
 }
@@ -154,35 +158,48 @@ fn ended() -> JsValue {
 
 impl Shared {
     /// Works on the core, now.
-    fn with<T>(&self, work: impl FnOnce(&mut Core) -> Result<T>) -> std::result::Result<T, JsValue> {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Core) -> Result<T>) -> std::result::Result<T, JsValue> {
         let mut core = self.core.borrow_mut();
         let core = core.as_mut().ok_or_else(ended)?;
         work(core).map_err(|e| error(&e))
     }
 
-    async fn advance(&self, steps: u64) -> JsValue {
+    async fn advance(self: &Rc<Self>, steps: u64) -> JsValue {
         let (step, last) = self.with(|core| Ok((core.step(), core.last()))).unwrap_or_else(|_| self.end.get());
-        let mut tally = Tally::new(last, step);
-        let mut left = steps;
-        while left > 0 && tally.diverged.is_none() && !tally.ended {
+        let (mut tally, target) = (Tally::new(last, step), step + steps);
+        loop {
             let started = now();
-            let slice = self.with(|core| {
-                while left > 0 && tally.diverged.is_none() {
-                    tally.count(core.train_step());
-                    left -= 1;
-                    if now() - started >= SLICE_MS {
-                        break;
-                    }
-                }
-                Ok(())
-            });
-            tally.ended = slice.is_err();
-            tally.elapsed_ms += now() - started;
-            if left > 0 && !tally.ended && tally.diverged.is_none() {
-                give_way().await;
+            if self.is_on_device() {
+                self.device_slice(target, &mut tally).await;
+            } else {
+                self.host_slice(target, started, &mut tally);
             }
+            tally.elapsed_ms += now() - started;
+            let step = self.with(|core| Ok(core.step())).unwrap_or(target);
+            if step >= target || tally.ended || tally.diverged.is_some() {
+                break;
+            }
+            give_way().await;
         }
+        // A device that failed may have taken some steps back.
+        tally.step = self.with(|core| Ok(core.step())).unwrap_or(tally.step);
         tally.to_js()
+    }
+
+    /// A slice of training on the host, up to step `target`.
+    fn host_slice(self: &Rc<Self>, target: u64, started: f64, tally: &mut Tally) {
+        let before = tally.n;
+        let slice = self.with(|core| {
+            while core.step() < target && tally.diverged.is_none() {
+                tally.count(core.train_step());
+                if now() - started >= SLICE_MS {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        tally.ended = slice.is_err();
+        self.count_on_host(now() - started, tally.n - before);
     }
 }
 
@@ -223,20 +240,17 @@ impl Session {
     #[wasm_bindgen(unchecked_return_type = "Promise<Session>")]
     pub fn create(#[wasm_bindgen(unchecked_param_type = "SessionConfig")] config: JsValue) -> Promise {
         future_to_promise(async move {
-            let create = || -> Result<Core> {
-                let config = Config::read(value::read(&config))?;
-                if config.backend == "webgpu" {
-                    return Err(Error::unavailable(
-                        "backend \"webgpu\"",
-                        "this version trains on the CPU (WebAssembly SIMD)",
-                    ));
-                }
-                Core::new(config, EngineKind::Cpu)
-            };
+            let create = || -> Result<Core> { Core::new(Config::read(value::read(&config))?, EngineKind::Cpu) };
             let core = create().map_err(|e| error(&e))?;
+            let backend = core.config().backend.clone();
+            let device = Device::new(&backend);
             let tail = RefCell::new(Promise::resolve(&JsValue::UNDEFINED));
             let end = Cell::new((core.step(), core.last()));
-            Ok(Self { shared: Rc::new(Shared { core: RefCell::new(Some(core)), tail, end }) }.into())
+            let shared = Rc::new(Shared { core: RefCell::new(Some(core)), device, tail, end });
+            if backend == "webgpu" {
+                shared.move_to_device().await;
+            }
+            Ok(Self { shared }.into())
         })
     }
 
@@ -281,7 +295,7 @@ impl Session {
     #[wasm_bindgen(unchecked_return_type = "Promise<Frame>")]
     pub fn frame(&self, #[wasm_bindgen(unchecked_optional_param_type = "FrameOptions")] options: JsValue) -> Promise {
         let options = value::read(&options);
-        self.now(move |core| {
+        self.now(false, move |core| {
             let options = frame_options(options, [core.form().n_steps, core.probe_batch().batch])?;
             let frame = frame(core, options)?;
             let object: JsValue = js_sys::Object::new().into();
@@ -294,7 +308,7 @@ impl Session {
     /// Loss and accuracy on held-out data.
     #[wasm_bindgen(unchecked_return_type = "Promise<Evaluation>")]
     pub fn evaluate(&self) -> Promise {
-        self.now(|core| {
+        self.now(false, |core| {
             let evaluation = core.evaluate();
             let baseline = core.baseline();
             Ok(to_js(&EvaluationInfo {
@@ -313,7 +327,7 @@ impl Session {
     /// Loss, outputs and gradients on the caller's batch; no update.
     #[wasm_bindgen(unchecked_return_type = "Promise<Gradients>")]
     pub fn gradients(&self, #[wasm_bindgen(unchecked_param_type = "Batch")] batch: JsValue) -> Promise {
-        self.on_batch(&batch, |core, batch| {
+        self.on_batch(false, &batch, |core, batch| {
             let gradients = core.gradients(batch)?;
             let object: JsValue = js_sys::Object::new().into();
             set(&object, "loss", &gradients.loss.into());
@@ -330,7 +344,7 @@ impl Session {
     /// One training step on the caller's batch.
     #[wasm_bindgen(js_name = trainOn, unchecked_return_type = "Promise<Progress>")]
     pub fn train_on(&self, #[wasm_bindgen(unchecked_param_type = "Batch")] batch: JsValue) -> Promise {
-        self.on_batch(&batch, |core, batch| {
+        self.on_batch(true, &batch, |core, batch| {
             let mut tally = Tally::new(core.last(), core.step());
             let started = now();
             tally.count(core.train_on(batch)?);
@@ -342,14 +356,14 @@ impl Session {
     /// The weights as a safetensors file, under PyTorch's names.
     #[wasm_bindgen(unchecked_return_type = "Promise<Uint8Array>")]
     pub fn weights(&self) -> Promise {
-        self.now(|core| Ok(bytes(&io::save(core.parameters(), &core.values())).into()))
+        self.now(false, |core| Ok(bytes(&io::save(core.parameters(), &core.values())).into()))
     }
 
     /// Replaces the weights.
     #[wasm_bindgen(js_name = setWeights, unchecked_return_type = "Promise<void>")]
     pub fn set_weights(&self, #[wasm_bindgen(unchecked_param_type = "Uint8Array")] weights: JsValue) -> Promise {
         let weights = read_bytes("weights", &weights);
-        self.now(move |core| {
+        self.now(true, move |core| {
             let values = io::load(core.parameters(), &weights?)?;
             core.set_values(&values);
             Ok(JsValue::UNDEFINED)
@@ -369,37 +383,53 @@ impl Session {
     /// Everything that a session of this configuration needs to go on from here.
     #[wasm_bindgen(unchecked_return_type = "Promise<Uint8Array>")]
     pub fn snapshot(&self) -> Promise {
-        self.now(|core| Ok(bytes(&core.snapshot()).into()))
+        self.now(false, |core| Ok(bytes(&core.snapshot()).into()))
     }
 
     /// Goes back to a snapshot of a session with this configuration.
     #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
     pub fn restore(&self, #[wasm_bindgen(unchecked_param_type = "Uint8Array")] snapshot: JsValue) -> Promise {
         let snapshot = read_bytes("snapshot", &snapshot);
-        self.now(move |core| {
+        self.now(true, move |core| {
             core.restore(&snapshot?)?;
             Ok(JsValue::UNDEFINED)
         })
     }
 
-    /// The engine that runs.
+    /// The engine that runs the training steps.
     #[wasm_bindgen(getter, unchecked_return_type = "\"webgpu\" | \"cpu\"")]
     pub fn backend(&self) -> String {
-        "cpu".to_owned()
+        if self.shared.is_on_device() { "webgpu" } else { "cpu" }.to_owned()
+    }
+
+    /// One sentence: which engine runs the training steps, and why.
+    #[wasm_bindgen(getter)]
+    pub fn reason(&self) -> String {
+        self.shared.device.reason.borrow().clone()
     }
 
     /// Runs one piece of work on a caller's batch as a promise.
-    fn on_batch(&self, batch: &JsValue, work: impl FnOnce(&mut Core, &Batch) -> Result<JsValue> + 'static) -> Promise {
+    fn on_batch(
+        &self,
+        changes: bool,
+        batch: &JsValue,
+        work: impl FnOnce(&mut Core, &Batch) -> Result<JsValue> + 'static,
+    ) -> Promise {
         let form = match self.shared.with(|core| Ok(core.form().clone())) {
             Ok(form) => form,
             Err(ended) => return Promise::reject(&ended),
         };
         let batch = batch::read(&form, batch);
-        self.now(move |core| work(core, &batch?))
+        self.now(changes, move |core| work(core, &batch?))
     }
 
-    /// Runs one piece of work as a promise.
-    fn now(&self, work: impl FnOnce(&mut Core) -> Result<JsValue> + 'static) -> Promise {
+    /// Runs one piece of work as a promise: at once, or in its turn when training runs on WebGPU. `changes` tells that it changes numbers
+    /// that training goes on from.
+    fn now(&self, changes: bool, work: impl FnOnce(&mut Core) -> Result<JsValue> + 'static) -> Promise {
+        if self.shared.is_on_device() {
+            let shared = Rc::clone(&self.shared);
+            return future_to_promise(async move { shared.on_host(changes, work).await });
+        }
         match self.shared.with(work) {
             Ok(value) => Promise::resolve(&value),
             Err(error) => Promise::reject(&error),

@@ -1,0 +1,203 @@
+//! A session whose training steps run on WebGPU.
+//!
+//! The engine of the host stays: pictures, evaluation, callers' batches and snapshots are its business, from the numbers of step
+//! [`Accelerated::copied`]. [`Session::pull`] brings it up to date when everything that was submitted is done; [`Session::push`] takes its
+//! numbers back to the device after they were changed. Should the device fail, training goes on on the host from where it stands.
+//!
+//! A step whose gradient is not finite is held by the device, and so are those after it; the host then does it itself, with all its
+//! checks, and says what is wrong or goes on.
+
+use super::{FREE, Session, StepReport, flat, parts};
+use crate::engine::{Engine, Memory, Runner};
+use crate::error::{Error, Result};
+use crate::graph::{Mark, PERSISTENT, Plan};
+use crate::kernels::update::{self, HYPER};
+use crate::rng::Stream;
+use crate::shape::Tensor;
+use crate::tasks::Draw;
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// Everything that a runner is made from.
+pub struct Recipe {
+    /// The training step.
+    pub plan: Plan,
+    /// All of its calls.
+    pub calls: Range<usize>,
+    /// The numbers that it starts from.
+    pub memory: Memory<f32>,
+    /// What goes in, what comes out, what is kept.
+    pub tensors: [Vec<Tensor>; 3],
+}
+
+/// Training steps on WebGPU.
+pub(super) struct Accelerated {
+    runner: Runner,
+    /// Updates done when all that was submitted is done.
+    ahead: u64,
+    /// Updates behind the numbers that the host has.
+    copied: u64,
+    /// True when the device holds its updates.
+    is_held: bool,
+    /// Steps that are done and were not taken yet.
+    reports: VecDeque<StepReport>,
+}
+
+/// Largest norm that the device updates with: beyond it, the host does the step, with a way back.
+const SAFE_NORM: f32 = super::SAFE as f32;
+
+/// Numbers that a step says: those of the loss and those of the norm.
+const SAID: usize = 6;
+
+impl Session {
+    /// What a runner for this session is made from, at its present step.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the session runs in double precision.
+    pub fn recipe(&self) -> Result<Recipe> {
+        let Engine::Cpu(engine) = &self.engine else {
+            return Err(Error::unavailable("WebGPU", "double precision runs on the CPU"));
+        };
+        let plan = self.train.plan.clone();
+        let mut memory = Memory::new(self.layout.len);
+        memory.reserve(&plan);
+        memory.set_bytes(PERSISTENT, engine.bytes(PERSISTENT));
+        memory.write(flat(self.layout.norm, 3), FREE.iter().map(|&v| f64::from(v)));
+        let mut feeds: Vec<Tensor> =
+            parts(&self.train, &self.batch, None).iter().flatten().map(|(to, _)| *to).collect();
+        feeds.push(flat(self.layout.hyper, HYPER));
+        let reads = vec![self.train.result, flat(self.layout.norm, 3)];
+        let tensors = [feeds, reads, self.lasting().to_vec()];
+        Ok(Recipe { calls: plan.range(Mark::Forward, Mark::Update), plan, memory, tensors })
+    }
+
+    /// From now on, training steps run on a runner that was made from this session's recipe.
+    pub fn accelerate(&mut self, runner: Runner) {
+        let (step, reports) = (self.step, VecDeque::new());
+        self.accelerated = Some(Accelerated { runner, ahead: step, copied: step, is_held: false, reports });
+        self.push();
+    }
+
+    /// Training goes on on the host, from the numbers that it has. Returns the step that these belong to.
+    pub fn decelerate(&mut self) -> u64 {
+        if let Some(accelerated) = self.accelerated.take() {
+            self.step = accelerated.copied;
+        }
+        self.step
+    }
+
+    /// The runner, if training steps run there.
+    pub fn runner(&self) -> Option<&Runner> {
+        self.accelerated.as_ref().map(|accelerated| &accelerated.runner)
+    }
+
+    /// Updates done when all that was submitted is done.
+    pub fn ahead(&self) -> u64 {
+        self.accelerated.as_ref().map_or(self.step, |accelerated| accelerated.ahead)
+    }
+
+    /// Updates behind the numbers that the host has.
+    pub fn copied(&self) -> u64 {
+        self.accelerated.as_ref().map_or(self.step, |accelerated| accelerated.copied)
+    }
+
+    /// True when the device holds its updates, until the host has done the step.
+    pub fn is_held(&self) -> bool {
+        self.accelerated.as_ref().is_some_and(|accelerated| accelerated.is_held)
+    }
+
+    /// A step that is done and was not taken yet.
+    pub fn take_report(&mut self) -> Option<StepReport> {
+        self.accelerated.as_mut()?.reports.pop_front()
+    }
+
+    /// Submits some of the next steps, at least one and at most `steps`.
+    ///
+    /// # Panics
+    /// When the session is not accelerated or the runner has no room.
+    pub fn submit(&mut self, steps: usize) {
+        let mut accelerated = self.accelerated.take().expect("an accelerated session");
+        let steps = steps.clamp(1, accelerated.runner.most_steps());
+        for at in 0..steps {
+            let step = accelerated.ahead + at as u64;
+            self.task.sample(Draw { seed: self.config.seed, stream: Stream::Train, step }, &mut self.batch);
+            self.set_hyper_slot(step);
+            let mut hyper = self.hyper.map(|number| number as f32);
+            hyper[update::SAFE_NORM] = SAFE_NORM;
+            let parts = parts(&self.train, &self.batch, None);
+            let mut parts = parts.iter().flatten();
+            accelerated.runner.feed(at, |_, to| {
+                to.copy_from_slice(parts.next().map_or(bytemuck::cast_slice(&hyper), |(_, words)| words.as_words()));
+            });
+        }
+        accelerated.runner.submit(steps);
+        accelerated.ahead += steps as u64;
+        self.accelerated = Some(accelerated);
+    }
+
+    /// Takes in what the oldest submit has said, if it is there: true when something was.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the device was lost or has refused the work.
+    pub fn collect(&mut self) -> Result<bool> {
+        let Some(accelerated) = &mut self.accelerated else { return Ok(false) };
+        let Some(said) = accelerated.runner.collect().transpose()? else { return Ok(false) };
+        for step in said.chunks_exact(SAID).map(|step| std::array::from_fn(|at| f64::from(step[at]))) {
+            let [loss, accuracy, _, norm, coefficient, largest]: [f64; SAID] = step;
+            accelerated.is_held |= coefficient < 0.0 || !loss.is_finite();
+            if !accelerated.is_held {
+                self.last = StepReport::new([loss, accuracy], [norm, coefficient, largest], self.config.clip);
+                self.step += 1;
+                accelerated.reports.push_back(self.last);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes in what [`Runner::fetch`] has brought, when everything submitted has been collected: the host has the numbers of this step.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the device was lost.
+    pub fn pull(&mut self) -> Result<()> {
+        let Some(accelerated) = &mut self.accelerated else { return Ok(()) };
+        let values = accelerated.runner.fetched()?;
+        // The states of carried sequences are those after the steps that were held: those are done again from older numbers.
+        if accelerated.is_held && self.config.carry {
+            return Ok(());
+        }
+        accelerated.copied = self.step;
+        let [parameters, others] = self.lasting();
+        let (first, rest) = values.split_at(parameters.shape.len());
+        self.engine.write(parameters, first);
+        self.engine.write(others, rest);
+        Ok(())
+    }
+
+    /// The device goes on from the numbers of the host.
+    pub fn push(&mut self) {
+        self.engine.write(flat(self.layout.norm, 3), &FREE);
+        let (Some(accelerated), Engine::Cpu(memory)) = (&mut self.accelerated, &self.engine) else { return };
+        accelerated.runner.write(memory);
+        (accelerated.ahead, accelerated.copied, accelerated.is_held) = (self.step, self.step, false);
+    }
+
+    /// Does the steps that the device holds on the host, up to the one that it was held at, and hands the numbers back.
+    ///
+    /// # Errors
+    /// [`super::Diverged`] as [`Session::train_step`].
+    pub fn catch_up(&mut self) -> std::result::Result<(), super::Diverged> {
+        let (held_at, from) = (self.step, self.copied());
+        self.step = from;
+        let mut outcome = Ok(());
+        while self.step <= held_at && outcome.is_ok() {
+            let is_new = self.step == held_at;
+            outcome = self.train_step().map(|report| {
+                if let Some(accelerated) = self.accelerated.as_mut().filter(|_| is_new) {
+                    accelerated.reports.push_back(report);
+                }
+            });
+        }
+        self.push();
+        outcome
+    }
+}

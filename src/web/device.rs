@@ -1,0 +1,313 @@
+//! Training on WebGPU, for a session of JavaScript: who may touch the device when, what happens when it fails, and whether it is worth
+//! it.
+//!
+//! Whoever works with a session on the device takes a turn: one slice of an `advance`, or one other call, which first waits for
+//! what was submitted and brings the numbers to the host. A device that fails is given up; the host goes on from the numbers that
+//! it had last, at most [`COPY_MS`] old.
+
+use super::session::{Shared, Tally, now};
+use crate::engine::gpu::Gpu;
+use crate::engine::{IN_FLIGHT, Runner};
+use crate::error::{Error, Result};
+use crate::train::Session as Core;
+use js_sys::{Function, Promise, Reflect};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+
+/// Time that one submit should keep the device busy.
+const SUBMIT_MS: f64 = 10.0;
+
+/// Longest slice of training between two chances for other calls.
+const SLICE_MS: f64 = 24.0;
+
+/// The numbers of the host are never older than this.
+const COPY_MS: f64 = 1000.0;
+
+/// Training on the host before the device is measured.
+const PATIENCE_MS: f64 = 300.0;
+
+/// The device must be this much faster to take over.
+const WORTH: f64 = 1.15;
+
+/// What a session knows about the device.
+pub(super) struct Device {
+    /// Settles when the last turn that was asked for is over.
+    turn: RefCell<Promise>,
+    /// One sentence: which engine runs, and why.
+    pub(super) reason: RefCell<String>,
+    /// What stopped a step that another call than `advance` has met.
+    diverged: RefCell<Option<crate::train::Diverged>>,
+    /// Milliseconds a step on the device, once known.
+    pace: Cell<Option<f64>>,
+    /// When something was collected last.
+    collected: Cell<f64>,
+    /// When the host got its numbers last.
+    copied: Cell<f64>,
+    /// Milliseconds and steps on the host so far; `None` when the device is out of the question.
+    host: Cell<Option<(f64, u64)>>,
+}
+
+/// A turn; over when it is dropped.
+struct Turn(Function);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let settled = self.0.call0(&JsValue::UNDEFINED);
+        debug_assert!(settled.is_ok(), "resolving never throws");
+    }
+}
+
+/// True where a page or a worker offers WebGPU.
+fn is_offered() -> bool {
+    let global = js_sys::global();
+    let has = |name: &str| Reflect::get(&global, &name.into()).is_ok_and(|value| value.is_truthy());
+    let navigator = Reflect::get(&global, &"navigator".into()).unwrap_or_default();
+    let gpu =
+        if navigator.is_object() { Reflect::get(&navigator, &"gpu".into()).unwrap_or_default() } else { navigator };
+    (has("window") || has("WorkerGlobalScope")) && gpu.is_object()
+}
+
+async fn open() -> Result<Rc<Gpu>> {
+    if !is_offered() {
+        return Err(Error::unavailable("WebGPU", "this browser does not offer it here"));
+    }
+    Gpu::shared().await
+}
+
+const HOST: &str = "The CPU (WebAssembly SIMD)";
+
+impl Device {
+    /// For a session whose configuration asks for a backend.
+    pub(super) fn new(backend: &str) -> Self {
+        let is_open = backend == "auto" && is_offered();
+        let why = match (backend, is_open) {
+            ("cpu", _) => ", as chosen.",
+            (_, true) => ", until WebGPU has been measured.",
+            _ => ": this browser does not offer WebGPU here.",
+        };
+        Self {
+            turn: RefCell::new(Promise::resolve(&JsValue::UNDEFINED)),
+            reason: RefCell::new(format!("{HOST}{why}")),
+            diverged: RefCell::default(),
+            pace: Cell::default(),
+            collected: Cell::default(),
+            copied: Cell::default(),
+            host: Cell::new(is_open.then_some((0.0, 0))),
+        }
+    }
+
+    fn say(&self, sentence: String) {
+        *self.reason.borrow_mut() = sentence;
+    }
+
+    async fn turn(&self) -> Turn {
+        let mut resolve = None;
+        let over = Promise::new(&mut |done, _| resolve = Some(done));
+        let before = self.turn.replace(over);
+        let came = JsFuture::from(before).await;
+        debug_assert!(came.is_ok(), "a turn is only ever resolved");
+        Turn(resolve.expect("a promise runs its executor at once"))
+    }
+}
+
+impl Shared {
+    /// Tries to train on WebGPU, because the caller asked for it. Where that fails, the session says why and stays on the host.
+    pub(super) async fn move_to_device(&self) {
+        let moved = async {
+            let gpu = open().await?;
+            let runner = self.runner(Rc::clone(&gpu)).await?;
+            self.core(|core| core.accelerate(runner));
+            Ok::<_, Error>(format!("WebGPU on {}, as chosen.", gpu.adapter))
+        };
+        let sentence = match moved.await {
+            Ok(sentence) => sentence,
+            Err(error) => format!("{HOST}, because {error}."),
+        };
+        self.device.say(sentence);
+        self.device.copied.set(now());
+    }
+
+    async fn runner(&self, gpu: Rc<Gpu>) -> Result<Runner> {
+        let freed = || Err(Error::invalid("session", "a session in use", "one that was freed"));
+        let recipe = self.core(|core| core.recipe()).unwrap_or_else(freed)?;
+        Runner::new(gpu, &recipe.plan, recipe.calls, &recipe.memory, recipe.tensors).await
+    }
+
+    /// Works on the core, if there still is one.
+    fn core<T>(&self, work: impl FnOnce(&mut Core) -> T) -> Option<T> {
+        self.core.borrow_mut().as_mut().map(work)
+    }
+
+    /// True while training steps run on WebGPU.
+    pub(super) fn is_on_device(&self) -> bool {
+        self.core(|core| core.runner().is_some()).unwrap_or(false)
+    }
+
+    /// Gives the device up.
+    fn lose(&self, error: &Error) {
+        let step = self.core(Core::decelerate).unwrap_or_default();
+        self.device.say(format!("{HOST} since step {step}, because {error}."));
+    }
+
+    /// Runs one piece of work with the host's numbers up to date; `changes` tells that it changes them.
+    pub(super) async fn on_host<T>(
+        &self,
+        changes: bool,
+        work: impl FnOnce(&mut Core) -> Result<T>,
+    ) -> std::result::Result<T, JsValue> {
+        let _turn = self.device.turn().await;
+        self.settle().await;
+        self.with(|core| {
+            let result = work(core);
+            if changes {
+                core.push();
+            }
+            result
+        })
+    }
+
+    /// Waits for everything that was submitted and brings the numbers to the host.
+    async fn settle(&self) {
+        loop {
+            let oldest = self.core(|core| {
+                core.collect()?;
+                Ok(core.runner().filter(|runner| runner.steps_under_way() > 0).map(Runner::oldest))
+            });
+            match oldest {
+                Some(Ok(Some(oldest))) => oldest.await,
+                Some(Err(error)) => return self.lose(&error),
+                _ => break,
+            }
+        }
+        let Some(fetch) = self.core(|core| core.runner().map(Runner::fetch)).flatten() else { return };
+        let fetched = fetch.await.and_then(|()| self.core(Core::pull).unwrap_or(Ok(())));
+        if let Err(error) = fetched {
+            return self.lose(&error);
+        }
+        self.device.copied.set(now());
+        let caught_up = self.core(|core| if core.is_held() { core.catch_up() } else { Ok(()) });
+        if let Some(Err(diverged)) = caught_up {
+            *self.device.diverged.borrow_mut() = Some(diverged);
+        }
+    }
+
+    /// A slice of training on the device, up to step `target`. What it did is counted in `tally`.
+    pub(super) async fn device_slice(&self, target: u64, tally: &mut Tally) {
+        let _turn = self.device.turn().await;
+        let started = now();
+        loop {
+            self.core(|core| {
+                while let Some(report) = core.take_report() {
+                    tally.count(Ok(report));
+                }
+            });
+            if let Some(diverged) = self.device.diverged.take() {
+                tally.count(Err(diverged));
+                return;
+            }
+            let Some(next) = self.core(|core| self.go_on(core, target)) else {
+                tally.ended = true;
+                return;
+            };
+            match next {
+                Err(error) => return self.lose(&error),
+                Ok(Next::Settle) => self.settle().await,
+                Ok(Next::Wait(oldest)) => Box::pin(oldest).await,
+                Ok(Next::Done) => return,
+                Ok(Next::Submitted) => {}
+            }
+            if now() - started >= SLICE_MS
+                && self.core(|core| core.runner().is_none_or(|r| !r.has_room())) != Some(false)
+            {
+                return;
+            }
+        }
+    }
+
+    /// Takes in what has come and submits what there is room for.
+    fn go_on(&self, core: &mut Core, target: u64) -> Result<Next<impl Future<Output = ()> + use<>>> {
+        let before = core.runner().map_or(0, Runner::steps_under_way);
+        if core.collect()? {
+            let time = now();
+            let steps = before - core.runner().map_or(0, Runner::steps_under_way);
+            let ms = (time - self.device.collected.replace(time)) / steps as f64;
+            let pace = self.device.pace.get().map_or(ms, |pace| 0.7 * pace + 0.3 * ms);
+            self.device.pace.set(Some(pace.min(ms * 4.0)));
+        }
+        let is_old = now() - self.device.copied.get() > COPY_MS;
+        let Some(runner) = core.runner() else { return Ok(Next::Done) };
+        if core.is_held() || (is_old && core.ahead() > core.copied()) {
+            return Ok(Next::Settle);
+        }
+        let left = target.saturating_sub(core.ahead());
+        let under_way = runner.steps_under_way();
+        match (left, runner.has_room()) {
+            (0, _) if under_way == 0 => Ok(Next::Done),
+            (1.., true) => {
+                if under_way == 0 {
+                    self.device.collected.set(now());
+                }
+                let most = self.device.pace.get().map_or(1.0, |pace| SUBMIT_MS / pace.max(0.01));
+                core.submit((most as usize).clamp(1, 64).min(left as usize));
+                Ok(Next::Submitted)
+            }
+            _ => Ok(Next::Wait(runner.oldest())),
+        }
+    }
+
+    /// Counts training on the host; when there was enough of it, the device is measured beside it, once.
+    pub(super) fn count_on_host(self: &Rc<Self>, ms: f64, steps: u64) {
+        let Some((before_ms, before_steps)) = self.device.host.get() else { return };
+        let (ms, steps) = (before_ms + ms, before_steps + steps);
+        self.device.host.set(Some((ms, steps)));
+        if ms >= PATIENCE_MS && steps >= 3 {
+            self.device.host.set(None);
+            let shared = Rc::clone(self);
+            spawn_local(async move {
+                let sentence = match shared.consider(ms / steps as f64).await {
+                    Ok(sentence) => sentence,
+                    Err(error) => format!("{HOST}, because {error}."),
+                };
+                shared.device.say(sentence);
+            });
+        }
+    }
+
+    /// Measures the device on this session's own plan, and moves there if it is faster than the host.
+    async fn consider(&self, host_ms: f64) -> Result<String> {
+        let gpu = open().await?;
+        if gpu.is_software {
+            return Ok(format!("{HOST}: WebGPU is here ({}), but computes on the same processor.", gpu.adapter));
+        }
+        let mut runner = self.runner(Rc::clone(&gpu)).await?;
+        // Whatever the numbers, the work is the same: the inputs are zeros, and the updates are held.
+        let steps = runner.most_steps().min(4);
+        let mut best = f64::INFINITY;
+        for round in 0..=2 * IN_FLIGHT {
+            let started = now();
+            runner.submit(steps);
+            runner.oldest().await;
+            runner.collect().transpose()?;
+            if round > 0 {
+                best = best.min((now() - started) / steps as f64);
+            }
+        }
+        let compare = format!("{best:.2} ms a step there, {host_ms:.2} ms on the CPU");
+        if best * WORTH > host_ms {
+            return Ok(format!("{HOST}: WebGPU on {} is not faster ({compare}).", gpu.adapter));
+        }
+        self.core(|core| core.accelerate(runner));
+        self.device.copied.set(now());
+        Ok(format!("WebGPU on {}: {compare}.", gpu.adapter))
+    }
+}
+
+/// What a slice does next.
+enum Next<F> {
+    Done,
+    Submitted,
+    Settle,
+    Wait(F),
+}
