@@ -12,7 +12,13 @@ interface Entry {
 }
 
 export const ENGINES: readonly Entry[] = [
-  { id: "unroll", peer: false, webgpu: false, load: async () => (await import("./unroll.js")).engine },
+  {
+    id: "unroll-webgpu",
+    peer: false,
+    webgpu: true,
+    load: async () => (await import("./unroll.js")).engineOn("webgpu"),
+  },
+  { id: "unroll", peer: false, webgpu: false, load: async () => (await import("./unroll.js")).engineOn("cpu") },
   { id: "tfjs-wasm", peer: true, webgpu: false, load: async () => (await import("./tfjs-wasm.js")).engine },
   { id: "jax-js-wasm", peer: true, webgpu: false, load: async () => (await import("./jax-js.js")).engineOn("wasm") },
   { id: "tfjs-webgpu", peer: true, webgpu: true, load: async () => (await import("./tfjs-webgpu.js")).engine },

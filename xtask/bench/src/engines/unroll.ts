@@ -1,9 +1,11 @@
-/** This project's CPU engine, through its package as any page would use it. */
+/** This project's engines, through its package as any page would use it. */
 
 import type { Batch as CallersBatch, Progress, SessionConfig } from "../../../../src/web/types.d.ts";
 import type { Engine } from "../engine.js";
 import { encode } from "../safetensors.js";
 import type { Weights, Workload } from "../workload.js";
+
+type Backend = "cpu" | "webgpu";
 
 /** What is used of the package. */
 interface Package {
@@ -19,7 +21,7 @@ interface Session {
 }
 
 /** Only the form of the task counts for the compared steps: their batches are the bench's. */
-function configOf({ H, T, B, I, form, learningRate }: Workload): SessionConfig {
+function configOf({ H, T, B, I, form, learningRate }: Workload, backend: Backend): SessionConfig {
   return {
     task: form === "adding" ? { id: "adding", length: T } : { id: "copy", length: T, items: 10, alphabet: I - 2 },
     model: { id: "lstm", hidden: H },
@@ -27,7 +29,7 @@ function configOf({ H, T, B, I, form, learningRate }: Workload): SessionConfig {
     clip: null,
     batch: B,
     seed: 1,
-    backend: "cpu",
+    backend,
   };
 }
 
@@ -42,13 +44,13 @@ function stateDict(weights: Weights, { H, I, O }: Workload): Uint8Array {
   ]);
 }
 
-export const engine: Engine = {
+export const engineOn = (backend: Backend): Engine => ({
   async create(workload, weights) {
     // Served beside the bench, never bundled: what is measured is the package as it is built.
     const path = "./pkg/unroll.js";
     const unroll = (await import(path)) as Package;
     await unroll.default();
-    const session = await unroll.Session.create(configOf(workload));
+    const session = await unroll.Session.create(configOf(workload, backend));
     await session.setWeights(stateDict(weights, workload));
     const { version } = (await (await fetch("./pkg/package.json")).json()) as { version: string };
     return {
@@ -61,4 +63,4 @@ export const engine: Engine = {
       },
     };
   },
-};
+});
