@@ -32,6 +32,7 @@ struct Backward {
     d_state: vec2<u32>,
     gates: vec2<u32>,
     totals: vec2<u32>,
+    y: vec2<u32>,
     n_steps: u32,
     batch: u32,
     hidden: u32,
@@ -58,6 +59,7 @@ struct Backward {
 @group(0) @binding(5) var<storage, read_write> d_state: array<f32>;
 @group(0) @binding(6) var<storage, read_write> backward_gates: array<f32>;
 @group(0) @binding(7) var<storage, read_write> totals: array<f32>;
+@group(0) @binding(8) var<storage, read_write> backward_y: array<f32>;
 
 // The pre-activation of block `block`.
 fn gate(block: u32, j: u32, step: u32, row: u32, before: u32, b: u32) -> f32 {
@@ -128,7 +130,7 @@ fn backward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) 
             let f = backward_gates[at + hidden];
             let g = backward_gates[at + 2u * hidden];
             let o = backward_gates[at + 3u * hidden];
-            let tanh_c = hyperbolic_tangent(backward_c[uniforms.c.x + row * uniforms.c.y + j]);
+            let tanh_c = backward_y[uniforms.y.x + row * uniforms.y.y + j] / o;
             let state = uniforms.d_state.x + b * uniforms.d_state.y + j;
             let state_c = state + uniforms.batch * uniforms.d_state.y;
             let d_h = flush(from_output(row, j) + from_later(left, state));

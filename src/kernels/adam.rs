@@ -4,12 +4,14 @@
 //! ε is added after the correction of √v. All operands are flat, `[P]`; the corrections of step t come through `hyper`.
 //! Kingma and Ba 2015 (arXiv:1412.6980); Loshchilov and Hutter 2019 (arXiv:1711.05101). Twin: `shaders/adam.wgsl`.
 
+use super::simd::{clamp, each};
 use super::update::{
     EPSILON, LEARNING_RATE, MAX_VALUE, MOMENTUM, ROOT_CORRECTION, SQUARES, STEP_SIZE, WEIGHT_DECAY, clip,
 };
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, no_scratch};
 use crate::shape::Tensor;
 use bytemuck::{Pod, Zeroable};
+use wide::f32x4;
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -44,7 +46,7 @@ pub static FORWARD: Entry = Entry {
     ],
     reference_f32: run,
     reference_f64: run,
-    cpu: run,
+    cpu,
     scratch: no_scratch,
     grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(256), 1, 1],
     gradient: None,
@@ -69,6 +71,39 @@ fn run<F: Real>(mut args: Arguments<F>) {
         *v = beta2 * *v + (F::ONE - beta2) * g * g;
         *p = weight - step_size * *m / (v.sqrt() / root + epsilon);
     }
+}
+
+/// The same operations, four parameters at a time.
+fn cpu(mut args: Arguments<f32>) {
+    let params: Params = args.params();
+    let (parameters, gradient, m, v) = (args.write(0), args.read(1), args.write(2), args.write(3));
+    let (hyper, norm) = (args.read(4).data, args.read(5).data);
+    let coefficient = norm[1];
+    if coefficient < 0.0 {
+        return;
+    }
+    let (rate, decay) = (hyper[LEARNING_RATE], hyper[WEIGHT_DECAY]);
+    let (shrink, penalty) = if params.decoupled == 0 { (1.0, decay) } else { (1.0 - rate * decay, 0.0) };
+    let [shrink, penalty, coefficient, new, beta2, new2, step_size, root, epsilon] = [
+        shrink,
+        penalty,
+        coefficient,
+        1.0 - hyper[MOMENTUM],
+        hyper[SQUARES],
+        1.0 - hyper[SQUARES],
+        hyper[STEP_SIZE],
+        hyper[ROOT_CORRECTION],
+        hyper[EPSILON],
+    ]
+    .map(f32x4::splat);
+    let bounds = [-hyper[MAX_VALUE], hyper[MAX_VALUE]].map(f32x4::splat);
+    each([gradient.data], [parameters.data, m.data, v.data], [], |[g], [p, m, v]| {
+        let weight = p * shrink;
+        let g = clamp(g * coefficient, bounds) + penalty * weight;
+        let m = m + new * (g - m);
+        let v = beta2 * v + new2 * g * g;
+        ([weight - step_size * m / (v.sqrt() / root + epsilon), m, v], [])
+    });
 }
 
 /// The kernel.

@@ -2,7 +2,8 @@
 //!
 //! With a_t = (input part with b_ih) + b_hh + W_hh h_{t−1} in blocks i, f, g, o: c_t = σ(f) ⊙ c_{t−1} + σ(i) ⊙ tanh(g),
 //! h_t = σ(o) ⊙ tanh(c_t). Backwards, with δ = ∂L/∂h_t and γ = ∂L/∂c_t, both total: γ += δ ⊙ o ⊙ (1 − tanh² c), d_i = γ g i(1 − i),
-//! d_f = γ c_{t−1} f(1 − f), d_g = γ i (1 − g²), d_o = δ tanh(c) o(1 − o), ∂c_{t−1} = γ f, ∂h_{t−1} = W_hhᵀ d.
+//! d_f = γ c_{t−1} f(1 − f), d_g = γ i (1 − g²), d_o = δ tanh(c) o(1 − o), ∂c_{t−1} = γ f, ∂h_{t−1} = W_hhᵀ d. The fast version
+//! takes h / o for tanh(c): σ never gives 0 there.
 //!
 //! `gates` `[T, B, 4H]` enters as the input part and leaves as the gates after their nonlinearities; the backward pass turns it into the
 //! adjoint of the input part. `weight_hh` is `[4H, H]`, `bias_hh` `[4H]`, `state0` `[2, B, H]` (h₀, c₀), `y` and `c` `[T, B, H]`. h lies in
@@ -117,7 +118,7 @@ pub static FORWARD: Entry = Entry {
         let Some((d_y, params)) = d_y(tape, &params, y) else { return };
         let (d_state, params) = d_state(tape, &params, 2, &[c]);
         let totals = tape.totals(y);
-        let operands = [Some(d_y), Some(c), Some(weight_hh), state0, Some(d_state), Some(gates), totals];
+        let operands = [Some(d_y), Some(c), Some(weight_hh), state0, Some(d_state), Some(gates), totals, Some(y)];
         tape.record(Call::new(&BACKWARD, params, &operands));
         weight_gradients(tape, &params, [weight_hh, bias_hh], gates, y, state0.map(|state| state.outer(0, 1)));
         tape.provide(gates, gates);
@@ -141,6 +142,7 @@ pub static BACKWARD: Entry = Entry {
         Operand::update("d_state"),
         Operand::update("gates"),
         Operand::write("totals").optional(),
+        Operand::read("y"),
     ],
     reference_f32: reference_backward,
     reference_f64: reference_backward,
@@ -285,11 +287,10 @@ fn cpu_forward(mut args: Arguments<f32>) {
 fn cpu_backward(mut args: Arguments<f32>) {
     let params: Params = args.params();
     let (d_y, c, weight, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
-    let (mut d_state, mut gates, mut totals) = (args.write(4), args.write(5), args.write_optional(6));
+    let (mut d_state, mut gates, mut totals, y) = (args.write(4), args.write(5), args.write_optional(6), args.read(7));
     params.start(&mut d_state);
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     let positions = params.n_steps as usize * batch;
-    let curves = Curves::get();
     let [zeros, unkept_h, unkept_c] = [(); 3].map(|()| take(&mut args.scratch, hidden));
     zeros.fill(0.0);
     let weight = Strided { data: weight.data, rows: weight.stride, columns: 1 };
@@ -315,9 +316,9 @@ fn cpu_backward(mut args: Arguments<f32>) {
                 }
                 None => [&mut *unkept_h, &mut *unkept_c],
             };
-            let reads = [d_y, d_h, c.row(row), c_prev];
-            each(reads, [d_c, i, f, g, o], [total_h, total_c], |[d_y, d_h, c, c_prev], [d_c, i, f, g, o]| {
-                let tanh_c = curves.tanh(c);
+            let reads = [d_y, d_h, y.row(row), c_prev];
+            each(reads, [d_c, i, f, g, o], [total_h, total_c], |[d_y, d_h, h, c_prev], [d_c, i, f, g, o]| {
+                let tanh_c = h / o;
                 let d_h = flush(d_y + flush(d_h));
                 let d_c = flush(d_c + d_h * o * (one - tanh_c * tanh_c));
                 let d_i = flush(d_c * g * i * (one - i));

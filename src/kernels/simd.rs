@@ -156,7 +156,7 @@ impl Curves {
 
 /// `x` within bounds; what is not a number stays so. Two instructions where the hardware has such a minimum.
 #[inline(always)]
-fn clamp(x: f32x4, [low, high]: [f32x4; 2]) -> f32x4 {
+pub fn clamp(x: f32x4, [low, high]: [f32x4; 2]) -> f32x4 {
     // SSE gives its second operand when one is not a number, wasm its first, NEON the one that is no number.
     if cfg!(target_family = "wasm") { x.fast_min(high).fast_max(low) } else { low.fast_max(high.fast_min(x)) }
 }
