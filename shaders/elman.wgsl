@@ -59,30 +59,74 @@ struct Backward {
 fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let uniforms = forward_uniforms;
     let rows = owned(group.x, uniforms.batch);
+    let hidden = uniforms.hidden;
     for (var step = 0u; step < uniforms.n_steps; step++) {
         let t = time(step, uniforms.n_steps, uniforms.reverse);
-        let before = time(max(step, 1u) - 1u, uniforms.n_steps, uniforms.reverse);
-        for (var cell = index; cell < rows.y * uniforms.hidden; cell += WIDTH) {
-            let b = rows.x + cell / uniforms.hidden;
-            let j = cell % uniforms.hidden;
-            let row = t * uniforms.batch + b;
-            var sum = a[uniforms.a.x + row * uniforms.a.y + j] + bias_hh[uniforms.bias_hh.x + j];
-            sum += recurrent(j, step, before * uniforms.batch + b, b);
-            if uniforms.nonlinearity == 0u {
-                sum = hyperbolic_tangent(sum);
-            } else if uniforms.nonlinearity == 1u {
-                sum = select(sum, 0.0, sum < 0.0);
+        let t_before = time(max(step, 1u) - 1u, uniforms.n_steps, uniforms.reverse);
+        // Four units, `quarter` apart, and four rows.
+        let quarter = (hidden + 3u) / 4u;
+        for (var base = 0u; base < quarter * QUADS; base += WIDTH) {
+            let own = share(index, base, quarter * QUADS);
+            let j = own.item % quarter;
+            let quad = own.item / quarter;
+            let units = min(vec4(j, j + quarter, j + 2u * quarter, j + 3u * quarter), vec4(hidden - 1u));
+            var s0 = vec4(0.0);
+            var s1 = vec4(0.0);
+            var s2 = vec4(0.0);
+            var s3 = vec4(0.0);
+            if has_state(step) {
+                for (var first = 0u; first < hidden; first += BLOCK) {
+                    stage_h(index, step, t_before, rows.x, first);
+                    let part = terms(own, hidden - first);
+                    let w = uniforms.weight_hh.x + first + units * uniforms.weight_hh.y;
+                    for (var k = part.x; k < part.y; k++) {
+                        let h = tile[k * QUADS + quad];
+                        s0 += weight_hh[w.x + k] * h;
+                        s1 += weight_hh[w.y + k] * h;
+                        s2 += weight_hh[w.z + k] * h;
+                        s3 += weight_hh[w.w + k] * h;
+                    }
+                }
+                s0 = merged(index, own, s0);
+                s1 = merged(index, own, s1);
+                s2 = merged(index, own, s2);
+                s3 = merged(index, own, s3);
             }
-            y[uniforms.y.x + row * uniforms.y.y + j] = sum;
+            for (var r = 0u; r < 4u; r++) {
+                let b = rows.x + quad * 4u + r;
+                if own.works && own.slice == 0u && b < uniforms.batch {
+                    let row = t * uniforms.batch + b;
+                    step_of_unit(row, j, s0[r]);
+                    step_of_unit(row, j + quarter, s1[r]);
+                    step_of_unit(row, j + 2u * quarter, s2[r]);
+                    step_of_unit(row, j + 3u * quarter, s3[r]);
+                }
+            }
         }
         storageBarrier();
     }
+}
+
+// One unit of one row, with its recurrent sum, for a unit that there is.
+fn step_of_unit(row: u32, j: u32, recurrent: f32) {
+    let uniforms = forward_uniforms;
+    if j >= uniforms.hidden {
+        return;
+    }
+    var sum = a[uniforms.a.x + row * uniforms.a.y + j] + bias_hh[uniforms.bias_hh.x + j] + recurrent;
+    if uniforms.nonlinearity == 0u {
+        sum = hyperbolic_tangent(sum);
+    } else if uniforms.nonlinearity == 1u {
+        sum = select(sum, 0.0, sum < 0.0);
+    }
+    y[uniforms.y.x + row * uniforms.y.y + j] = sum;
 }
 
 @compute @workgroup_size(WIDTH)
 fn backward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let uniforms = backward_uniforms;
     let rows = owned(group.x, uniforms.batch);
+    let hidden = uniforms.hidden;
     for (var left = uniforms.n_steps; left > 0u; left--) {
         let step = left - 1u;
         let t = time(step, uniforms.n_steps, uniforms.reverse);
@@ -103,18 +147,64 @@ fn backward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) 
             }
             d_a[uniforms.d_a.x + row * uniforms.d_a.y + j] = flush(delta * slope);
         }
-        storageBarrier();
         let cut = is_cut(step, uniforms.n_steps, uniforms.window);
-        for (var cell = index; cell < rows.y * uniforms.hidden; cell += WIDTH) {
-            let b = rows.x + cell / uniforms.hidden;
-            let k = cell % uniforms.hidden;
-            let d = uniforms.d_a.x + (t * uniforms.batch + b) * uniforms.d_a.y;
-            var sum = 0.0;
-            for (var n = 0u; n < uniforms.hidden; n++) {
-                sum += d_a[d + n] * backward_weight_hh[uniforms.weight_hh.x + n * uniforms.weight_hh.y + k];
+        storageBarrier();
+        // Four units, `quarter` apart, and four rows.
+        let quarter = (hidden + 3u) / 4u;
+        for (var base = 0u; base < quarter * QUADS; base += WIDTH) {
+            let own = share(index, base, quarter * QUADS);
+            let k = own.item % quarter;
+            let quad = own.item / quarter;
+            let units = min(vec4(k, k + quarter, k + 2u * quarter, k + 3u * quarter), vec4(hidden - 1u));
+            var s0 = vec4(0.0);
+            var s1 = vec4(0.0);
+            var s2 = vec4(0.0);
+            var s3 = vec4(0.0);
+            for (var first = 0u; first < hidden; first += BLOCK) {
+                stage_d(index, t, rows.x, first);
+                let part = terms(own, hidden - first);
+                var w = uniforms.weight_hh.x + (first + part.x) * uniforms.weight_hh.y;
+                for (var n = part.x; n < part.y; n++) {
+                    let d = tile[n * QUADS + quad];
+                    s0 += backward_weight_hh[w + units.x] * d;
+                    s1 += backward_weight_hh[w + units.y] * d;
+                    s2 += backward_weight_hh[w + units.z] * d;
+                    s3 += backward_weight_hh[w + units.w] * d;
+                    w += uniforms.weight_hh.y;
+                }
             }
-            d_state[uniforms.d_state.x + b * uniforms.d_state.y + k] = select(flush(sum), 0.0, cut);
+            s0 = merged(index, own, s0);
+            s1 = merged(index, own, s1);
+            s2 = merged(index, own, s2);
+            s3 = merged(index, own, s3);
+            for (var r = 0u; r < 4u; r++) {
+                let b = rows.x + quad * 4u + r;
+                if own.works && own.slice == 0u && b < uniforms.batch {
+                    keep(b, k, s0[r], cut);
+                    keep(b, k + quarter, s1[r], cut);
+                    keep(b, k + 2u * quarter, s2[r], cut);
+                    keep(b, k + 3u * quarter, s3[r], cut);
+                }
+            }
         }
         storageBarrier();
+    }
+}
+
+// d of a step at term `n` for row `b` of the batch.
+fn d_at(t: u32, b: u32, n: u32) -> f32 {
+    let uniforms = backward_uniforms;
+    if b >= uniforms.batch || n >= uniforms.hidden {
+        return 0.0;
+    }
+    return d_a[uniforms.d_a.x + (t * uniforms.batch + b) * uniforms.d_a.y + n];
+}
+
+// ∂L/∂h of the step before, for a unit that there is.
+fn keep(b: u32, k: u32, sum: f32, cut: bool) {
+    let uniforms = backward_uniforms;
+    if k < uniforms.hidden {
+        let state = uniforms.d_state.x + b * uniforms.d_state.y + k;
+        d_state[state] = select(flush(sum), 0.0, cut);
     }
 }

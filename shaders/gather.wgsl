@@ -1,6 +1,7 @@
 // y = W · onehot(symbols) + bias, or y += W · onehot(symbols); backwards, the columns of d_w gather what their symbol's rows of d_y hold.
 //
-// Twin: src/kernels/gather.rs. One invocation computes one element of y, or of d_w with the rows in order.
+// Twin: src/kernels/gather.rs. Forward: one invocation computes one element of y. Backward: one invocation adds up one column of d_y, rows
+// in order, for the symbols of a block.
 
 struct Forward {
     // offset and stride of each operand, in elements
@@ -54,21 +55,32 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
     y[at] = select(value, y[at] + value, uniforms.accumulate == 1u);
 }
 
-@compute @workgroup_size(64)
-fn backward(@builtin(global_invocation_id) id: vec3<u32>) {
+// Sums of the symbols of a block, for the columns of the workgroup.
+const COLUMNS: u32 = 32u;
+const BLOCK: u32 = 64u;
+var<workgroup> sums: array<f32, BLOCK * COLUMNS>;
+
+@compute @workgroup_size(COLUMNS)
+fn backward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let uniforms = backward_uniforms;
-    if id.x >= uniforms.n * uniforms.vocabulary {
+    // Each invocation has a column of its own in the sums, so that none waits for another.
+    let j = group.x * COLUMNS + index;
+    let first = group.y * BLOCK;
+    for (var v = 0u; v < BLOCK; v++) {
+        sums[v * COLUMNS + index] = 0.0;
+    }
+    if j >= uniforms.n {
         return;
     }
-    // Neighbours read neighbouring columns of d_y.
-    let j = id.x % uniforms.n;
-    let symbol = id.x / uniforms.n;
-    var sum = 0.0;
     for (var row = 0u; row < uniforms.rows; row++) {
-        if symbols[uniforms.symbols.x + row] == symbol {
-            sum += d_y[uniforms.d_y.x + row * uniforms.d_y.y + j];
+        let v = symbols[uniforms.symbols.x + row] - first;
+        if v < BLOCK {
+            sums[v * COLUMNS + index] += d_y[uniforms.d_y.x + row * uniforms.d_y.y + j];
         }
     }
-    let at = uniforms.d_w.x + j * uniforms.d_w.y + symbol;
-    d_w[at] = select(sum, d_w[at] + sum, uniforms.accumulate == 1u);
+    for (var v = 0u; v < min(BLOCK, uniforms.vocabulary - first); v++) {
+        let at = uniforms.d_w.x + j * uniforms.d_w.y + first + v;
+        let sum = sums[v * COLUMNS + index];
+        d_w[at] = select(sum, d_w[at] + sum, uniforms.accumulate == 1u);
+    }
 }

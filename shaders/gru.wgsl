@@ -57,12 +57,6 @@ struct Backward {
 @group(0) @binding(6) var<storage, read_write> backward_gates: array<f32>;
 @group(0) @binding(7) var<storage, read_write> totals: array<f32>;
 
-// The recurrent part of block `block`.
-fn part(block: u32, j: u32, step: u32, before: u32, b: u32) -> f32 {
-    let n = block * forward_uniforms.hidden + j;
-    return bias_hh[forward_uniforms.bias_hh.x + n] + recurrent(n, step, before, b);
-}
-
 @compute @workgroup_size(WIDTH)
 fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let uniforms = forward_uniforms;
@@ -71,30 +65,63 @@ fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) g
     for (var step = 0u; step < uniforms.n_steps; step++) {
         let t = time(step, uniforms.n_steps, uniforms.reverse);
         let t_before = time(max(step, 1u) - 1u, uniforms.n_steps, uniforms.reverse);
-        for (var cell = index; cell < rows.y * hidden; cell += WIDTH) {
-            let b = rows.x + cell / hidden;
-            let j = cell % hidden;
-            let row = t * uniforms.batch + b;
-            let before = t_before * uniforms.batch + b;
-            let at = uniforms.gates.x + row * uniforms.gates.y + j;
-            let r = sigmoid(gates[at] + part(0u, j, step, before, b));
-            let z = sigmoid(gates[at + hidden] + part(1u, j, step, before, b));
-            let q = part(2u, j, step, before, b);
-            let n = hyperbolic_tangent(gates[at + 2u * hidden] + r * q);
-            var h_prev = 0.0;
-            if step > 0u {
-                h_prev = y[uniforms.y.x + before * uniforms.y.y + j];
-            } else if uniforms.state0.x != ABSENT {
-                h_prev = state0[uniforms.state0.x + b * uniforms.state0.y + j];
+        for (var base = 0u; base < hidden * QUADS; base += WIDTH) {
+            // A unit and four rows.
+            let own = share(index, base, hidden * QUADS);
+            let j = own.item % hidden;
+            let quad = own.item / hidden;
+            var r = vec4(0.0);
+            var z = vec4(0.0);
+            var q = vec4(0.0);
+            if has_state(step) {
+                for (var first = 0u; first < hidden; first += BLOCK) {
+                    stage_h(index, step, t_before, rows.x, first);
+                    let part = terms(own, hidden - first);
+                    let next = hidden * uniforms.weight_hh.y;
+                    var w = uniforms.weight_hh.x + j * uniforms.weight_hh.y + first + part.x;
+                    for (var k = part.x; k < part.y; k++) {
+                        let h = tile[k * QUADS + quad];
+                        r += weight_hh[w] * h;
+                        z += weight_hh[w + next] * h;
+                        q += weight_hh[w + 2u * next] * h;
+                        w++;
+                    }
+                }
+                r = merged(index, own, r);
+                z = merged(index, own, z);
+                q = merged(index, own, q);
             }
-            gates[at] = r;
-            gates[at + hidden] = z;
-            gates[at + 2u * hidden] = n;
-            gates[at + 3u * hidden] = q;
-            y[uniforms.y.x + row * uniforms.y.y + j] = (1.0 - z) * n + z * h_prev;
+            for (var at = 0u; at < 4u; at++) {
+                let b = rows.x + quad * 4u + at;
+                if own.works && own.slice == 0u && b < uniforms.batch {
+                    step_of_unit(step, t, t_before, b, j, vec3(r[at], z[at], q[at]));
+                }
+            }
         }
         storageBarrier();
     }
+}
+
+// One unit of one row, with its recurrent sums.
+fn step_of_unit(step: u32, t: u32, t_before: u32, b: u32, j: u32, sums: vec3<f32>) {
+    let uniforms = forward_uniforms;
+    let hidden = uniforms.hidden;
+    let row = t * uniforms.batch + b;
+    let at = uniforms.gates.x + row * uniforms.gates.y + j;
+    let bias = uniforms.bias_hh.x + j;
+    let r = sigmoid(gates[at] + bias_hh[bias] + sums.x);
+    let z = sigmoid(gates[at + hidden] + bias_hh[bias + hidden] + sums.y);
+    let q = bias_hh[bias + 2u * hidden] + sums.z;
+    let n = hyperbolic_tangent(gates[at + 2u * hidden] + r * q);
+    var h_prev = 0.0;
+    if has_state(step) {
+        h_prev = h_before(step, t_before, b, j);
+    }
+    gates[at] = r;
+    gates[at + hidden] = z;
+    gates[at + 2u * hidden] = n;
+    gates[at + 3u * hidden] = q;
+    y[uniforms.y.x + row * uniforms.y.y + j] = (1.0 - z) * n + z * h_prev;
 }
 
 @compute @workgroup_size(WIDTH)
@@ -133,21 +160,65 @@ fn backward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) 
             backward_gates[at + 3u * hidden] = flush(d_n * r);
             d_state[state] = delta * z;
         }
-        storageBarrier();
         let cut = is_cut(step, uniforms.n_steps, uniforms.window);
-        for (var cell = index; cell < rows.y * hidden; cell += WIDTH) {
-            let b = rows.x + cell / hidden;
-            let k = cell % hidden;
-            let d = uniforms.gates.x + (t * uniforms.batch + b) * uniforms.gates.y;
-            let state = uniforms.d_state.x + b * uniforms.d_state.y + k;
-            var sum = d_state[state];
-            for (var row = 0u; row < 3u * hidden; row++) {
-                // Row by row of the weight: blocks r, z, n, and the recurrent part of n is q.
-                let at = select(row + hidden, row, row < 2u * hidden);
-                sum += backward_gates[d + at] * backward_weight_hh[uniforms.weight_hh.x + row * uniforms.weight_hh.y + k];
+        storageBarrier();
+        // Four units, `quarter` apart, and four rows.
+        let quarter = (hidden + 3u) / 4u;
+        for (var base = 0u; base < quarter * QUADS; base += WIDTH) {
+            let own = share(index, base, quarter * QUADS);
+            let k = own.item % quarter;
+            let quad = own.item / quarter;
+            let units = min(vec4(k, k + quarter, k + 2u * quarter, k + 3u * quarter), vec4(hidden - 1u));
+            var s0 = vec4(0.0);
+            var s1 = vec4(0.0);
+            var s2 = vec4(0.0);
+            var s3 = vec4(0.0);
+            for (var first = 0u; first < 3u * hidden; first += BLOCK) {
+                stage_d(index, t, rows.x, first);
+                let part = terms(own, 3u * hidden - first);
+                var w = uniforms.weight_hh.x + (first + part.x) * uniforms.weight_hh.y;
+                for (var n = part.x; n < part.y; n++) {
+                    let d = tile[n * QUADS + quad];
+                    s0 += backward_weight_hh[w + units.x] * d;
+                    s1 += backward_weight_hh[w + units.y] * d;
+                    s2 += backward_weight_hh[w + units.z] * d;
+                    s3 += backward_weight_hh[w + units.w] * d;
+                    w += uniforms.weight_hh.y;
+                }
             }
-            d_state[state] = select(flush(sum), 0.0, cut);
+            s0 = merged(index, own, s0);
+            s1 = merged(index, own, s1);
+            s2 = merged(index, own, s2);
+            s3 = merged(index, own, s3);
+            for (var r = 0u; r < 4u; r++) {
+                let b = rows.x + quad * 4u + r;
+                if own.works && own.slice == 0u && b < uniforms.batch {
+                    keep(b, k, s0[r], cut);
+                    keep(b, k + quarter, s1[r], cut);
+                    keep(b, k + 2u * quarter, s2[r], cut);
+                    keep(b, k + 3u * quarter, s3[r], cut);
+                }
+            }
         }
         storageBarrier();
+    }
+}
+
+// d of a step at term `n` for row `b` of the batch: blocks r, z, n, and the recurrent part of n is q.
+fn d_at(t: u32, b: u32, n: u32) -> f32 {
+    let uniforms = backward_uniforms;
+    if b >= uniforms.batch || n >= 3u * uniforms.hidden {
+        return 0.0;
+    }
+    let at = select(n + uniforms.hidden, n, n < 2u * uniforms.hidden);
+    return backward_gates[uniforms.gates.x + (t * uniforms.batch + b) * uniforms.gates.y + at];
+}
+
+// ∂L/∂h of the step before, for a unit that there is.
+fn keep(b: u32, k: u32, sum: f32, cut: bool) {
+    let uniforms = backward_uniforms;
+    if k < uniforms.hidden {
+        let state = uniforms.d_state.x + b * uniforms.d_state.y + k;
+        d_state[state] = select(flush(d_state[state] + sum), 0.0, cut);
     }
 }

@@ -61,14 +61,6 @@ struct Backward {
 @group(0) @binding(7) var<storage, read_write> totals: array<f32>;
 @group(0) @binding(8) var<storage, read_write> backward_y: array<f32>;
 
-// The pre-activation of block `block`.
-fn gate(block: u32, j: u32, step: u32, row: u32, before: u32, b: u32) -> f32 {
-    let uniforms = forward_uniforms;
-    let n = block * uniforms.hidden + j;
-    let start = gates[uniforms.gates.x + row * uniforms.gates.y + n] + bias_hh[uniforms.bias_hh.x + n];
-    return start + recurrent(n, step, before, b);
-}
-
 @compute @workgroup_size(WIDTH)
 fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let uniforms = forward_uniforms;
@@ -77,32 +69,69 @@ fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) g
     for (var step = 0u; step < uniforms.n_steps; step++) {
         let t = time(step, uniforms.n_steps, uniforms.reverse);
         let t_before = time(max(step, 1u) - 1u, uniforms.n_steps, uniforms.reverse);
-        for (var cell = index; cell < rows.y * hidden; cell += WIDTH) {
-            let b = rows.x + cell / hidden;
-            let j = cell % hidden;
-            let row = t * uniforms.batch + b;
-            let before = t_before * uniforms.batch + b;
-            let i = sigmoid(gate(0u, j, step, row, before, b));
-            let f = sigmoid(gate(1u, j, step, row, before, b));
-            let g = hyperbolic_tangent(gate(2u, j, step, row, before, b));
-            let o = sigmoid(gate(3u, j, step, row, before, b));
-            var c_prev = 0.0;
-            if step > 0u {
-                c_prev = c[uniforms.c.x + before * uniforms.c.y + j];
-            } else if uniforms.state0.x != ABSENT {
-                c_prev = state0[uniforms.state0.x + (uniforms.batch + b) * uniforms.state0.y + j];
+        for (var base = 0u; base < hidden * QUADS; base += WIDTH) {
+            // A unit and four rows.
+            let own = share(index, base, hidden * QUADS);
+            let j = own.item % hidden;
+            let quad = own.item / hidden;
+            var i = vec4(0.0);
+            var f = vec4(0.0);
+            var g = vec4(0.0);
+            var o = vec4(0.0);
+            if has_state(step) {
+                for (var first = 0u; first < hidden; first += BLOCK) {
+                    stage_h(index, step, t_before, rows.x, first);
+                    let part = terms(own, hidden - first);
+                    let next = hidden * uniforms.weight_hh.y;
+                    var w = uniforms.weight_hh.x + j * uniforms.weight_hh.y + first + part.x;
+                    for (var k = part.x; k < part.y; k++) {
+                        let h = tile[k * QUADS + quad];
+                        i += weight_hh[w] * h;
+                        f += weight_hh[w + next] * h;
+                        g += weight_hh[w + 2u * next] * h;
+                        o += weight_hh[w + 3u * next] * h;
+                        w++;
+                    }
+                }
+                i = merged(index, own, i);
+                f = merged(index, own, f);
+                g = merged(index, own, g);
+                o = merged(index, own, o);
             }
-            let c_next = f * c_prev + i * g;
-            let at = uniforms.gates.x + row * uniforms.gates.y + j;
-            gates[at] = i;
-            gates[at + hidden] = f;
-            gates[at + 2u * hidden] = g;
-            gates[at + 3u * hidden] = o;
-            c[uniforms.c.x + row * uniforms.c.y + j] = c_next;
-            y[uniforms.y.x + row * uniforms.y.y + j] = o * hyperbolic_tangent(c_next);
+            for (var r = 0u; r < 4u; r++) {
+                let b = rows.x + quad * 4u + r;
+                if own.works && own.slice == 0u && b < uniforms.batch {
+                    step_of_unit(step, t * uniforms.batch + b, t_before * uniforms.batch + b, b, j, vec4(i[r], f[r], g[r], o[r]));
+                }
+            }
         }
         storageBarrier();
     }
+}
+
+// One unit of one row, with the recurrent sums of its gates.
+fn step_of_unit(step: u32, row: u32, before: u32, b: u32, j: u32, sums: vec4<f32>) {
+    let uniforms = forward_uniforms;
+    let hidden = uniforms.hidden;
+    let at = uniforms.gates.x + row * uniforms.gates.y + j;
+    let bias = uniforms.bias_hh.x + j;
+    let i = sigmoid(gates[at] + bias_hh[bias] + sums.x);
+    let f = sigmoid(gates[at + hidden] + bias_hh[bias + hidden] + sums.y);
+    let g = hyperbolic_tangent(gates[at + 2u * hidden] + bias_hh[bias + 2u * hidden] + sums.z);
+    let o = sigmoid(gates[at + 3u * hidden] + bias_hh[bias + 3u * hidden] + sums.w);
+    var c_prev = 0.0;
+    if step > 0u {
+        c_prev = c[uniforms.c.x + before * uniforms.c.y + j];
+    } else if uniforms.state0.x != ABSENT {
+        c_prev = state0[uniforms.state0.x + (uniforms.batch + b) * uniforms.state0.y + j];
+    }
+    let c_next = f * c_prev + i * g;
+    gates[at] = i;
+    gates[at + hidden] = f;
+    gates[at + 2u * hidden] = g;
+    gates[at + 3u * hidden] = o;
+    c[uniforms.c.x + row * uniforms.c.y + j] = c_next;
+    y[uniforms.y.x + row * uniforms.y.y + j] = o * hyperbolic_tangent(c_next);
 }
 
 @compute @workgroup_size(WIDTH)
@@ -147,16 +176,62 @@ fn backward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) 
             d_state[state_c] = select(flush(d_c * f), 0.0, cut);
         }
         storageBarrier();
-        for (var cell = index; cell < rows.y * hidden; cell += WIDTH) {
-            let b = rows.x + cell / hidden;
-            let k = cell % hidden;
-            let d = uniforms.gates.x + (t * uniforms.batch + b) * uniforms.gates.y;
-            var sum = 0.0;
-            for (var n = 0u; n < 4u * hidden; n++) {
-                sum += backward_gates[d + n] * backward_weight_hh[uniforms.weight_hh.x + n * uniforms.weight_hh.y + k];
+        // Four units, `quarter` apart, and four rows.
+        let quarter = (hidden + 3u) / 4u;
+        for (var base = 0u; base < quarter * QUADS; base += WIDTH) {
+            let own = share(index, base, quarter * QUADS);
+            let k = own.item % quarter;
+            let quad = own.item / quarter;
+            let units = min(vec4(k, k + quarter, k + 2u * quarter, k + 3u * quarter), vec4(hidden - 1u));
+            var s0 = vec4(0.0);
+            var s1 = vec4(0.0);
+            var s2 = vec4(0.0);
+            var s3 = vec4(0.0);
+            for (var first = 0u; first < 4u * hidden; first += BLOCK) {
+                stage_d(index, t, rows.x, first);
+                let part = terms(own, 4u * hidden - first);
+                var w = uniforms.weight_hh.x + (first + part.x) * uniforms.weight_hh.y;
+                for (var n = part.x; n < part.y; n++) {
+                    let d = tile[n * QUADS + quad];
+                    s0 += backward_weight_hh[w + units.x] * d;
+                    s1 += backward_weight_hh[w + units.y] * d;
+                    s2 += backward_weight_hh[w + units.z] * d;
+                    s3 += backward_weight_hh[w + units.w] * d;
+                    w += uniforms.weight_hh.y;
+                }
             }
-            d_state[uniforms.d_state.x + b * uniforms.d_state.y + k] = select(flush(sum), 0.0, cut);
+            s0 = merged(index, own, s0);
+            s1 = merged(index, own, s1);
+            s2 = merged(index, own, s2);
+            s3 = merged(index, own, s3);
+            for (var r = 0u; r < 4u; r++) {
+                let b = rows.x + quad * 4u + r;
+                if own.works && own.slice == 0u && b < uniforms.batch {
+                    keep(b, k, s0[r], cut);
+                    keep(b, k + quarter, s1[r], cut);
+                    keep(b, k + 2u * quarter, s2[r], cut);
+                    keep(b, k + 3u * quarter, s3[r], cut);
+                }
+            }
         }
         storageBarrier();
+    }
+}
+
+// d of a step at term `n` for row `b` of the batch.
+fn d_at(t: u32, b: u32, n: u32) -> f32 {
+    let uniforms = backward_uniforms;
+    if b >= uniforms.batch || n >= 4u * uniforms.hidden {
+        return 0.0;
+    }
+    return backward_gates[uniforms.gates.x + (t * uniforms.batch + b) * uniforms.gates.y + n];
+}
+
+// ∂L/∂h of the step before, for a unit that there is.
+fn keep(b: u32, k: u32, sum: f32, cut: bool) {
+    let uniforms = backward_uniforms;
+    if k < uniforms.hidden {
+        let state = uniforms.d_state.x + b * uniforms.d_state.y + k;
+        d_state[state] = select(flush(sum), 0.0, cut);
     }
 }

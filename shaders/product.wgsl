@@ -1,9 +1,13 @@
 // C = op(A)·op(B), or C += op(A)·op(B), or C = op(A)·op(B) + bias: the matrix core.
 //
-// Twin: src/kernels/product.rs. Grid: ⌈n/16⌉ × ⌈m/16⌉ workgroups; one workgroup computes a square of C, one invocation one element,
-// through tiles of both factors in workgroup memory. Edges are padded with zeros there, so no size must be a multiple of anything.
+// Twin: src/kernels/product.rs. Grid: ⌈n/TILE⌉ × ⌈m/TILE⌉ workgroups; one workgroup computes a square of C, one invocation eight rows of
+// eight columns of it, through DEPTH terms of both factors at a time in workgroup memory. Edges are padded with zeros there, so no size
+// must be a multiple of anything. A C of at most four columns is computed by rows instead: one invocation a row, every term read once.
 
-const TILE: u32 = 16u;
+const SIDE: u32 = 8u;
+const TILE: u32 = 64u;
+const FOURS: u32 = 16u;
+const DEPTH: u32 = 8u;
 
 struct Uniforms {
     // offset and stride of each operand, in elements
@@ -28,8 +32,9 @@ struct Uniforms {
 // The offset of an operand that a call leaves out.
 const ABSENT = 0xffffffffu;
 
-var<workgroup> a_tile: array<array<f32, TILE>, TILE>;
-var<workgroup> b_tile: array<array<f32, TILE>, TILE>;
+// Four rows of op(A), or four columns of op(B), for each term.
+var<workgroup> a_tile: array<vec4<f32>, DEPTH * FOURS>;
+var<workgroup> b_tile: array<vec4<f32>, DEPTH * FOURS>;
 
 fn a_at(i: u32, l: u32) -> f32 {
     if i >= uniforms.m || l >= uniforms.k {
@@ -47,25 +52,110 @@ fn b_at(l: u32, j: u32) -> f32 {
     return b[uniforms.b.x + place.x * uniforms.b.y + place.y];
 }
 
-@compute @workgroup_size(TILE, TILE)
-fn forward(@builtin(local_invocation_id) local: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
-    let i = group.y * TILE + local.y;
-    let j = group.x * TILE + local.x;
-    var sum = 0.0;
-    for (var first = 0u; first < uniforms.k; first += TILE) {
-        a_tile[local.y][local.x] = a_at(i, first + local.x);
-        b_tile[local.y][local.x] = b_at(first + local.y, j);
+fn write(i: u32, j: u32, sum: f32) {
+    if i >= uniforms.m || j >= uniforms.n {
+        return;
+    }
+    var value = sum;
+    if uniforms.bias.x != ABSENT {
+        value += bias[uniforms.bias.x + j];
+    }
+    let at = uniforms.c.x + i * uniforms.c.y + j;
+    if uniforms.accumulate == 1u {
+        value += c[at];
+    }
+    c[at] = value;
+}
+
+fn write_row(i: u32, j: u32, sums: vec4<f32>) {
+    for (var column = 0u; column < 4u; column++) {
+        write(i, j + column, sums[column]);
+    }
+}
+
+@compute @workgroup_size(SIDE, SIDE)
+fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    if uniforms.n <= 4u {
+        // As many rows as the workgroup has invocations: the grid is made for it.
+        let i = group.y * SIDE * SIDE + index;
+        var sums = vec4(0.0);
+        for (var l = 0u; l < uniforms.k; l++) {
+            sums += a_at(i, l) * vec4(b_at(l, 0u), b_at(l, 1u), b_at(l, 2u), b_at(l, 3u));
+        }
+        write_row(i, 0u, sums);
+        return;
+    }
+    let row = index / SIDE;
+    let column = index % SIDE;
+    let first_row = group.y * TILE;
+    let first_column = group.x * TILE;
+    // Eight rows of the left four columns and of the right four.
+    var l0 = vec4(0.0);
+    var l1 = vec4(0.0);
+    var l2 = vec4(0.0);
+    var l3 = vec4(0.0);
+    var l4 = vec4(0.0);
+    var l5 = vec4(0.0);
+    var l6 = vec4(0.0);
+    var l7 = vec4(0.0);
+    var r0 = vec4(0.0);
+    var r1 = vec4(0.0);
+    var r2 = vec4(0.0);
+    var r3 = vec4(0.0);
+    var r4 = vec4(0.0);
+    var r5 = vec4(0.0);
+    var r6 = vec4(0.0);
+    var r7 = vec4(0.0);
+    for (var first = 0u; first < uniforms.k; first += DEPTH) {
+        let depth = min(DEPTH, uniforms.k - first);
+        for (var at = index; at < depth * FOURS; at += SIDE * SIDE) {
+            let l = first + at / FOURS;
+            let i = first_row + at % FOURS * 4u;
+            let j = first_column + at % FOURS * 4u;
+            a_tile[at] = vec4(a_at(i, l), a_at(i + 1u, l), a_at(i + 2u, l), a_at(i + 3u, l));
+            b_tile[at] = vec4(b_at(l, j), b_at(l, j + 1u), b_at(l, j + 2u), b_at(l, j + 3u));
+        }
         workgroupBarrier();
-        for (var l = 0u; l < TILE; l++) {
-            sum += a_tile[local.y][l] * b_tile[l][local.x];
+        for (var l = 0u; l < depth; l++) {
+            let upper = a_tile[l * FOURS + row];
+            let lower = a_tile[l * FOURS + SIDE + row];
+            let left = b_tile[l * FOURS + column];
+            let right = b_tile[l * FOURS + SIDE + column];
+            l0 += upper.x * left;
+            l1 += upper.y * left;
+            l2 += upper.z * left;
+            l3 += upper.w * left;
+            l4 += lower.x * left;
+            l5 += lower.y * left;
+            l6 += lower.z * left;
+            l7 += lower.w * left;
+            r0 += upper.x * right;
+            r1 += upper.y * right;
+            r2 += upper.z * right;
+            r3 += upper.w * right;
+            r4 += lower.x * right;
+            r5 += lower.y * right;
+            r6 += lower.z * right;
+            r7 += lower.w * right;
         }
         workgroupBarrier();
     }
-    if i < uniforms.m && j < uniforms.n {
-        if uniforms.bias.x != ABSENT {
-            sum += bias[uniforms.bias.x + j];
-        }
-        let at = uniforms.c.x + i * uniforms.c.y + j;
-        c[at] = select(sum, c[at] + sum, uniforms.accumulate == 1u);
-    }
+    let i = first_row + row * 4u;
+    let j = first_column + column * 4u;
+    write_row(i, j, l0);
+    write_row(i, j + TILE / 2u, r0);
+    write_row(i + 1u, j, l1);
+    write_row(i + 1u, j + TILE / 2u, r1);
+    write_row(i + 2u, j, l2);
+    write_row(i + 2u, j + TILE / 2u, r2);
+    write_row(i + 3u, j, l3);
+    write_row(i + 3u, j + TILE / 2u, r3);
+    write_row(i + TILE / 2u, j, l4);
+    write_row(i + TILE / 2u, j + TILE / 2u, r4);
+    write_row(i + TILE / 2u + 1u, j, l5);
+    write_row(i + TILE / 2u + 1u, j + TILE / 2u, r5);
+    write_row(i + TILE / 2u + 2u, j, l6);
+    write_row(i + TILE / 2u + 2u, j + TILE / 2u, r6);
+    write_row(i + TILE / 2u + 3u, j, l7);
+    write_row(i + TILE / 2u + 3u, j + TILE / 2u, r7);
 }

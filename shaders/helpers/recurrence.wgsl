@@ -3,7 +3,58 @@
 // backward_uniforms, d_y and d_state.
 
 const WIDTH = 256u;
+
+// Rows of the batch that a workgroup owns, as QUADS vectors of four.
 const ROWS = 8u;
+const QUADS = 2u;
+
+// Terms of a sum that are in workgroup memory at a time.
+const BLOCK = 128u;
+
+// Four rows of what is multiplied, for each term and quad; then, what each invocation has summed. BLOCK * QUADS is WIDTH.
+var<workgroup> tile: array<vec4<f32>, WIDTH>;
+
+// An invocation adds products for an item, a few outputs of a quad of rows. Where there are fewer items than invocations, each of some
+// slices adds a part of the terms.
+struct Share {
+    item: u32,
+    slice: u32,
+    slices: u32,
+    // Invocations from one slice to the next.
+    stride: u32,
+    // False for an invocation that has no item.
+    works: bool,
+}
+
+fn share(index: u32, base: u32, items: u32) -> Share {
+    let slices = max(1u, WIDTH / items);
+    let stride = min(items, WIDTH);
+    let item = base + index % stride;
+    let slice = index / stride;
+    return Share(item, slice, slices, stride, slice < slices && item < items);
+}
+
+// The terms of a block that a slice adds, of `count` in all: from the first to before the second.
+fn terms(own: Share, count: u32) -> vec2<u32> {
+    let each = (min(count, BLOCK) + own.slices - 1u) / own.slices;
+    let first = own.slice * each;
+    let last = min(first + each, min(count, BLOCK));
+    return select(vec2(0u), vec2(first, last), own.works);
+}
+
+// The sum of what the slices of an item have, for the invocation of slice 0. All invocations of the workgroup come here together.
+fn merged(index: u32, own: Share, sum: vec4<f32>) -> vec4<f32> {
+    workgroupBarrier();
+    tile[index] = sum;
+    workgroupBarrier();
+    var total = sum;
+    if own.slice == 0u {
+        for (var slice = 1u; slice < own.slices; slice++) {
+            total += tile[index + slice * own.stride];
+        }
+    }
+    return total;
+}
 
 // The rows of the batch that this workgroup owns: the first one, and their number.
 fn owned(group: u32, batch: u32) -> vec2<u32> {
@@ -11,23 +62,48 @@ fn owned(group: u32, batch: u32) -> vec2<u32> {
     return vec2(first, min(ROWS, batch - first));
 }
 
-// Σ w[row, k] · h[k] with h before a step: row `before` of y, or row b of the state operand, or zeros.
-fn recurrent(row: u32, step: u32, before: u32, b: u32) -> f32 {
+// True when there is a state before a step.
+fn has_state(step: u32) -> bool {
+    return step > 0u || forward_uniforms.state0.x != ABSENT;
+}
+
+// h before a step: of row `b` of the batch, at t_before or from the state operand.
+fn h_before(step: u32, t_before: u32, b: u32, k: u32) -> f32 {
     let uniforms = forward_uniforms;
-    let w = uniforms.weight_hh.x + row * uniforms.weight_hh.y;
-    var sum = 0.0;
-    if step > 0u {
-        let h = uniforms.y.x + before * uniforms.y.y;
-        for (var k = 0u; k < uniforms.hidden; k++) {
-            sum += weight_hh[w + k] * y[h + k];
-        }
-    } else if uniforms.state0.x != ABSENT {
-        let h = uniforms.state0.x + b * uniforms.state0.y;
-        for (var k = 0u; k < uniforms.hidden; k++) {
-            sum += weight_hh[w + k] * state0[h + k];
-        }
+    if b >= uniforms.batch || k >= uniforms.hidden {
+        return 0.0;
     }
-    return sum;
+    if step > 0u {
+        return y[uniforms.y.x + (t_before * uniforms.batch + b) * uniforms.y.y + k];
+    }
+    return state0[uniforms.state0.x + b * uniforms.state0.y + k];
+}
+
+// Brings h before a step into the tile, from term `first` on. All invocations of the workgroup come here together.
+fn stage_h(index: u32, step: u32, t_before: u32, first_row: u32, first: u32) {
+    workgroupBarrier();
+    for (var at = index; at < BLOCK * QUADS; at += WIDTH) {
+        let b = first_row + at % QUADS * 4u;
+        let k = first + at / QUADS;
+        tile[at] = vec4(
+            h_before(step, t_before, b, k),
+            h_before(step, t_before, b + 1u, k),
+            h_before(step, t_before, b + 2u, k),
+            h_before(step, t_before, b + 3u, k),
+        );
+    }
+    workgroupBarrier();
+}
+
+// Brings d of a step into the tile, from term `first` on, by the stem's d_at. All invocations of the workgroup come here together.
+fn stage_d(index: u32, t: u32, first_row: u32, first: u32) {
+    workgroupBarrier();
+    for (var at = index; at < BLOCK * QUADS; at += WIDTH) {
+        let b = first_row + at % QUADS * 4u;
+        let n = first + at / QUADS;
+        tile[at] = vec4(d_at(t, b, n), d_at(t, b + 1u, n), d_at(t, b + 2u, n), d_at(t, b + 3u, n));
+    }
+    workgroupBarrier();
 }
 
 // The offset of an operand that a call leaves out.

@@ -69,7 +69,10 @@ pub static BACKWARD: Entry = Entry {
     reference_f64: reference_backward,
     cpu: cpu_backward,
     scratch: |call| call.tensor(2).shape.len(),
-    grid: |call| [(call.tensor(2).shape.len() as u32).div_ceil(64), 1, 1],
+    grid: |call| {
+        let params: Params = call.params();
+        [params.n.div_ceil(32), params.vocabulary.div_ceil(64), 1]
+    },
     gradient: None,
 };
 

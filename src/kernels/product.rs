@@ -87,7 +87,10 @@ pub static FORWARD: Entry = Entry {
     scratch,
     grid: |call| {
         let params: Params = call.params();
-        [params.n.div_ceil(TILE), params.m.div_ceil(TILE), 1]
+        match params.n {
+            0..=4 => [1, params.m.div_ceil(64), 1],
+            n => [n.div_ceil(TILE), params.m.div_ceil(TILE), 1],
+        }
     },
     gradient: Some(|tape, call| {
         let params: Params = call.params();
@@ -119,7 +122,7 @@ pub static FORWARD: Entry = Entry {
 };
 
 /// Side of the square of C that one workgroup of the shader computes.
-pub const TILE: u32 = 16;
+pub const TILE: u32 = 64;
 
 fn reference<F: Real>(mut args: Arguments<F>) {
     let params: Params = args.params();

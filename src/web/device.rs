@@ -198,6 +198,7 @@ impl Shared {
         let _turn = self.device.turn().await;
         let started = now();
         loop {
+            let next = self.core(|core| self.go_on(core, target));
             self.core(|core| {
                 while let Some(report) = core.take_report() {
                     tally.count(Ok(report));
@@ -207,21 +208,22 @@ impl Shared {
                 tally.count(Err(diverged));
                 return;
             }
-            let Some(next) = self.core(|core| self.go_on(core, target)) else {
-                tally.ended = true;
-                return;
-            };
             match next {
-                Err(error) => return self.lose(&error),
-                Ok(Next::Settle) => self.settle().await,
-                Ok(Next::Wait(oldest)) => Box::pin(oldest).await,
-                Ok(Next::Done) => return,
-                Ok(Next::Submitted) => {}
-            }
-            if now() - started >= SLICE_MS
-                && self.core(|core| core.runner().is_none_or(|r| !r.has_room())) != Some(false)
-            {
-                return;
+                None => {
+                    tally.ended = true;
+                    return;
+                }
+                Some(Err(error)) => return self.lose(&error),
+                Some(Ok(Next::Done)) => return,
+                Some(Ok(Next::Settle)) => self.settle().await,
+                Some(Ok(Next::Wait(oldest))) => {
+                    oldest.await;
+                    // Others get their chance when the device has work to do meanwhile, or none is left to be given.
+                    if now() - started >= SLICE_MS {
+                        return;
+                    }
+                }
+                Some(Ok(Next::Submitted)) => {}
             }
         }
     }
