@@ -2,7 +2,7 @@
 // Twin: src/kernels/recurrence.rs. It reads what every recurrence binds under the same names: forward_uniforms, y, weight_hh and state0;
 // backward_uniforms, d_y and d_state.
 
-const WIDTH = 256u;
+const WIDTH = 128u;
 
 // Rows of the batch that a workgroup owns, as QUADS vectors of four.
 const ROWS = 8u;
@@ -11,8 +11,8 @@ const QUADS = 2u;
 // Terms of a sum that are in workgroup memory at a time.
 const BLOCK = 128u;
 
-// Four rows of what is multiplied, for each term and quad; then, what each invocation has summed. BLOCK * QUADS is WIDTH.
-var<workgroup> tile: array<vec4<f32>, WIDTH>;
+// Four rows of what is multiplied, for each term and quad; then, what each invocation has summed. It has room for all invocations.
+var<workgroup> tile: array<vec4<f32>, BLOCK * QUADS>;
 
 // An invocation adds products for an item, a few outputs of a quad of rows. Where there are fewer items than invocations, each of some
 // slices adds a part of the terms.
