@@ -59,8 +59,11 @@ struct Dispatch {
     copies: Vec<(wgpu::Buffer, Range<u64>, wgpu::Buffer)>,
 }
 
+/// An error with the first line of a reason, which may be a page of a compiler's output.
 pub(super) fn unavailable(why: impl std::fmt::Display) -> Error {
-    Error::unavailable("WebGPU", why.to_string())
+    let why = why.to_string();
+    let line = why.lines().next().unwrap_or_default();
+    Error::unavailable("WebGPU", line.trim_end_matches(['.', ' ']))
 }
 
 /// The shader of the kernel that an entry belongs to, and its entry point there.

@@ -99,13 +99,13 @@ impl Runner {
         !self.free.is_empty()
     }
 
-    /// Where the inputs of a step of the next submit go, one slice for each feed.
-    pub fn feed(&mut self, step: usize, mut write: impl FnMut(usize, &mut [u32])) {
+    /// Asks for the inputs of a step of the next submit, one feed after another.
+    pub fn feed(&mut self, step: usize, mut write: impl FnMut(&mut [u32])) {
         let size = words(&self.feeds);
         let mut rest = &mut self.block[step * size..][..size];
-        for (index, feed) in self.feeds.iter().enumerate() {
+        for feed in &self.feeds {
             let (own, others) = rest.split_at_mut(feed.shape.len());
-            write(index, own);
+            write(own);
             rest = others;
         }
     }

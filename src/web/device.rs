@@ -9,7 +9,8 @@ use super::session::{Shared, Tally, now};
 use crate::engine::gpu::Gpu;
 use crate::engine::{IN_FLIGHT, Runner};
 use crate::error::{Error, Result};
-use crate::train::Session as Core;
+use crate::tasks::Batch;
+use crate::train::{Diverged, Session as Core, StepReport};
 use js_sys::{Function, Promise, Reflect};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -38,16 +39,21 @@ pub(super) struct Device {
     /// One sentence: which engine runs, and why.
     pub(super) reason: RefCell<String>,
     /// What stopped a step that another call than `advance` has met.
-    diverged: RefCell<Option<crate::train::Diverged>>,
+    diverged: RefCell<Option<Diverged>>,
     /// Milliseconds a step on the device, once known.
     pace: Cell<Option<f64>>,
     /// When something was collected last.
     collected: Cell<f64>,
+    /// Steps that were lost with the device and that no `advance` has seen to.
+    pub(super) taken_back: Cell<u64>,
     /// When the host got its numbers last.
     copied: Cell<f64>,
     /// Milliseconds and steps on the host so far; `None` when the device is out of the question.
     host: Cell<Option<(f64, u64)>>,
 }
+
+/// What a step says.
+type StepOutcome = std::result::Result<StepReport, Diverged>;
 
 /// A turn; over when it is dropped.
 struct Turn(Function);
@@ -93,6 +99,7 @@ impl Device {
             diverged: RefCell::default(),
             pace: Cell::default(),
             collected: Cell::default(),
+            taken_back: Cell::default(),
             copied: Cell::default(),
             host: Cell::new(is_open.then_some((0.0, 0))),
         }
@@ -147,7 +154,9 @@ impl Shared {
 
     /// Gives the device up.
     fn lose(&self, error: &Error) {
-        let step = self.core(Core::decelerate).unwrap_or_default();
+        let before = self.core(|core| core.step()).unwrap_or_default();
+        let step = self.core(Core::decelerate).unwrap_or(before);
+        self.device.taken_back.set(self.device.taken_back.get() + before - step);
         self.device.say(format!("{HOST} since step {step}, because {error}."));
     }
 
@@ -165,6 +174,38 @@ impl Shared {
                 core.push();
             }
             result
+        })
+    }
+
+    /// One training step on a caller's batch, on the device where it takes the batch.
+    pub(super) async fn train_on(&self, batch: &Batch) -> std::result::Result<StepOutcome, JsValue> {
+        let _turn = self.device.turn().await;
+        self.settle().await;
+        if !self.with(|core| core.takes(batch))? {
+            return self.with(|core| {
+                let result = core.train_on(batch)?;
+                core.push();
+                Ok(result)
+            });
+        }
+        let done = self.with(|core| {
+            core.submit_batch(batch);
+            Ok(core.runner().map(Runner::oldest))
+        })?;
+        if let Some(done) = done {
+            done.await;
+        }
+        if let Some(Err(error)) = self.core(Core::collect) {
+            self.lose(&error);
+        }
+        if let Some(report) = self.core(Core::take_last_report).flatten() {
+            return Ok(Ok(report));
+        }
+        // The device has failed, or holds the step: the host does it from the numbers that it has.
+        self.with(|core| {
+            let result = core.train_on(batch)?;
+            core.push();
+            Ok(result)
         })
     }
 
@@ -193,19 +234,20 @@ impl Shared {
         }
     }
 
-    /// A slice of training on the device, up to step `target`. What it did is counted in `tally`.
-    pub(super) async fn device_slice(&self, target: u64, tally: &mut Tally) {
+    /// A slice of training on the device. What it did is counted in `tally`.
+    pub(super) async fn device_slice(&self, tally: &mut Tally) {
         let _turn = self.device.turn().await;
         let started = now();
+        self.take_reports(tally);
+        // Others may have changed the step since the last slice.
+        let Some(target) = self.core(|core| core.step() + tally.left) else {
+            tally.ended = true;
+            return;
+        };
         loop {
             let next = self.core(|core| self.go_on(core, target));
-            self.core(|core| {
-                while let Some(report) = core.take_report() {
-                    tally.count(Ok(report));
-                }
-            });
-            if let Some(diverged) = self.device.diverged.take() {
-                tally.count(Err(diverged));
+            self.take_reports(tally);
+            if tally.diverged() {
                 return;
             }
             match next {
@@ -218,13 +260,24 @@ impl Shared {
                 Some(Ok(Next::Settle)) => self.settle().await,
                 Some(Ok(Next::Wait(oldest))) => {
                     oldest.await;
-                    // Others get their chance when the device has work to do meanwhile, or none is left to be given.
                     if now() - started >= SLICE_MS {
                         return;
                     }
                 }
                 Some(Ok(Next::Submitted)) => {}
             }
+        }
+    }
+
+    /// Counts the steps that are done, and what stopped them.
+    fn take_reports(&self, tally: &mut Tally) {
+        self.core(|core| {
+            while let Some(report) = core.take_report() {
+                tally.count(Ok(report));
+            }
+        });
+        if let Some(diverged) = self.device.diverged.take() {
+            tally.count(Err(diverged));
         }
     }
 

@@ -79,6 +79,8 @@ struct EvaluationInfo {
 
 /// The sums of a call to `advance`.
 pub(super) struct Tally {
+    /// Steps still to do.
+    pub(super) left: u64,
     step: u64,
     n: u64,
     loss: f64,
@@ -91,14 +93,15 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn new(last: StepReport, step: u64) -> Self {
+    fn new(last: StepReport, step: u64, left: u64) -> Self {
         let losses = Vec::new();
-        Self { step, n: 0, loss: 0.0, accuracy: 0.0, last, losses, elapsed_ms: 0.0, diverged: None, ended: false }
+        Self { left, step, n: 0, loss: 0.0, accuracy: 0.0, last, losses, elapsed_ms: 0.0, diverged: None, ended: false }
     }
 
     pub(super) fn count(&mut self, result: std::result::Result<StepReport, Diverged>) {
         match result {
             Ok(report) => {
+                self.left = self.left.saturating_sub(1);
                 self.step += 1;
                 self.n += 1;
                 self.loss += report.loss;
@@ -111,6 +114,11 @@ impl Tally {
             }
             Err(diverged) => self.diverged = Some(diverged),
         }
+    }
+
+    /// True when a step was stopped.
+    pub(super) fn diverged(&self) -> bool {
+        self.diverged.is_some()
     }
 
     fn to_js(&self) -> JsValue {
@@ -166,17 +174,18 @@ impl Shared {
 
     async fn advance(self: &Rc<Self>, steps: u64) -> JsValue {
         let (step, last) = self.with(|core| Ok((core.step(), core.last()))).unwrap_or_else(|_| self.end.get());
-        let (mut tally, target) = (Tally::new(last, step), step + steps);
+        let mut tally = Tally::new(last, step, steps);
+        self.device.taken_back.set(0);
         loop {
             let started = now();
             if self.is_on_device() {
-                self.device_slice(target, &mut tally).await;
+                self.device_slice(&mut tally).await;
             } else {
-                self.host_slice(target, started, &mut tally);
+                self.host_slice(started, &mut tally);
             }
             tally.elapsed_ms += now() - started;
-            let step = self.with(|core| Ok(core.step())).unwrap_or(target);
-            if step >= target || tally.ended || tally.diverged.is_some() {
+            tally.left += self.device.taken_back.take();
+            if tally.left == 0 || tally.ended || tally.diverged.is_some() {
                 break;
             }
             give_way().await;
@@ -186,11 +195,11 @@ impl Shared {
         tally.to_js()
     }
 
-    /// A slice of training on the host, up to step `target`.
-    fn host_slice(self: &Rc<Self>, target: u64, started: f64, tally: &mut Tally) {
+    /// A slice of training on the host.
+    fn host_slice(self: &Rc<Self>, started: f64, tally: &mut Tally) {
         let before = tally.n;
         let slice = self.with(|core| {
-            while core.step() < target && tally.diverged.is_none() {
+            while tally.left > 0 && tally.diverged.is_none() {
                 tally.count(core.train_step());
                 if now() - started >= SLICE_MS {
                     break;
@@ -327,7 +336,7 @@ impl Session {
     /// Loss, outputs and gradients on the caller's batch; no update.
     #[wasm_bindgen(unchecked_return_type = "Promise<Gradients>")]
     pub fn gradients(&self, #[wasm_bindgen(unchecked_param_type = "Batch")] batch: JsValue) -> Promise {
-        self.on_batch(false, &batch, |core, batch| {
+        self.on_batch(&batch, |core, batch| {
             let gradients = core.gradients(batch)?;
             let object: JsValue = js_sys::Object::new().into();
             set(&object, "loss", &gradients.loss.into());
@@ -344,10 +353,21 @@ impl Session {
     /// One training step on the caller's batch.
     #[wasm_bindgen(js_name = trainOn, unchecked_return_type = "Promise<Progress>")]
     pub fn train_on(&self, #[wasm_bindgen(unchecked_param_type = "Batch")] batch: JsValue) -> Promise {
-        self.on_batch(true, &batch, |core, batch| {
-            let mut tally = Tally::new(core.last(), core.step());
-            let started = now();
-            tally.count(core.train_on(batch)?);
+        if !self.shared.is_on_device() {
+            return self.on_batch(&batch, |core, batch| {
+                let (mut tally, started) = (Tally::new(core.last(), core.step(), 1), now());
+                tally.count(core.train_on(batch)?);
+                tally.elapsed_ms = now() - started;
+                Ok(tally.to_js())
+            });
+        }
+        let (shared, batch) = (Rc::clone(&self.shared), self.read_batch(&batch));
+        future_to_promise(async move {
+            let (batch, started) = (batch?.map_err(|e| error(&e))?, now());
+            let outcome = shared.train_on(&batch).await?;
+            let (step, last) = shared.with(|core| Ok((core.step(), core.last())))?;
+            let mut tally = Tally::new(last, step - u64::from(outcome.is_ok()), 1);
+            tally.count(outcome);
             tally.elapsed_ms = now() - started;
             Ok(tally.to_js())
         })
@@ -408,19 +428,19 @@ impl Session {
         self.shared.device.reason.borrow().clone()
     }
 
+    /// Reads a caller's batch, while the session is not borrowed.
+    fn read_batch(&self, batch: &JsValue) -> std::result::Result<Result<Batch>, JsValue> {
+        let form = self.shared.with(|core| Ok(core.form().clone()))?;
+        Ok(batch::read(&form, batch))
+    }
+
     /// Runs one piece of work on a caller's batch as a promise.
-    fn on_batch(
-        &self,
-        changes: bool,
-        batch: &JsValue,
-        work: impl FnOnce(&mut Core, &Batch) -> Result<JsValue> + 'static,
-    ) -> Promise {
-        let form = match self.shared.with(|core| Ok(core.form().clone())) {
-            Ok(form) => form,
+    fn on_batch(&self, batch: &JsValue, work: impl FnOnce(&mut Core, &Batch) -> Result<JsValue> + 'static) -> Promise {
+        let batch = match self.read_batch(batch) {
+            Ok(batch) => batch,
             Err(ended) => return Promise::reject(&ended),
         };
-        let batch = batch::read(&form, batch);
-        self.now(changes, move |core| work(core, &batch?))
+        self.now(false, move |core| work(core, &batch?))
     }
 
     /// Runs one piece of work as a promise: at once, or in its turn when training runs on WebGPU. `changes` tells that it changes numbers

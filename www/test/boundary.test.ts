@@ -41,6 +41,7 @@ true satisfies Same<ReturnType<Session["restore"]>, Promise<void>>;
 true satisfies Same<ReturnType<Session["setHyper"]>, void>;
 true satisfies Same<ReturnType<Session["free"]>, void>;
 true satisfies Same<Session["backend"], "webgpu" | "cpu">;
+true satisfies Same<Session["reason"], string>;
 true satisfies Same<Parameters<Session["advance"]>, [steps: number]>;
 true satisfies Same<Parameters<Session["gradients"]>, [batch: Batch]>;
 true satisfies Same<Parameters<Session["setWeights"]>, [weights: Uint8Array]>;
@@ -452,10 +453,15 @@ describe("a configuration is refused", () => {
     session.free();
   });
 
-  it("when WebGPU is asked for, which this version does not have", async () => {
-    const error = await failureOf("webgpu", create({ backend: "webgpu" }));
-    expect(error).toBeInstanceOf(Error);
-    expect(String(error)).toMatch(/^Error: backend "webgpu" is not available: [^\n]+$/);
+  it("but WebGPU where there is none is only a reason to train on the CPU", async () => {
+    const [asked, plain] = [await Session.create(small({ backend: "webgpu" })), await Session.create(small())];
+    expect(asked.backend).toBe("cpu");
+    expect(asked.reason).toMatch(/^The CPU \(WebAssembly SIMD\), because WebGPU is not available: [^\n]+\.$/);
+    expect(plain.reason).toBe("The CPU (WebAssembly SIMD): this browser does not offer WebGPU here.");
+    expect((await asked.advance(5)).losses).toEqual((await plain.advance(5)).losses);
+    const chosen = await Session.create(small({ backend: "cpu" }));
+    expect(chosen.reason).toBe("The CPU (WebAssembly SIMD), as chosen.");
+    for (const session of [asked, plain, chosen]) session.free();
   });
 
   it("and what is missing or undefined takes its default", async () => {

@@ -282,14 +282,12 @@ fn page(session: &mut Session) -> Result<Tally> {
     session.site()?;
     let workspace = session.workspace;
     let browser = tools::browser()?;
-    // Not at the root of the host: the site must work from a sub-path. The package lies beside the example that uses
-    // it, as in the repository.
+    // Not at the root of the host: the site must work from a sub-path. The package is also there by itself.
     let server = Server::bind(
         0,
         vec![
             Mount::new("/some/sub-path/", workspace.path("www/dist")),
-            Mount::new("/package/pkg/", workspace.path("pkg")),
-            Mount::new("/package/tests/", workspace.path("tests")),
+            Mount::new("/package/", workspace.path("pkg")),
         ],
     )?;
     server.start();
@@ -297,7 +295,7 @@ fn page(session: &mut Session) -> Result<Tally> {
     command
         .args(["run", "test:page"])
         .env("UNROLL_URL", server.address("/some/sub-path/"))
-        .env("UNROLL_EXAMPLE_URL", server.address("/package/tests/example.html"))
+        .env("UNROLL_PACKAGE_URL", server.address("/package/"))
         .env("CHROMIUM", browser.chromium);
     many(command, summary::vitest)
 }

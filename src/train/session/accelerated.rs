@@ -7,14 +7,15 @@
 //! A step whose gradient is not finite is held by the device, and so are those after it; the host then does it itself, with all its
 //! checks, and says what is wrong or goes on.
 
-use super::{FREE, Session, StepReport, flat, parts};
+use super::super::program::Program;
+use super::{FREE, Session, StepReport, check_batch, flat, parts};
 use crate::engine::{Engine, Memory, Runner};
 use crate::error::{Error, Result};
 use crate::graph::{Mark, PERSISTENT, Plan};
 use crate::kernels::update::{self, HYPER};
 use crate::rng::Stream;
 use crate::shape::Tensor;
-use crate::tasks::Draw;
+use crate::tasks::{Batch, Draw};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -48,6 +49,17 @@ const SAFE_NORM: f32 = super::SAFE as f32;
 
 /// Numbers that a step says: those of the loss and those of the norm.
 const SAID: usize = 6;
+
+/// Writes one step's inputs, in the order of the recipe.
+fn feed(runner: &mut Runner, at: usize, program: &Program, batch: &Batch, hyper: &[f64; HYPER]) {
+    let mut hyper = hyper.map(|number| number as f32);
+    hyper[update::SAFE_NORM] = SAFE_NORM;
+    let parts = parts(program, batch, None);
+    let mut parts = parts.iter().flatten();
+    runner.feed(at, |to| {
+        to.copy_from_slice(parts.next().map_or(bytemuck::cast_slice(&hyper), |(_, words)| words.as_words()));
+    });
+}
 
 impl Session {
     /// What a runner for this session is made from, at its present step.
@@ -106,9 +118,14 @@ impl Session {
         self.accelerated.as_ref().is_some_and(|accelerated| accelerated.is_held)
     }
 
-    /// A step that is done and was not taken yet.
+    /// The first step that is done and was not taken yet.
     pub fn take_report(&mut self) -> Option<StepReport> {
         self.accelerated.as_mut()?.reports.pop_front()
+    }
+
+    /// The last step that is done and was not taken yet.
+    pub fn take_last_report(&mut self) -> Option<StepReport> {
+        self.accelerated.as_mut()?.reports.pop_back()
     }
 
     /// Submits some of the next steps, at least one and at most `steps`.
@@ -122,16 +139,33 @@ impl Session {
             let step = accelerated.ahead + at as u64;
             self.task.sample(Draw { seed: self.config.seed, stream: Stream::Train, step }, &mut self.batch);
             self.set_hyper_slot(step);
-            let mut hyper = self.hyper.map(|number| number as f32);
-            hyper[update::SAFE_NORM] = SAFE_NORM;
-            let parts = parts(&self.train, &self.batch, None);
-            let mut parts = parts.iter().flatten();
-            accelerated.runner.feed(at, |_, to| {
-                to.copy_from_slice(parts.next().map_or(bytemuck::cast_slice(&hyper), |(_, words)| words.as_words()));
-            });
+            feed(&mut accelerated.runner, at, &self.train, &self.batch, &self.hyper);
         }
         accelerated.runner.submit(steps);
         accelerated.ahead += steps as u64;
+        self.accelerated = Some(accelerated);
+    }
+
+    /// True when the device takes a caller's batch: it is as large as the task's, and no state is carried from one to the next.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a batch in another form.
+    pub fn takes(&self, batch: &Batch) -> Result<bool> {
+        check_batch(self.form(), batch)?;
+        let same = batch.n_steps == self.train.n_steps && batch.batch == self.train.batch;
+        Ok(self.accelerated.is_some() && same && !self.config.carry)
+    }
+
+    /// Submits one step on a batch that the device takes.
+    ///
+    /// # Panics
+    /// When the session is not accelerated or the runner has no room.
+    pub fn submit_batch(&mut self, batch: &Batch) {
+        let mut accelerated = self.accelerated.take().expect("an accelerated session");
+        self.set_hyper_slot(accelerated.ahead);
+        feed(&mut accelerated.runner, 0, &self.train, batch, &self.hyper);
+        accelerated.runner.submit(1);
+        accelerated.ahead += 1;
         self.accelerated = Some(accelerated);
     }
 

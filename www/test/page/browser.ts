@@ -9,13 +9,14 @@ export const address = (): string => {
   return url.endsWith("/") ? url : `${url}/`;
 };
 
-export function launch(): Promise<Browser> {
+/** A browser; `gpu` are the arguments that give it WebGPU. */
+export function launch(gpu: readonly string[] = ["--disable-gpu"]): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium",
     // The sandbox needs an unprivileged user, which a build machine may not have; the page under test is our own.
     args: [
       "--no-sandbox",
-      "--disable-gpu",
+      ...gpu,
       "--no-first-run",
       "--disable-background-networking",
       "--disable-component-update",
