@@ -28,10 +28,13 @@
 //! shares behind it (`shaders/helpers/`); two tolerances stand beside it, `cpu` against `reference` and shader against `cpu`. A cell
 //! (`elman`, `lstm`, `gru`) also describes itself there ([`kernels::recurrence::Cell`]): gates, channels for the pictures, equations.
 //!
-//! **WebGPU.** [`engine`] runs a whole training step of a plan in one submit: `Gpu::upload`, `record` (pipelines and bind groups, once),
-//! `submit`. Whole models train there as on the CPU (`tests/suite/gpu.rs`); sessions do not use it yet. What stands between: parameters
-//! begin at multiples of one element, so that neighbours meet within the 256 bytes of a binding and one of them is copied, which
-//! breaks the pass; products and time loops are plain, one invocation an element; nothing reads back without waiting.
+//! **WebGPU.** A session may hand its training steps to a `Runner` ([`engine`], wasm only): plan and persistent segment lie on the device,
+//! pipelines and bind groups are made once, a submit brings many steps along with their batches and hyperparameters, each step is one
+//! pass, and what it says comes back through a ring of buffers that nobody waits for. The engine of the host stays: it draws the pictures,
+//! evaluates and takes snapshots, from numbers that are fetched when somebody asks and at least once a second, and it goes on where the
+//! device fails (`train::session::accelerated`, `web::device`). The norm kernel holds updates whose gradient is not finite; the host then
+//! does that step with all its checks. What is still to be done: the weight gradients of a step in one dispatch (a step has 14 to 18
+//! now), sums split over workgroups, weights laid out for the recurrences, the time loop in chunks, Vulkan on the host.
 //!
 //! # Where building showed a better way than the design
 //!
