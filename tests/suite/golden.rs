@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use unroll::engine::Engine;
 use unroll::graph::{Graph, Mark, PERSISTENT};
 use unroll::kernels::{mean_squared_error, norm as norm_kernel, product, update};
-use unroll::nn::{Inputs, Model};
+use unroll::nn::{Inputs, Model, Recorded};
 use unroll::options::{Chosen, Value};
 use unroll::shape::{Shape, Tensor};
 use unroll::tasks::{Batch, Form, IGNORED, Input, Target};
@@ -48,10 +48,33 @@ fn core_tolerances(kind: EngineKind) -> [f64; 3] {
     }
 }
 
-fn check_core(name: &str, layers: usize, bidirectional: bool, kind: EngineKind) {
+/// A core network of `cores.json` with its inputs, ready to run forward and back.
+pub struct Core {
+    entry: String,
+    model: Model,
+    pub machine: Machine,
+    rows: Vec<Recorded>,
+    y: Tensor,
+    w: Vec<f64>,
+    result: Tensor,
+    d_x: Tensor,
+    gradients: usize,
+}
+
+/// The cores of every cell: one layer, and two in both directions.
+pub static CORES: &[(&str, usize, bool)] = &[
+    ("rnn_tanh", 1, false),
+    ("rnn_tanh", 2, true),
+    ("rnn_relu", 1, false),
+    ("rnn_relu", 2, true),
+    ("lstm", 1, false),
+    ("lstm", 2, true),
+    ("gru", 1, false),
+    ("gru", 2, true),
+];
+
+pub fn core(name: &str, layers: usize, bidirectional: bool, kind: EngineKind) -> Core {
     let entry = format!("{name}_{}", if bidirectional { "2L_bi" } else { "1L" });
-    let golden = &cores()[&entry];
-    let [loss_tolerance, gradient_tolerance, output_tolerance] = core_tolerances(kind);
     let (cell, nonlinearity) = torch_cell(name);
     let model = Model { bidirectional, ..model(cell, nonlinearity, [I, H, layers, 1]) };
     let width = model.directions() * H;
@@ -77,7 +100,6 @@ fn check_core(name: &str, layers: usize, bidirectional: bool, kind: EngineKind) 
 
     // ½·mean((y + w)²) = mean(y·w) + ½·mean(y²) + ½·mean(w²): the loss of the file, a constant added.
     let w: Vec<f64> = (0..T * B * width).map(|n| libm::cos(0.11 * n as f64)).collect();
-    let constant = w.iter().map(|w| w * w).sum::<f64>() / w.len() as f64;
     let values = wave_parameters(&model);
     for parameter in model.parameters() {
         let head = parameter.name.starts_with("head.");
@@ -88,14 +110,21 @@ fn check_core(name: &str, layers: usize, bidirectional: bool, kind: EngineKind) 
     machine.write(x, &wave(T * B * I));
     machine.write(target, &w.iter().map(|w| -w).collect::<Vec<_>>());
     machine.write(weight, &[1.0; T * B]);
-    machine.run(Mark::Forward, Mark::Backward);
+    Core { entry, model, machine, rows, y, w, result, d_x, gradients }
+}
 
-    let outputs = machine.read(y);
+/// Compares a core that has run.
+pub fn compare_core(core: &Core, kind: EngineKind) {
+    let Core { entry, model, machine, rows, y, w, result, d_x, gradients } = core;
+    let golden = &cores()[entry];
+    let [loss_tolerance, gradient_tolerance, output_tolerance] = core_tolerances(kind);
+    let constant = w.iter().map(|w| w * w).sum::<f64>() / w.len() as f64;
+    let outputs = machine.read(*y);
     let mean =
-        |f: &dyn Fn(f64, f64) -> f64| outputs.iter().zip(&w).map(|(&y, &w)| f(y, w)).sum::<f64>() / w.len() as f64;
+        |f: &dyn Fn(f64, f64) -> f64| outputs.iter().zip(w).map(|(&y, &w)| f(y, w)).sum::<f64>() / w.len() as f64;
     let expected = number(&golden["loss"]);
     // The kernel's loss is larger than the file's by a constant, so that its rounding is judged by its own size.
-    let squared = machine.read(result)[0];
+    let squared = machine.read(*result)[0];
     close(
         &format!("{entry}: loss of the kernel"),
         0.5 * (squared - constant),
@@ -113,7 +142,7 @@ fn check_core(name: &str, layers: usize, bidirectional: bool, kind: EngineKind) 
 
     let gradient = machine
         .engine
-        .read_f64(Tensor { offset: gradients as u32, ..Tensor::whole(PERSISTENT, Shape::new(&[model.len()])) });
+        .read_f64(Tensor { offset: *gradients as u32, ..Tensor::whole(PERSISTENT, Shape::new(&[model.len()])) });
     let mut compared = 0;
     for parameter in model.parameters() {
         let of_it: Vec<f64> = gradient[parameter.offset..][..parameter.len()].iter().map(|g| 0.5 * g).collect();
@@ -133,7 +162,7 @@ fn check_core(name: &str, layers: usize, bidirectional: bool, kind: EngineKind) 
         "{entry}: every parameter is compared"
     );
 
-    if bidirectional {
+    if model.bidirectional {
         let expected = numbers(&golden["h_n_sum"]);
         assert_eq!(rows.len(), expected.len());
         for (row, expected) in rows.iter().zip(expected) {
@@ -148,7 +177,7 @@ fn check_core(name: &str, layers: usize, bidirectional: bool, kind: EngineKind) 
             .collect();
         assert_eq!(golden["param_names_shapes"], Json::from(named), "{entry}: names, shapes and order");
     } else {
-        let d_x = machine.read(d_x);
+        let d_x = machine.read(*d_x);
         for (t, expected) in numbers(&golden["dx_l2_per_t"]).into_iter().enumerate() {
             let of_step: Vec<f64> = d_x[t * B * I..][..B * I].iter().map(|d| 0.5 * d).collect();
             close_relative(&format!("{entry}: ‖∂L/∂x_{t}‖"), norm(&of_step), expected, gradient_tolerance);
@@ -158,8 +187,11 @@ fn check_core(name: &str, layers: usize, bidirectional: bool, kind: EngineKind) 
 
 fn check_cores(name: &str) {
     for kind in [EngineKind::Reference, EngineKind::Cpu] {
-        check_core(name, 1, false, kind);
-        check_core(name, 2, true, kind);
+        for &(_, layers, bidirectional) in CORES.iter().filter(|(of, ..)| *of == name) {
+            let mut core = core(name, layers, bidirectional, kind);
+            core.machine.run(Mark::Forward, Mark::Backward);
+            compare_core(&core, kind);
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 //! Whole models train side by side. Every kernel is compared with its CPU twin, call by call: both see the same memory, and what they
 //! write may differ by the tolerance that the kernel states, relative to the largest element of the result.
 
-use crate::support::{CASES, Case, read, recurrence_cases, session};
+use crate::golden::{CORES, compare_core, core};
+use crate::support::{CASES, Case, Machine, read, recurrence_cases, session};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use unroll::engine::Memory;
 use unroll::engine::gpu::Gpu;
-use unroll::graph::{ARENA, PERSISTENT};
+use unroll::engine::{Engine, Memory};
+use unroll::graph::{ARENA, Mark, PERSISTENT};
 use unroll::kernels::{Access, KERNELS, Kernel, update};
 use unroll::nn::{ARCHITECTURES, Inputs};
 use unroll::rng::Stream;
@@ -145,6 +146,18 @@ async fn train(gpu: &Gpu, task: &Value, cell: &str, layers: usize, optimiser: &V
         let (loss, other) = (cpu.scalar(program.result, 0), f64::from(bytemuck::pod_read_unaligned::<f32>(&bytes)));
         assert!((loss - other).abs() <= 1e-3 * loss, "{what}, step {step}: loss {other} instead of {loss}");
         assert!(loss.is_finite() && loss > 0.0, "{what}, step {step}: loss {loss}");
+    }
+}
+
+#[wasm_bindgen_test]
+async fn cores_equal_torch() {
+    let gpu = Gpu::new().await.unwrap_or_else(|error| panic!("{error}"));
+    for &(name, layers, bidirectional) in CORES {
+        let mut core = core(name, layers, bidirectional, EngineKind::Cpu);
+        let Machine { plan, engine: Engine::Cpu(memory) } = &mut core.machine else { panic!("single precision") };
+        let calls = plan.range(Mark::Forward, Mark::Backward);
+        gpu.run(plan, calls, memory).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        compare_core(&core, EngineKind::Cpu);
     }
 }
 

@@ -285,10 +285,7 @@ fn page(session: &mut Session) -> Result<Tally> {
     // Not at the root of the host: the site must work from a sub-path. The package is also there by itself.
     let server = Server::bind(
         0,
-        vec![
-            Mount::new("/some/sub-path/", workspace.path("www/dist")),
-            Mount::new("/package/", workspace.path("pkg")),
-        ],
+        vec![Mount::new("/some/sub-path/", workspace.path("www/dist")), Mount::new("/package/", workspace.path("pkg"))],
     )?;
     server.start();
     let mut command = tools::npm(&session.www());
