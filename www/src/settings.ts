@@ -91,6 +91,13 @@ const LOSS_AT = [
   { id: "all", title: "at every timestep" },
 ] as const;
 
+/** What a lane may be told to train on. */
+export const ENGINES = [
+  { id: "auto", title: "automatic" },
+  { id: "cpu", title: "CPU" },
+  { id: "webgpu", title: "WebGPU" },
+] as const;
+
 const THEMES = [
   { id: "auto", title: "as the system" },
   { id: "light", title: "light" },
@@ -394,6 +401,15 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
         ...ofLane,
       });
     }
+    table.add({
+      name: `${letter}.engine`,
+      title: "Engine",
+      help: "What trains the network. Automatic starts on the CPU at once and moves to the graphics card when that is measured to be faster.",
+      kind: { kind: "choice", among: ENGINES },
+      default: "auto",
+      effect: "restart",
+      ...ofLane,
+    });
   }
 
   const ofView = { effect: "view", group: "view", lane: null } as const;
@@ -549,7 +565,7 @@ function clipOf(values: Values): Clip | null {
 export function sessionConfig(catalog: Catalog, given: Values, lane: number): SessionConfig {
   const { values } = describe(catalog, given);
   const letter = letterOf(lane);
-  const { model, init, ...rest } = under(values, letter);
+  const { model, init, engine, ...rest } = under(values, letter);
   return {
     task: { ...under(values, "task"), id: String(values["task"]) },
     model: {
@@ -561,6 +577,7 @@ export function sessionConfig(catalog: Catalog, given: Values, lane: number): Se
     clip: clipOf(values),
     batch: Number(values["batch"]),
     seed: Number(values["seed"]),
+    backend: engine === "cpu" || engine === "webgpu" ? engine : "auto",
   };
 }
 
@@ -592,6 +609,7 @@ export function fromConfig(given: Values, config: SessionConfig, lane: number): 
   }
   put("batch", config.batch);
   put("seed", config.seed);
+  put(`${letter}.engine`, config.backend);
   return values;
 }
 

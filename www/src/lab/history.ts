@@ -37,6 +37,13 @@ export class History {
     if (this.length === this.capacity) this.halve();
   }
 
+  /** Forgets what came after a step, which is to be trained again. A span that the step cuts is forgotten as a whole. */
+  rewind(step: number): void {
+    while (this.length > 0 && (this.steps[this.length - 1] ?? 0) > step) this.length -= 1;
+    this.sum = 0;
+    this.count = 0;
+  }
+
   /** The curve so far, the span that is still being filled included. */
   curve(lastStep: number): Curve {
     const isOpen = this.count > 0;

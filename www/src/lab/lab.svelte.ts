@@ -273,12 +273,14 @@ export class Lab {
     const config = sessionConfig(this.catalog, this.values, lane.index);
     const applied = restartValues(this.catalog, this.values, lane.index);
     try {
-      const { backend } = await this.clientOf(lane).call("create", { config });
+      const engine = await this.clientOf(lane).call("create", { config });
       if (lane.generation !== generation) return;
+      const isNew = engine.reason !== lane.engine?.reason;
       lane.clear();
-      lane.backend = backend;
+      lane.engine = engine;
       lane.applied = applied;
       lane.status = "ready";
+      if (isNew && config.backend === "webgpu" && engine.backend === "cpu") this.noteWithoutGpu(engine.reason);
     } catch (error) {
       if (lane.generation !== generation) return;
       if (lane.applied === null) lane.status = "failed";
@@ -414,12 +416,29 @@ export class Lab {
         this.pull(lane);
         if (this.lanes.every((other) => other.status !== "ready")) this.isRunning = false;
         return;
+      case "engine": {
+        const isFallen = lane.engine?.backend === "webgpu" && report.backend === "cpu";
+        lane.takeEngine(report);
+        this.showLossesSoon();
+        if (isFallen) this.noteWithoutGpu(report.reason);
+        return;
+      }
       case "crashed":
         this.recover(lane, report.message);
         return;
       default:
         report satisfies never;
     }
+  }
+
+  /** Lanes that train on the CPU for the same reason share a note. */
+  private noteWithoutGpu(reason: string): void {
+    const letters = this.lanes
+      .filter((lane) => lane.engine?.reason === reason)
+      .map((lane) => letterOf(lane.index).toUpperCase());
+    const who = letters.length > 1 ? `Lanes ${letters.join(", ")} train` : `Lane ${letters.join()} trains`;
+    this.notes = this.notes.filter((note) => !note.text.endsWith(reason));
+    this.note("note", `${who} without WebGPU. ${reason}`);
   }
 
   /** All lanes' curves move together, a few times a second. */

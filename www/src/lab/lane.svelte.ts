@@ -4,7 +4,7 @@ import type { Evaluation, Frame } from "unroll-types";
 import { viewFrame, type FrameView } from "../draw/frame.js";
 import type { Value } from "../settings";
 import type { LaneClient } from "../worker/client";
-import type { ProgressReport } from "../worker/protocol";
+import type { Engine, ProgressReport } from "../worker/protocol";
 import { History, type Curve } from "./history";
 
 /** `loading` until the session exists; `failed` when it cannot be had. */
@@ -16,7 +16,8 @@ export class Lane {
   status = $state<Status>("loading");
   /** What went wrong, in one sentence, or null. */
   message = $state<string | null>(null);
-  backend = $state("");
+  /** What trains it, and why; null until the session exists. */
+  engine = $state.raw<Engine | null>(null);
   step = $state(0);
   stepsPerSecond = $state(0);
   progress = $state.raw<ProgressReport | null>(null);
@@ -69,6 +70,7 @@ export class Lane {
 
   takeProgress(report: ProgressReport): void {
     const first = report.step - report.losses.length + 1;
+    if (first <= this.step) this.losses.rewind(first - 1);
     report.losses.forEach((loss, at) => {
       this.losses.add(first + at, loss);
     });
@@ -76,6 +78,14 @@ export class Lane {
     this.stepsPerSecond = report.stepsPerSecond;
     this.progress = report;
     this.crashes = 0;
+  }
+
+  /** Another engine, or another reason; with steps lost, training goes on from an earlier one. */
+  takeEngine({ backend, reason, step }: Engine & { step: number }): void {
+    this.engine = { backend, reason };
+    if (step >= this.step) return;
+    this.step = step;
+    this.losses.rewind(step);
   }
 
   /** Shows the losses so far on the chart. Reports come faster than charts need to be drawn. */
@@ -86,6 +96,8 @@ export class Lane {
   takeEvaluation(evaluation: Evaluation): void {
     this.evaluation = evaluation;
     if (evaluation.solved) this.solvedAt ??= evaluation.step;
+    // After steps were lost, an evaluation may come a second time.
+    while ((this.accuracies.at(-1)?.step ?? -1) >= evaluation.step) this.accuracies.pop();
     this.accuracies.push({ step: evaluation.step, value: evaluation.accuracy });
     // Evaluations are rare; a run long enough for this to matter keeps every second one of the old half.
     if (this.accuracies.length > 2000) {

@@ -68,6 +68,7 @@ export class LaneClient {
       case "progress":
       case "evaluation":
       case "diverged":
+      case "engine":
         if (!this.isClosed) this.onReport(message);
         return;
       default:

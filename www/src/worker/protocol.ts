@@ -5,12 +5,18 @@
 
 import type { Catalog, Diverged, Evaluation, Frame, FrameOptions, Hyper, Progress, SessionConfig } from "unroll-types";
 
+/** What trains a lane, and one sentence that says why. */
+export interface Engine {
+  backend: "cpu" | "webgpu";
+  reason: string;
+}
+
 /** What can be asked, and what the answer carries. */
 export interface Calls {
   /** The tables of the package. */
   catalog: { ask: object; answer: Catalog };
   /** A new session in place of the old one; it starts paused at step 0. */
-  create: { ask: { config: SessionConfig }; answer: { backend: string } };
+  create: { ask: { config: SessionConfig }; answer: Engine };
   /** Train until told otherwise. Answered at once. */
   run: { ask: object; answer: object };
   /** One port to each lane to keep in step with, in place of all former ones. Over them goes `PeerMessage`. */
@@ -54,7 +60,10 @@ export interface ProgressReport {
   gradientNorm: number;
   clipCoefficient: number;
   clipped: boolean;
-  /** The loss of each step since the last report; the last one is that of `step`. */
+  /**
+   * The loss of each step since the last report; the last one is that of `step`. They reach back behind the last report where a lost device took
+   * steps along and they were trained again.
+   */
   losses: Float32Array;
 }
 
@@ -62,6 +71,8 @@ export type Report =
   | ({ type: "progress" } & ProgressReport)
   | { type: "evaluation"; evaluation: Evaluation }
   | { type: "diverged"; diverged: Diverged }
+  /** Engine or reason have changed. The session stands at `step`: less than before when a lost device took steps along. */
+  | ({ type: "engine"; step: number } & Engine)
   | { type: "crashed"; message: string };
 
 export type FromWorker = Answer | Report;

@@ -2,8 +2,11 @@
 //
 // Pure arithmetic on times that are passed in, in milliseconds; knows neither a clock nor the package.
 
-/** A slice of training may take this long, so that pause acts within 100 ms. */
-export const SLICE_MS = 8;
+/**
+ * A slice of training may take this long, so that pause acts within 100 ms. On WebGPU every slice ends with a wait for the device, and the device
+ * waits for the next one: longer slices lose less to that.
+ */
+export const SLICE_MS = { cpu: 8, webgpu: 50 } as const;
 /** The share of the worker's time that pictures may take: they slow down before the training does. */
 export const FRAME_SHARE = 0.08;
 /** Reports are at least this far apart. */
@@ -20,7 +23,7 @@ export class SliceSize {
   /** Milliseconds a step takes, smoothed; null before the first slice. */
   private stepMs: number | null = null;
 
-  constructor(private readonly sliceMs: number = SLICE_MS) {}
+  constructor(private readonly sliceMs: number = SLICE_MS.cpu) {}
 
   /** Steps of the next slice: one until a step has been timed, and never more than twice those of the slice before. */
   next(): number {
@@ -107,8 +110,8 @@ export class Speed {
   }
 }
 
-/** A lane in step may be ahead of the slowest one by this much of the slowest one's training. */
-export const LEAD_MS = 40;
+/** A lane in step may be ahead of the slowest one by this much of the slowest one's training: more than a slice, so that nobody waits for one. */
+export const LEAD_MS = { cpu: 40, webgpu: 100 } as const;
 
 /**
  * How far a lane may go when lanes are in step: as far as the slowest of the others, and a little further, so that
@@ -116,7 +119,7 @@ export const LEAD_MS = 40;
  */
 export function stepLimit(
   others: readonly { step: number; stepsPerSecond: number }[],
-  leadMs: number = LEAD_MS,
+  leadMs: number = LEAD_MS.cpu,
 ): number {
   let limit = Number.POSITIVE_INFINITY;
   for (const { step, stepsPerSecond } of others) {

@@ -4,9 +4,19 @@
 // calls never overlap, and every request is answered exactly once.
 
 import type { Catalog, Evaluation, Frame, FrameOptions, Hyper, Progress, SessionConfig } from "unroll-types";
-import type { Answer, CallName, Calls, FromWorker, PeerMessage, Request } from "./protocol";
+import type { Answer, CallName, Calls, Engine, FromWorker, PeerMessage, Request } from "./protocol";
 import { toFailure, transferables } from "./protocol";
-import { FrameBudget, REPORT_MS, SliceSize, Speed, Throttle, evaluationInterval, stepLimit } from "./schedule";
+import {
+  FrameBudget,
+  LEAD_MS,
+  REPORT_MS,
+  SLICE_MS,
+  SliceSize,
+  Speed,
+  Throttle,
+  evaluationInterval,
+  stepLimit,
+} from "./schedule";
 
 /** The part of the package's `Session` that a lane uses. */
 export interface LaneSession {
@@ -14,7 +24,8 @@ export interface LaneSession {
   frame(options?: FrameOptions): Promise<Frame>;
   evaluate(): Promise<Evaluation>;
   setHyper(hyper: Hyper): void;
-  readonly backend: string;
+  readonly backend: Engine["backend"];
+  readonly reason: string;
   free(): void;
 }
 
@@ -91,6 +102,8 @@ export class Trainer {
 
   private session: LaneSession | null = null;
   private step = 0;
+  /** What the page was told last. */
+  private engine: Engine = { backend: "cpu", reason: "" };
   private isRunning = false;
   /** Lanes to keep in step with: what each told last. */
   private peers = new Map<PeerPort, PeerMessage>();
@@ -147,7 +160,12 @@ export class Trainer {
     if (!this.isRunning || this.session === null || this.isFatallyBroken) return 0;
     const bounds = [this.slice.next(), this.nextEvaluation - this.step];
     if (this.target === null)
-      bounds.push(stepLimit([...this.peers.values()].filter((peer) => peer !== null)) - this.step);
+      bounds.push(
+        stepLimit(
+          [...this.peers.values()].filter((peer) => peer !== null),
+          LEAD_MS[this.engine.backend],
+        ) - this.step,
+      );
     if (this.target !== null) bounds.push(this.target.step - this.step);
     return Math.max(0, Math.min(...bounds));
   }
@@ -158,12 +176,17 @@ export class Trainer {
     const start = this.around.now();
     const progress = await session.advance(steps);
     const end = this.around.now();
-    this.slice.record(steps, end - start);
-    this.speed.record(progress.step - this.step, end - (this.lastSliceEnd ?? start));
-    this.pace.record(progress.step - this.step, end - start);
+    // More than the step has grown, where a lost device took steps along and they were trained again.
+    const done = Math.max(progress.losses.length, progress.step - this.step);
+    this.slice.record(done, end - start);
+    this.speed.record(done, end - (this.lastSliceEnd ?? start));
+    this.pace.record(done, end - start);
     this.lastSliceEnd = end;
-    this.tally.add(progress, Math.max(1, progress.step - this.step));
+    // The losses of one report belong to consecutive steps.
+    if (progress.step - done < this.step) this.report();
+    this.tally.add(progress, Math.max(1, done));
     this.step = progress.step;
+    this.watchEngine(session);
     this.tellPeers();
     if (progress.diverged !== null) {
       this.stand();
@@ -177,6 +200,7 @@ export class Trainer {
 
   private async evaluate(session: LaneSession): Promise<Evaluation> {
     const evaluation = await session.evaluate();
+    this.standAt(evaluation.step, session);
     this.nextEvaluation = this.step - (this.step % this.evaluateEvery) + this.evaluateEvery;
     this.around.post({ type: "evaluation", evaluation }, []);
     return evaluation;
@@ -185,6 +209,26 @@ export class Trainer {
   private report(): void {
     const report = this.tally.take(this.speed.perSecond());
     if (report !== null) this.around.post(report, transferables(report));
+  }
+
+  /** Says so when the session trains on another engine, or for another reason, than was told last. */
+  private watchEngine(session: LaneSession): void {
+    const { backend, reason } = session;
+    if (backend === this.engine.backend && reason === this.engine.reason) return;
+    // Steps take another time on the other engine.
+    if (backend !== this.engine.backend) this.slice = new SliceSize(SLICE_MS[backend]);
+    this.engine = { backend, reason };
+    this.around.post({ type: "engine", step: this.step, backend, reason }, []);
+  }
+
+  /** Takes in where the session stands after a call that does not train: a lost device may have taken its last steps along. */
+  private standAt(step: number, session: LaneSession): void {
+    if (step < this.step) {
+      this.report();
+      this.step = step;
+      this.tellPeers();
+    }
+    this.watchEngine(session);
   }
 
   private tellPeers(): void {
@@ -226,6 +270,7 @@ export class Trainer {
     const start = this.around.now();
     try {
       const frame = await session.frame(request.options);
+      this.standAt(frame.header.step, session);
       this.answer(request, frame);
     } catch (error) {
       this.refuse(request, error);
@@ -303,10 +348,11 @@ export class Trainer {
     this.session = session;
     this.step = 0;
     this.tally = new Tally();
-    this.slice = new SliceSize();
+    this.engine = { backend: session.backend, reason: session.reason };
+    this.slice = new SliceSize(SLICE_MS[this.engine.backend]);
     this.speed.reset();
     this.pace.reset();
-    this.answer(request, { backend: session.backend });
+    this.answer(request, this.engine);
     const evaluation = await session.evaluate();
     this.evaluateEvery = evaluationInterval(evaluation.nSequences, request.config.batch ?? 1);
     this.nextEvaluation = this.evaluateEvery;

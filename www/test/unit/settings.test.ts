@@ -68,6 +68,7 @@ group("settings", () => {
       clip: { kind: "norm", at: 1 },
       batch: 16,
       seed: 3,
+      backend: "auto",
     });
     expect(sessionConfig(catalog, defaults, 1).model).toEqual({
       id: "lstm",
