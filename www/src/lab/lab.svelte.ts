@@ -275,12 +275,13 @@ export class Lab {
     try {
       const engine = await this.clientOf(lane).call("create", { config });
       if (lane.generation !== generation) return;
-      const isNew = engine.reason !== lane.engine?.reason;
+      const isNews =
+        engine.reason !== lane.engine?.reason || lane.applied?.get(".engine")?.value !== applied.get(".engine")?.value;
       lane.clear();
       lane.engine = engine;
       lane.applied = applied;
       lane.status = "ready";
-      if (isNew && config.backend === "webgpu" && engine.backend === "cpu") this.noteWithoutGpu(engine.reason);
+      if (isNews && config.backend === "webgpu" && engine.backend === "cpu") this.noteWithoutGpu(engine.reason);
     } catch (error) {
       if (lane.generation !== generation) return;
       if (lane.applied === null) lane.status = "failed";

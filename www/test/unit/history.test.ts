@@ -24,6 +24,19 @@ group("history", () => {
     for (let at = 1; at < steps.length; at++) expect(steps[at]).toBeGreaterThan(steps[at - 1] ?? 0);
   });
 
+  test("history_rewound_goes_on_from_an_earlier_step", () => {
+    const history = new History(16);
+    for (let step = 1; step <= 40; step++) history.add(step, step);
+    history.rewind(30);
+    for (let step = 31; step <= 60; step++) history.add(step, step);
+    const { steps, values } = history.curve(60);
+    for (let at = 1; at < steps.length; at++) expect(steps[at]).toBeGreaterThan(steps[at - 1] ?? 0);
+    expect(steps.at(-1)).toBe(60);
+    expect(values.at(-1)).toBeGreaterThan(50);
+    history.rewind(0);
+    expect(history.curve(0).steps).toHaveLength(0);
+  });
+
   test("history_leaves_out_what_is_not_a_number", () => {
     const history = new History(16);
     history.add(1, 5);

@@ -2,7 +2,7 @@ import type { Evaluation, Frame, FrameHeader } from "unroll-types";
 import { describe as group, expect, test } from "vitest";
 import { Lab } from "../../src/lab/lab.svelte";
 import type { WorkerLike } from "../../src/worker/client";
-import type { FromWorker, Request } from "../../src/worker/protocol";
+import type { Engine, FromWorker, Request } from "../../src/worker/protocol";
 import { catalog } from "./catalog";
 
 /** The smallest frame that the drawings accept. */
@@ -45,6 +45,7 @@ class Answering implements WorkerLike {
   isTerminated = false;
   step = 0;
   refuses: string | null = null;
+  engine: Engine = { backend: "cpu", reason: "The CPU, as chosen." };
   readonly asked: Request[] = [];
 
   postMessage(message: unknown): void {
@@ -66,7 +67,7 @@ class Answering implements WorkerLike {
         return catalog;
       case "create":
         this.step = 0;
-        return { backend: "cpu" };
+        return this.engine;
       case "frame":
         return frame(this.step);
       case "trainTo":
@@ -194,6 +195,39 @@ group("lab", () => {
     workers[0]?.say({ type: "evaluation", evaluation: evaluation(200, true) });
     expect(lab.isRunning).toBe(true);
     expect(lab.lanes[0]?.solvedAt).toBe(100);
+  });
+
+  test("lab_says_when_a_lane_falls_back_to_the_cpu_and_goes_on", async () => {
+    const { lab, workers } = await start();
+    const tell = (lane: number, engine: Engine, step: number): void =>
+      workers[lane]?.say({ type: "engine", step, ...engine });
+    lab.run();
+    await settle();
+    workers[0]?.progress(100);
+    tell(0, { backend: "cpu", reason: "The CPU: WebGPU is not faster." }, 100);
+    tell(0, { backend: "webgpu", reason: "WebGPU: faster." }, 100);
+    expect(lab.lanes[0]?.engine).toEqual({ backend: "webgpu", reason: "WebGPU: faster." });
+    expect(lab.notes).toEqual([]);
+    tell(0, { backend: "cpu", reason: "The CPU since step 90: lost." }, 90);
+    expect(lab.notes.map((note) => note.text)).toEqual(["Lane A trains without WebGPU. The CPU since step 90: lost."]);
+    expect([lab.isRunning, lab.lanes[0]?.status, lab.lanes[0]?.step]).toEqual([true, "ready", 90]);
+  });
+
+  test("lab_says_once_that_webgpu_was_asked_for_and_is_not_there", async () => {
+    const { lab, workers } = await start();
+    for (const worker of workers) worker.engine = { backend: "cpu", reason: "The CPU, because there is no WebGPU." };
+    await lab.reset();
+    expect(lab.notes).toEqual([]);
+    lab.set("a.engine", "webgpu");
+    await settle();
+    lab.set("b.engine", "webgpu");
+    await settle();
+    expect(workers[1]?.last("create")?.config.backend).toBe("webgpu");
+    const text = "Lanes A, B train without WebGPU. The CPU, because there is no WebGPU.";
+    expect(lab.notes.map((note) => note.text)).toEqual([text]);
+    lab.dismiss("note");
+    await lab.reset();
+    expect(lab.notes).toEqual([]);
   });
 
   test("lab_replaces_a_worker_that_crashes_and_gives_up_after_the_third_time", async () => {

@@ -117,6 +117,7 @@ group("settings", () => {
     ["#v=1&a.model=mamba-9", "a.model", "elman"],
     ["#v=1&a.init=forget-bias", "a.init", "pytorch"],
     ["#v=1&clip=maybe", "clip", "norm"],
+    ["#v=1&a.engine=webgl", "a.engine", "auto"],
     ["#v=1&in-step=yes", "in-step", true],
     ["#v=1&lanes=9", "lanes", 2],
     ["#v=1&states=%3Cscript%3E", "states", "h"],
@@ -166,6 +167,16 @@ group("settings", () => {
     expect(differences(restartValues(catalog, defaults, 1), restartValues(catalog, changed, 1))).toEqual([
       "Hidden units",
     ]);
+  });
+
+  test("settings_engine_is_what_the_session_is_asked_for_and_no_option_of_the_model", () => {
+    const { values, notes } = fromHash(catalog, "#v=1&a.engine=webgpu");
+    expect(notes).toEqual([]);
+    expect(sessionConfig(catalog, values, 0).backend).toBe("webgpu");
+    expect("engine" in sessionConfig(catalog, values, 0).model).toBe(false);
+    expect(sessionConfig(catalog, values, 1).backend).toBe("auto");
+    expect(differences(restartValues(catalog, defaults, 0), restartValues(catalog, values, 0))).toEqual(["Engine"]);
+    expect(toHash(catalog, values)).toBe("#v=1&a.engine=webgpu");
   });
 
   test("settings_a_copied_lane_is_the_same_network", () => {

@@ -1,8 +1,9 @@
 import type { Evaluation, Frame, Progress, SessionConfig } from "unroll-types";
 import { describe as group, expect, test } from "vitest";
-import type { FromWorker, PeerMessage, Request } from "../../src/worker/protocol";
+import type { Engine, FromWorker, PeerMessage, Request } from "../../src/worker/protocol";
 import { CallFailed, toFailure } from "../../src/worker/protocol";
 import { LaneClient, type WorkerLike } from "../../src/worker/client";
+import { Lane } from "../../src/lab/lane.svelte";
 import { Trainer, type LaneSession, type PeerPort } from "../../src/worker/trainer";
 
 /** Milliseconds that each call of the pretended session takes. */
@@ -23,6 +24,10 @@ class Bench {
   divergeAt = Number.POSITIVE_INFINITY;
   fatal: Error | null = null;
   freed = 0;
+  /** What the session says of its engine. */
+  readonly engine: Engine = { backend: "cpu", reason: "as chosen" };
+  /** The device is lost in the next call of this name, and the session falls back to a step. */
+  loss: { during: "advance" | "frame" | "evaluate"; to: number } | null = null;
   readonly client: LaneClient;
   readonly trainer: Trainer;
   private readonly worker: WorkerLike;
@@ -55,16 +60,40 @@ class Bench {
     this.client = new LaneClient(this.worker, () => undefined);
   }
 
+  /** The step that a loss of the device leaves, or null when there is none in this call. */
+  private lostTo(during: "advance" | "frame" | "evaluate"): number | null {
+    if (this.loss?.during !== during) return null;
+    const { to } = this.loss;
+    this.loss = null;
+    Object.assign(this.engine, { backend: "cpu", reason: `since step ${to.toString()}` });
+    return to;
+  }
+
   private session(): LaneSession {
     let step = 0;
+    const { engine } = this;
     return {
-      backend: "cpu",
+      get backend() {
+        return engine.backend;
+      },
+      get reason() {
+        return engine.reason;
+      },
       advance: (steps): Promise<Progress> => {
         if (this.fatal !== null) return Promise.reject(this.fatal);
-        const before = step;
-        step = Math.min(step + steps, this.divergeAt);
-        this.now += this.costs.step * (step - before);
-        this.slices.push(this.costs.step * (step - before));
+        const losses: number[] = [];
+        const train = (target: number): void => {
+          while (step < target) losses.push(++step);
+        };
+        const target = Math.min(step + steps, this.divergeAt);
+        const lostTo = this.lostTo("advance");
+        if (lostTo !== null) {
+          train(step + Math.ceil(steps / 2));
+          step = lostTo;
+        }
+        train(target);
+        this.now += this.costs.step * losses.length;
+        this.slices.push(this.costs.step * losses.length);
         const diverged = step >= this.divergeAt ? { step, tensor: "h", message: "h is not a number" } : null;
         return Promise.resolve({
           step,
@@ -74,19 +103,21 @@ class Bench {
           clipCoefficient: 0.5,
           clipped: true,
           stepsPerSecond: 0,
-          losses: Float32Array.from({ length: step - before }, () => 1),
+          losses: Float32Array.from(losses),
           diverged,
           ended: false,
         });
       },
       frame: (): Promise<Frame> => {
+        step = this.lostTo("frame") ?? step;
         const start = this.now;
         this.now += this.costs.frame;
         this.framesAt.push({ start, end: this.now });
         return Promise.resolve({ header: { step } as Frame["header"], data: new ArrayBuffer(4) });
       },
-      evaluate: (): Promise<Evaluation> =>
-        Promise.resolve({
+      evaluate: (): Promise<Evaluation> => {
+        step = this.lostTo("evaluate") ?? step;
+        return Promise.resolve({
           step,
           loss: 1,
           accuracy: 0.5,
@@ -94,7 +125,8 @@ class Bench {
           baseline: { loss: 1, what: "" },
           solved: false,
           criterion: "",
-        }),
+        });
+      },
       setHyper: (hyper) => {
         if (Number.isNaN(hyper["lr"])) throw refusal();
       },
@@ -104,12 +136,21 @@ class Bench {
     };
   }
 
-  create(config: Partial<SessionConfig> = {}): Promise<{ backend: string }> {
+  create(config: Partial<SessionConfig> = {}): Promise<Engine> {
     return this.client.call("create", { config: { task: { id: "t" }, model: { id: "m" }, batch: 32, ...config } });
   }
 
   reports(): Extract<FromWorker, { type: "progress" }>[] {
     return this.log.flatMap(({ message }) => (message.type === "progress" ? [message] : []));
+  }
+
+  /** Engines that were told, in order. */
+  engines(): { step: number; backend: string; reason: string }[] {
+    return this.log.flatMap(({ message }) => {
+      if (message.type !== "engine") return [];
+      const { step, backend, reason } = message;
+      return [{ step, backend, reason }];
+    });
   }
 
   /** Lets training run until the clock has passed `ms`, then pauses. */
@@ -236,6 +277,78 @@ group("trainer", () => {
     const steps = bench.log.flatMap(({ message }) => (message.type === "evaluation" ? [message.evaluation.step] : []));
     expect(steps).toEqual([0, 50, 100, 150, 200]);
   });
+
+  test("trainer_tells_the_engine_at_first_and_whenever_it_or_its_reason_changes", async () => {
+    const bench = new Bench();
+    expect(await bench.create()).toEqual({ backend: "cpu", reason: "as chosen" });
+    await bench.client.call("trainTo", { step: 10 });
+    expect(bench.engines()).toEqual([]);
+    bench.engine.reason = "not faster";
+    await bench.client.call("trainTo", { step: 20 });
+    expect(bench.engines()).toMatchObject([{ backend: "cpu", reason: "not faster" }]);
+    Object.assign(bench.engine, { backend: "webgpu", reason: "faster" });
+    await bench.client.call("trainTo", { step: 40 });
+    await bench.client.call("evaluate", {});
+    expect(bench.engines().slice(1)).toMatchObject([{ backend: "webgpu", reason: "faster" }]);
+  });
+
+  test("trainer_slices_are_longer_on_webgpu_and_pause_still_acts_within_100_ms", async () => {
+    const bench = new Bench({ step: 0.5, frame: 2 });
+    Object.assign(bench.engine, { backend: "webgpu", reason: "as chosen" });
+    await bench.create({ batch: 1 });
+    const step = await bench.runUntil(1000);
+    expect(Math.max(...bench.slices)).toBeLessThanOrEqual(50);
+    expect(Math.max(...bench.slices)).toBeGreaterThan(40);
+    expect(step * 0.5).toBeLessThan(1000 + 100);
+    // After a loss that nobody waited for, the first slice on the CPU is not as long as those of the device.
+    bench.loss = { during: "frame", to: step - 20 };
+    await bench.client.call("frame", { options: {} });
+    const before = bench.slices.length;
+    await bench.runUntil(bench.now + 200);
+    expect(Math.max(...bench.slices.slice(before))).toBeLessThanOrEqual(8);
+  });
+
+  test.each(["advance", "frame", "evaluate"] as const)(
+    "trainer_goes_on_from_an_earlier_step_after_a_loss_in_%s",
+    async (during) => {
+      const bench = new Bench();
+      const port: PeerPort = { postMessage: () => undefined, onmessage: null, close: () => undefined };
+      Object.assign(bench.engine, { backend: "webgpu", reason: "as chosen" });
+      await bench.create();
+      bench.trainer.receive({ type: "peers", id: 1000, ports: [port as unknown as MessagePort] });
+      await bench.client.call("trainTo", { step: 130 });
+      bench.loss = { during, to: 95 };
+      const [, , { step }] = await Promise.all([
+        bench.client.call("evaluate", {}),
+        bench.client.call("frame", { options: {} }),
+        bench.client.call("trainTo", { step: 220 }),
+      ]);
+      expect(step).toBe(220);
+      expect(bench.engines()).toMatchObject([{ backend: "cpu", reason: "since step 95" }]);
+      const lane = new Lane(0, 0);
+      for (const { message } of bench.log) {
+        if (message.type === "progress") {
+          lane.takeProgress(message);
+          // Each loss of this session is the number of its step.
+          const [first = 0] = message.losses;
+          if (during !== "advance")
+            expect([...message.losses]).toEqual(Array.from(message.losses, (_, at) => first + at));
+          expect(message.losses.at(-1)).toBe(message.step);
+          expect(message.stepsPerSecond).toBeGreaterThanOrEqual(0);
+        }
+        if (message.type === "engine") lane.takeEngine(message);
+        if (message.type === "evaluation") lane.takeEvaluation(message.evaluation);
+      }
+      lane.showLosses();
+      expect(lane.step).toBe(220);
+      expect(lane.engine).toEqual({ backend: "cpu", reason: "since step 95" });
+      expect([...lane.lossCurve.steps]).toEqual(Array.from({ length: 220 }, (_, at) => at + 1));
+      expect([...lane.lossCurve.values].slice(-85)).toEqual(Array.from({ length: 85 }, (_, at) => at + 136));
+      const evaluated = [...lane.accuracyCurve.steps];
+      expect(evaluated).toEqual([...new Set(evaluated)].toSorted((one, other) => one - other));
+      expect(evaluated).toEqual(expect.arrayContaining([0, 50, 100, 150, 200]));
+    },
+  );
 
   test("trainer_stands_still_when_a_number_is_not_finite", async () => {
     const bench = new Bench();
