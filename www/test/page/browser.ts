@@ -9,6 +9,9 @@ export const address = (): string => {
   return url.endsWith("/") ? url : `${url}/`;
 };
 
+/** Arguments that give the browser WebGPU in software. */
+export const SOFTWARE_GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"] as const;
+
 /** A browser; `gpu` are the arguments that give it WebGPU. */
 export function launch(gpu: readonly string[] = ["--disable-gpu"]): Promise<Browser> {
   return chromium.launch({
@@ -33,10 +36,16 @@ export interface Visit {
   errors: string[];
 }
 
-/** Opens the page and waits until the first picture of every lane is there. */
-export async function visit(browser: Browser, hash = "", options: BrowserContextOptions = {}): Promise<Visit> {
+/** Opens the page and waits until the first picture of every lane is there. `before` prepares the empty page. */
+export async function visit(
+  browser: Browser,
+  hash = "",
+  options: BrowserContextOptions = {},
+  before: (page: Page) => Promise<void> = () => Promise.resolve(),
+): Promise<Visit> {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
+  await before(page);
   const strangers: string[] = [];
   const errors: string[] = [];
   const { origin } = new URL(address());
