@@ -404,7 +404,7 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
     table.add({
       name: `${letter}.engine`,
       title: "Engine",
-      help: "What trains the network. Automatic starts on the CPU at once and moves to the graphics card when that is measured to be faster.",
+      help: "Automatic starts on the CPU at once and moves to the graphics card when that is measured to be faster.",
       kind: { kind: "choice", among: ENGINES },
       default: "auto",
       effect: "restart",

@@ -133,7 +133,7 @@ test("page_moves_a_lane_to_another_engine_from_its_settings", async () => {
   expect(await card.getByLabel("Engine").inputValue()).toBe("auto");
   await card.getByLabel("Engine").selectOption("webgpu");
   await engines(page, "WebGPU");
-  await card.getByText("Trained by: WebGPU on").waitFor();
+  await card.getByText("Engine: WebGPU on").waitFor();
   expect(new URL(page.url()).hash).toContain("a.engine=webgpu");
   expect(await page.locator(".note").count()).toBe(0);
 });
