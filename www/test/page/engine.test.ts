@@ -1,5 +1,6 @@
 // The page with WebGPU, in the browser's own software: lanes on either engine side by side, and what is shown when the device is lost.
 
+import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { isRunning, launch, pause, ribbon, SOFTWARE_GPU, steps, trained, visit, type Visit } from "./browser";
@@ -125,6 +126,27 @@ test("page_goes_on_on_the_cpu_when_the_device_is_lost_and_says_so", async () => 
   expect(errors).toEqual([]);
 });
 
+test.each([
+  ["phone", { viewport: { width: 390, height: 844 } }],
+  ["dark", { colorScheme: "dark" }],
+] satisfies [string, BrowserContextOptions][])("page_explains_engines_within_the_screen_%s", async (_, options) => {
+  const { page } = await open(twins("webgpu", "cpu"), options);
+  await engines(page, "WebGPU + CPU");
+  await badge(page).click();
+  await page.locator("#lane-chip-0").press("Enter");
+  await page.getByRole("dialog", { name: "Settings of lane A" }).waitFor();
+  const [counters, pill, popover] = await Promise.all(
+    [".counters", ".engine summary", ".engine .popover"].map((selector) => page.locator(selector).boundingBox()),
+  );
+  if (!counters || !pill || !popover) throw new Error("the bar is incomplete");
+  expect(popover.x).toBeGreaterThanOrEqual(0);
+  expect(popover.x + popover.width).toBeLessThanOrEqual(page.viewportSize()?.width ?? 0);
+  // The badge does not need a line of its own.
+  expect(pill.y).toBeLessThan(counters.y + counters.height);
+  const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag22aa"]).analyze();
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`)).toEqual([]);
+});
+
 test("page_moves_a_lane_to_another_engine_from_its_settings", async () => {
   const { page } = await open("#v=1&lanes=1&task.length=12&batch=4");
   expect(await badge(page).textContent()).toBe("CPU");
@@ -135,5 +157,16 @@ test("page_moves_a_lane_to_another_engine_from_its_settings", async () => {
   await engines(page, "WebGPU");
   await card.getByText("Engine: WebGPU on").waitFor();
   expect(new URL(page.url()).hash).toContain("a.engine=webgpu");
+  expect(await page.locator(".note").count()).toBe(0);
+});
+
+test("page_tells_what_the_automatic_choice_has_found", async () => {
+  const { page } = await open("#v=1&lanes=1&pause-at-goal=off&task.length=12&batch=4");
+  await badge(page).click();
+  const reason = page.locator(".engine .reason");
+  expect((await reason.textContent())?.trim()).toBe("The CPU (WebAssembly SIMD), until WebGPU has been measured.");
+  await run(page);
+  await expect.poll(() => reason.textContent(), { timeout: 30_000 }).toContain("computes on the same processor");
+  expect(await badge(page).textContent()).toBe("CPU");
   expect(await page.locator(".note").count()).toBe(0);
 });
