@@ -4,7 +4,7 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Progress, Session, SessionConfig } from "../../../pkg/unroll.js";
-import { launch } from "./browser";
+import { launch, SOFTWARE_GPU } from "./browser";
 
 interface Counts {
   dispatches: number;
@@ -35,7 +35,7 @@ declare global {
 
 let browser: Browser;
 beforeAll(async () => {
-  browser = await launch(["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]);
+  browser = await launch(SOFTWARE_GPU);
 });
 afterAll(async () => {
   await browser.close();
