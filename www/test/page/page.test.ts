@@ -164,6 +164,19 @@ test("page_bad_values_in_the_address_give_notes_and_the_defaults", async () => {
   expect(errors).toEqual([]);
 });
 
+test("page_trains_on_the_cpu_and_says_so_where_webgpu_was_asked_for_and_is_not_there", async () => {
+  const { page, errors } = await open(`${ENDLESS}&a.engine=webgpu&b.engine=webgpu`);
+  const note = page.locator(".note");
+  await expect.poll(() => note.count()).toBe(1);
+  expect(await note.textContent()).toMatch(
+    /Lanes A, B train without WebGPU\. The CPU \(WebAssembly SIMD\), because WebGPU is not available: .+\./,
+  );
+  expect(await page.locator(".engine summary").textContent()).toBe("CPU");
+  await run(page);
+  await trained(page, 20);
+  expect(errors).toEqual([]);
+});
+
 test("page_a_bad_value_in_the_form_is_said_and_changes_nothing", async () => {
   const { page } = await open();
   const before = hash(page);
