@@ -103,7 +103,9 @@ impl Gpu {
     /// [`Error::Unavailable`] when there is none.
     pub async fn new() -> Result<Self> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-        let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await.map_err(unavailable)?;
+        let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await;
+        // The error is about wgpu's other backends, which are not compiled in.
+        let adapter = adapter.map_err(|_| unavailable("no graphics adapter was found"))?;
         let info = adapter.get_info();
         let descriptor = wgpu::DeviceDescriptor { required_limits: adapter.limits(), ..Default::default() };
         let (device, queue) = adapter.request_device(&descriptor).await.map_err(unavailable)?;
@@ -123,7 +125,7 @@ impl Gpu {
         });
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| refused(error.to_string())));
         let name = [info.name, info.driver].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
-        let adapter = if name.is_empty() { "unnamed adapter".to_owned() } else { name.join(" ") };
+        let adapter = if name.is_empty() { "an adapter without a name".to_owned() } else { name.join(" ") };
         let is_software = info.device_type == wgpu::DeviceType::Cpu;
         Ok(Self { device, queue, pipelines: RefCell::default(), fault, adapter, is_software })
     }
@@ -360,7 +362,8 @@ impl Mapping {
 
     /// How it went, once it is there.
     pub(super) fn outcome(&self) -> Option<Result<()>> {
-        self.0.borrow().outcome.clone().map(|result| result.map_err(unavailable))
+        // The error says no more than that it did not come, and it comes before the loss of the device is told.
+        self.0.borrow().outcome.clone().map(|result| result.map_err(|_| unavailable("the device was lost")))
     }
 
     /// Waits until it is there.
