@@ -31,7 +31,7 @@
 //! **WebGPU.** A session may hand its training steps to a `Runner` ([`engine`], wasm only): plan and persistent segment lie on the device,
 //! pipelines and bind groups are made once, a submit brings many steps along with their batches and hyperparameters, each step is one
 //! pass, and what it says comes back through a ring of buffers that nobody waits for. The engine of the host stays: it draws the pictures,
-//! evaluates and takes snapshots, from numbers that are fetched when somebody asks and at least once a second, and it goes on where the
+//! evaluates and takes snapshots, from numbers that are fetched when somebody asks and a few times a second, and it goes on where the
 //! device fails (`train::session::accelerated`, `web::device`). The norm kernel holds updates whose gradient is not finite; the host then
 //! does that step with all its checks. What is still to be done: the weight gradients of a step in one dispatch (a step has 14 to 18
 //! now), sums split over workgroups, weights laid out for the recurrences, the time loop in chunks, Vulkan on the host.

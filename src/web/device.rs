@@ -24,7 +24,7 @@ const SUBMIT_MS: f64 = 10.0;
 const SLICE_MS: f64 = 24.0;
 
 /// The numbers of the host are never older than this.
-const COPY_MS: f64 = 1000.0;
+const COPY_MS: f64 = 300.0;
 
 /// Training on the host before the device is measured.
 const PATIENCE_MS: f64 = 300.0;
@@ -45,7 +45,7 @@ pub(super) struct Device {
     /// When something was collected last.
     collected: Cell<f64>,
     /// Steps that were lost with the device and that no `advance` has seen to.
-    pub(super) taken_back: Cell<u64>,
+    pub(super) taken_back: Cell<i64>,
     /// When the host got its numbers last.
     copied: Cell<f64>,
     /// Milliseconds and steps on the host so far; `None` when the device is out of the question.
@@ -154,9 +154,9 @@ impl Shared {
 
     /// Gives the device up.
     fn lose(&self, error: &Error) {
-        let before = self.core(|core| core.step()).unwrap_or_default();
-        let step = self.core(Core::decelerate).unwrap_or(before);
-        self.device.taken_back.set(self.device.taken_back.get() + before - step);
+        let back = self.core(Core::decelerate).unwrap_or_default();
+        self.device.taken_back.set(self.device.taken_back.get() + back);
+        let step = self.core(|core| core.step()).unwrap_or_default();
         self.device.say(format!("{HOST} since step {step}, because {error}."));
     }
 

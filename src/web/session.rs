@@ -184,7 +184,7 @@ impl Shared {
                 self.host_slice(started, &mut tally);
             }
             tally.elapsed_ms += now() - started;
-            tally.left += self.device.taken_back.take();
+            tally.left = tally.left.saturating_add_signed(self.device.taken_back.take());
             if tally.left == 0 || tally.ended || tally.diverged.is_some() {
                 break;
             }

@@ -40,6 +40,8 @@ pub(super) struct Accelerated {
     copied: u64,
     /// True when the device holds its updates.
     is_held: bool,
+    /// True when its numbers are not those of the step that it was held at, so that the host must begin with its own.
+    is_past: bool,
     /// Steps that are done and were not taken yet.
     reports: VecDeque<StepReport>,
 }
@@ -86,16 +88,18 @@ impl Session {
     /// From now on, training steps run on a runner that was made from this session's recipe.
     pub fn accelerate(&mut self, runner: Runner) {
         let (step, reports) = (self.step, VecDeque::new());
-        self.accelerated = Some(Accelerated { runner, ahead: step, copied: step, is_held: false, reports });
+        self.accelerated =
+            Some(Accelerated { runner, ahead: step, copied: step, is_held: false, is_past: false, reports });
         self.push();
     }
 
-    /// Training goes on on the host, from the numbers that it has. Returns the step that these belong to.
-    pub fn decelerate(&mut self) -> u64 {
-        if let Some(accelerated) = self.accelerated.take() {
-            self.step = accelerated.copied;
-        }
-        self.step
+    /// Training goes on on the host, from the numbers that it has. Returns by how many steps these are behind the last that was taken, or
+    /// ahead of it if negative.
+    pub fn decelerate(&mut self) -> i64 {
+        let Some(accelerated) = self.accelerated.take() else { return 0 };
+        let taken = self.step as i64 - accelerated.reports.len() as i64;
+        self.step = accelerated.copied;
+        taken - self.step as i64
     }
 
     /// The runner, if training steps run there.
@@ -178,7 +182,11 @@ impl Session {
         let Some(said) = accelerated.runner.collect().transpose()? else { return Ok(false) };
         for step in said.chunks_exact(SAID).map(|step| std::array::from_fn(|at| f64::from(step[at]))) {
             let [loss, accuracy, _, norm, coefficient, largest]: [f64; SAID] = step;
-            accelerated.is_held |= coefficient < 0.0 || !loss.is_finite();
+            if !accelerated.is_held && (coefficient < 0.0 || !loss.is_finite()) {
+                accelerated.is_held = true;
+                // A loss that is not finite does not hold what follows, and carried states go on in any case.
+                accelerated.is_past = coefficient >= 0.0 || self.config.carry;
+            }
             if !accelerated.is_held {
                 self.last = StepReport::new([loss, accuracy], [norm, coefficient, largest], self.config.clip);
                 self.step += 1;
@@ -195,8 +203,7 @@ impl Session {
     pub fn pull(&mut self) -> Result<()> {
         let Some(accelerated) = &mut self.accelerated else { return Ok(()) };
         let values = accelerated.runner.fetched()?;
-        // The states of carried sequences are those after the steps that were held: those are done again from older numbers.
-        if accelerated.is_held && self.config.carry {
+        if accelerated.is_held && accelerated.is_past {
             return Ok(());
         }
         accelerated.copied = self.step;
@@ -212,7 +219,8 @@ impl Session {
         self.engine.write(flat(self.layout.norm, 3), &FREE);
         let (Some(accelerated), Engine::Cpu(memory)) = (&mut self.accelerated, &self.engine) else { return };
         accelerated.runner.write(memory);
-        (accelerated.ahead, accelerated.copied, accelerated.is_held) = (self.step, self.step, false);
+        (accelerated.ahead, accelerated.copied) = (self.step, self.step);
+        (accelerated.is_held, accelerated.is_past) = (false, false);
     }
 
     /// Does the steps that the device holds on the host, up to the one that it was held at, and hands the numbers back.

@@ -177,7 +177,7 @@ test("webgpu_step_is_one_pass_of_few_dispatches_whatever_the_length", async () =
   for (const { what, counts } of measured) {
     expect(counts.passes, what).toBe(1);
     expect([counts.bindGroups, counts.buffers, counts.pipelines], what).toEqual([0, 0, 0]);
-    // Many steps go with each submit; some more bring the numbers to the host, about once a second.
+    // Many steps go with each submit; some more bring the numbers to the host a few times a second.
     expect(counts.submits, what).toBeLessThan(0.2);
     expect(counts.dispatches, what).toBeLessThanOrEqual(what.includes("1 layers") ? 18 : 30);
     // As many at T = 8 as at T = 512.
