@@ -2,7 +2,7 @@
 //
 // Twin: src/kernels/elman.rs.
 //
-// One workgroup owns ROWS rows of the batch for the whole time loop; an invocation computes one unit of one row after another. States
+// One workgroup owns ROWS rows of the batch for the whole time loop; an invocation adds the products of a few units for four rows. States
 // pass through the arena, in order through the barriers: no other workgroup touches these rows.
 
 struct Forward {

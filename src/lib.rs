@@ -33,8 +33,8 @@
 //! pass, and what it says comes back through a ring of buffers that nobody waits for. The engine of the host stays: it draws the pictures,
 //! evaluates and takes snapshots, from numbers that are fetched when somebody asks and a few times a second, and it goes on where the
 //! device fails (`train::session::accelerated`, `web::device`). The norm kernel holds updates whose gradient is not finite; the host then
-//! does that step with all its checks. What is still to be done: the weight gradients of a step in one dispatch (a step has 14 to 18
-//! now), sums split over workgroups, weights laid out for the recurrences, the time loop in chunks, Vulkan on the host.
+//! does that step with all its checks. What is still to be done: the weight gradients of a step in one dispatch (a layer's step has
+//! 14 to 18 now), sums split over workgroups, weights laid out for the recurrences, the time loop in chunks, Vulkan on the host.
 //!
 //! # Where building showed a better way than the design
 //!

@@ -7,7 +7,7 @@ use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validato
 use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner, VectorSize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use unroll::kernels::{Access, Element, Entry, KERNELS, Kernel, MAX_OPERANDS, WORDS};
+use unroll::kernels::{Access, Element, Entry, KERNELS, Kernel, MAX_OPERANDS, WORDS, product, recurrence};
 use unroll::nn::{ARCHITECTURES, INITS};
 use unroll::options::OptionSpec;
 use unroll::tasks::TASKS;
@@ -187,6 +187,16 @@ fn every_kernel_has_its_shader_and_every_shader_its_kernel() {
     for kernel in KERNELS {
         let (stem, file) = (kernel.stem, read(&root().join(format!("shaders/{}.wgsl", kernel.stem))));
         assert!(kernel.shader.starts_with(&file), "{stem}: what runs is not shaders/{stem}.wgsl");
+    }
+    let constants = [
+        ("helpers/recurrence", format!("const ROWS = {}u;", recurrence::ROWS)),
+        ("product", format!("const TILE: u32 = {}u;", product::TILE)),
+    ];
+    for (name, line) in constants {
+        assert!(
+            read(&root().join(format!("shaders/{name}.wgsl"))).contains(&line),
+            "{name}.wgsl: {line}, as its grid says"
+        );
     }
     let in_table: BTreeSet<String> = KERNELS.iter().map(|kernel| kernel.stem.to_owned()).collect();
     assert_eq!(stems("shaders", "wgsl"), in_table, "shaders/ and KERNELS");

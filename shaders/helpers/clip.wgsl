@@ -1,6 +1,6 @@
 // Clipping, for optimisers: they bind the gradient as `gradient` and the result of the norm as `norm`. Twin: src/kernels/update.rs.
 
-// True when the norm kernel has found no finite gradient: then nothing is changed.
+// True when the norm kernel holds the update: then nothing is changed.
 fn is_held() -> bool {
     return norm[uniforms.norm.x + 1u] < 0.0;
 }

@@ -49,7 +49,11 @@ pub struct Gpu {
 pub struct Resident(pub(super) [wgpu::Buffer; 3]);
 
 /// Calls that are ready to be submitted.
-pub struct Recording(Vec<Dispatch>);
+pub struct Recording {
+    dispatches: Vec<Dispatch>,
+    /// What only they use: uniforms, operands that are copied, stand-ins for those that are left out.
+    pub(super) buffers: Vec<wgpu::Buffer>,
+}
 
 struct Dispatch {
     pipeline: wgpu::ComputePipeline,
@@ -148,6 +152,24 @@ impl Gpu {
         &self.queue
     }
 
+    /// Segments of some lengths on the device, all 0.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the device cannot bind one of them.
+    pub fn allocate(&self, lengths: [usize; 3]) -> Result<Resident> {
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        // No buffer is empty.
+        let sizes = lengths.map(|elements| (elements + ALIGNMENT as usize) as u64 * 4);
+        let limits = self.device.limits();
+        let most = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
+        if let Some(size) = sizes.into_iter().find(|&size| size > most) {
+            return Err(unavailable(format!("the session needs {size} bytes in one buffer, the device has {most}")));
+        }
+        Ok(Resident(sizes.map(|size| {
+            self.device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+        })))
+    }
+
     /// Copies a memory to the device.
     pub fn upload(&self, memory: &Memory<f32>) -> Resident {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
@@ -195,10 +217,11 @@ impl Gpu {
             }
         }
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let dispatches = plan.calls()[calls].iter().map(|call| self.dispatch(call, resident)).collect();
+        let mut buffers = Vec::new();
+        let dispatches = plan.calls()[calls].iter().map(|call| self.dispatch(call, resident, &mut buffers)).collect();
         match scope.pop().await {
             Some(error) => Err(unavailable(error)),
-            None => Ok(Recording(dispatches)),
+            None => Ok(Recording { dispatches, buffers }),
         }
     }
 
@@ -213,7 +236,7 @@ impl Gpu {
 impl Recording {
     /// Appends the calls to what will be submitted.
     pub(super) fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
-        let mut dispatches = self.0.iter().peekable();
+        let mut dispatches = self.dispatches.iter().peekable();
         while dispatches.peek().is_some() {
             for (from, range, copy) in dispatches.peek().into_iter().flat_map(|next| &next.copies) {
                 let size = range.end - range.start;
@@ -270,7 +293,7 @@ impl Gpu {
         self.pipelines.borrow_mut().entry(entry.label).or_insert_with(make).clone()
     }
 
-    fn dispatch(&self, call: &Call, resident: &Resident) -> Dispatch {
+    fn dispatch(&self, call: &Call, resident: &Resident, buffers: &mut Vec<wgpu::Buffer>) -> Dispatch {
         let label = call.entry.label;
         let pipeline = self.pipeline(call.entry);
         // An operand that is left out has a buffer of its own, and so has one that is only read and whose range meets another's:
@@ -326,6 +349,8 @@ impl Gpu {
             let resource = wgpu::BindingResource::Buffer(binding);
             entries.push(wgpu::BindGroupEntry { binding: index as u32 + 1, resource });
         }
+        buffers.push(uniforms.clone());
+        buffers.extend(own.iter().flatten().cloned());
         let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(label),
             layout: &pipeline.get_bind_group_layout(0),

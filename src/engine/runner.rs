@@ -47,8 +47,8 @@ fn words(tensors: &[Tensor]) -> usize {
 }
 
 impl Runner {
-    /// Puts a plan and the numbers of a memory on the GPU. `feeds` are written before each step, `reads` are read after each, `keeps`
-    /// are what [`Runner::fetch`] reads.
+    /// Puts a plan on the GPU, all numbers 0. `feeds` are written before each step, `reads` are read after each, `keeps` are what
+    /// [`Runner::fetch`] reads.
     ///
     /// # Errors
     /// [`crate::error::Error::Unavailable`] when the device refuses something or has not enough memory.
@@ -56,12 +56,13 @@ impl Runner {
         gpu: Rc<Gpu>,
         plan: &Plan,
         calls: Range<usize>,
-        memory: &Memory<f32>,
+        persistent_len: usize,
         [feeds, reads, keeps]: [Vec<Tensor>; 3],
     ) -> Result<Self> {
         let most = (BLOCK / 4 / words(&feeds).max(1)).clamp(1, MOST_STEPS);
-        let scope = gpu.device().push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let resident = gpu.upload(memory);
+        let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory];
+        let [refused, short] = scopes.map(|filter| gpu.device().push_error_scope(filter));
+        let resident = gpu.allocate([persistent_len, plan.arena_len, plan.index_len])?;
         let make = |elements: usize, usage| {
             let size = (elements.max(1) * 4) as u64;
             gpu.device().create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
@@ -70,7 +71,8 @@ impl Runner {
         let inputs = make(most * words(&feeds), wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST);
         let results = (0..IN_FLIGHT).map(|_| make(most * words(&reads), readable)).collect();
         let kept = make(words(&keeps), readable);
-        if let Some(error) = scope.pop().await {
+        let (short, refused) = (short.pop(), refused.pop());
+        if let Some(error) = short.await.or(refused.await) {
             return Err(unavailable(error));
         }
         let recording = gpu.record(plan, calls, &resident).await?;
@@ -205,6 +207,7 @@ impl Drop for Runner {
     fn drop(&mut self) {
         // Not left to the garbage collector, which does not see how much memory they stand for.
         let buffers = self.resident.0.iter().chain(&self.results).chain([&self.inputs, &self.kept]);
+        let buffers = buffers.chain(&self.recording.buffers);
         buffers.for_each(wgpu::Buffer::destroy);
     }
 }

@@ -7,7 +7,7 @@
 //! Le, Jaitly and Hinton 2015 (arXiv:1504.00941). Twin: `shaders/elman.wgsl`.
 
 use super::recurrence::{
-    Cell, Channel, Layer, Params, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, split,
+    Cell, Channel, Layer, Params, ROWS, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, split,
     weight_gradients,
 };
 use super::simd::{Curves, Strided, Target, each, flush, take};
@@ -70,7 +70,7 @@ pub static FORWARD: Entry = Entry {
     reference_f64: reference_forward,
     cpu: cpu_forward,
     scratch,
-    grid: |call| [call.params::<Params>().batch.div_ceil(8), 1, 1],
+    grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
     gradient: Some(|tape, call| {
         let params: Params = call.params();
         let [a, weight_hh, bias_hh, y] = [0, 1, 2, 4].map(|at| call.tensor(at));
@@ -107,7 +107,7 @@ pub static BACKWARD: Entry = Entry {
     reference_f64: reference_backward,
     cpu: cpu_backward,
     scratch,
-    grid: |call| [call.params::<Params>().batch.div_ceil(8), 1, 1],
+    grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
     gradient: None,
 };
 

@@ -10,7 +10,7 @@
 //! Cho et al. 2014 (arXiv:1406.1078), in the form of `torch.nn.GRU`. Twin: `shaders/gru.wgsl`.
 
 use super::recurrence::{
-    Cell, Channel, Layer, Params, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, split,
+    Cell, Channel, Layer, Params, ROWS, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, split,
     weight_gradients,
 };
 use super::simd::{Curves, Strided, Target, each, flush, take};
@@ -92,7 +92,7 @@ pub static FORWARD: Entry = Entry {
         let batch = params.batch as usize;
         StepProduct::scratch(batch, hidden, G * hidden) + (batch * G + 1) * hidden
     },
-    grid: |call| [call.params::<Params>().batch.div_ceil(8), 1, 1],
+    grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
     gradient: Some(|tape, call| {
         let params: Params = call.params();
         let [gates, weight_hh, bias_hh, y] = [0, 1, 2, 4].map(|at| call.tensor(at));
@@ -138,7 +138,7 @@ pub static BACKWARD: Entry = Entry {
         let batch = params.batch as usize;
         StepProduct::scratch(batch, G * hidden, hidden) + (batch * G + 2) * hidden
     },
-    grid: |call| [call.params::<Params>().batch.div_ceil(8), 1, 1],
+    grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
     gradient: None,
 };
 

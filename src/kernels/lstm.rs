@@ -12,7 +12,7 @@
 //! (doi:10.1162/089976600300015015); no peepholes, two biases, as `torch.nn.LSTM`. Twin: `shaders/lstm.wgsl`.
 
 use super::recurrence::{
-    Cell, Channel, Layer, Params, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, split,
+    Cell, Channel, Layer, Params, ROWS, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, split,
     weight_gradients,
 };
 use super::simd::{Curves, Strided, Target, each, flush, take};
@@ -110,7 +110,7 @@ pub static FORWARD: Entry = Entry {
         let hidden = params.hidden as usize;
         StepProduct::scratch(params.batch as usize, hidden, G * hidden) + hidden
     },
-    grid: |call| [call.params::<Params>().batch.div_ceil(8), 1, 1],
+    grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
     gradient: Some(|tape, call| {
         let params: Params = call.params();
         let [gates, weight_hh, bias_hh, y, c] = [0, 1, 2, 4, 5].map(|at| call.tensor(at));
@@ -152,7 +152,7 @@ pub static BACKWARD: Entry = Entry {
         let hidden = params.hidden as usize;
         StepProduct::scratch(params.batch as usize, G * hidden, hidden) + 3 * hidden
     },
-    grid: |call| [call.params::<Params>().batch.div_ceil(8), 1, 1],
+    grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
     gradient: None,
 };
 

@@ -10,6 +10,9 @@ use crate::options::OptionSpec;
 use crate::shape::Tensor;
 use bytemuck::{Pod, Zeroable};
 
+/// Rows of the batch that one workgroup of the shaders owns.
+pub const ROWS: u32 = 8;
+
 /// Sizes and switches of every recurrence.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]

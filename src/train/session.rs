@@ -126,6 +126,9 @@ pub struct Session {
     /// Set while training steps run on WebGPU.
     #[cfg(target_arch = "wasm32")]
     accelerated: Option<accelerated::Accelerated>,
+    /// Steps that WebGPU has done and that were not taken yet.
+    #[cfg(target_arch = "wasm32")]
+    reports: std::collections::VecDeque<StepReport>,
 }
 
 impl Session {
@@ -178,6 +181,8 @@ impl Session {
             last: StepReport::NONE,
             #[cfg(target_arch = "wasm32")]
             accelerated: None,
+            #[cfg(target_arch = "wasm32")]
+            reports: std::collections::VecDeque::new(),
         };
         session.set_values_f64(&initial.values);
         session.set_hyper_slot(session.step);

@@ -3,7 +3,7 @@
 //!
 //! Whoever works with a session on the device takes a turn: one slice of an `advance`, or one other call, which first waits for
 //! what was submitted and brings the numbers to the host. A device that fails is given up; the host goes on from the numbers that
-//! it had last, at most [`COPY_MS`] old.
+//! it had last.
 
 use super::session::{Shared, Tally, now};
 use crate::engine::gpu::Gpu;
@@ -23,7 +23,7 @@ const SUBMIT_MS: f64 = 10.0;
 /// Longest slice of training between two chances for other calls.
 const SLICE_MS: f64 = 24.0;
 
-/// The numbers of the host are never older than this.
+/// While an `advance` runs, the numbers of the host are not older than this.
 const COPY_MS: f64 = 300.0;
 
 /// Training on the host before the device is measured.
@@ -42,12 +42,18 @@ pub(super) struct Device {
     diverged: RefCell<Option<Diverged>>,
     /// Milliseconds a step on the device, once known.
     pace: Cell<Option<f64>>,
-    /// When something was collected last.
-    collected: Cell<f64>,
+    /// The end of the last wait for the device, and the steps that were collected since.
+    collected: Cell<(f64, usize)>,
+    /// True when the device was waited for since something was collected.
+    has_waited: Cell<bool>,
+    /// Steps of the last submit.
+    submitted: Cell<usize>,
     /// Steps that were lost with the device and that no `advance` has seen to.
-    pub(super) taken_back: Cell<i64>,
+    pub(super) taken_back: Cell<u64>,
     /// When the host got its numbers last.
     copied: Cell<f64>,
+    /// True while the device is measured, and the host stands still.
+    pub(super) is_measuring: Cell<bool>,
     /// Milliseconds and steps on the host so far; `None` when the device is out of the question.
     host: Cell<Option<(f64, u64)>>,
 }
@@ -99,8 +105,11 @@ impl Device {
             diverged: RefCell::default(),
             pace: Cell::default(),
             collected: Cell::default(),
+            has_waited: Cell::default(),
+            submitted: Cell::default(),
             taken_back: Cell::default(),
             copied: Cell::default(),
+            is_measuring: Cell::default(),
             host: Cell::new(is_open.then_some((0.0, 0))),
         }
     }
@@ -139,7 +148,7 @@ impl Shared {
     async fn runner(&self, gpu: Rc<Gpu>) -> Result<Runner> {
         let freed = || Err(Error::invalid("session", "a session in use", "one that was freed"));
         let recipe = self.core(|core| core.recipe()).unwrap_or_else(freed)?;
-        Runner::new(gpu, &recipe.plan, recipe.calls, &recipe.memory, recipe.tensors).await
+        Runner::new(gpu, &recipe.plan, recipe.calls, recipe.persistent_len, recipe.tensors).await
     }
 
     /// Works on the core, if there still is one.
@@ -154,9 +163,8 @@ impl Shared {
 
     /// Gives the device up.
     fn lose(&self, error: &Error) {
-        let back = self.core(Core::decelerate).unwrap_or_default();
+        let Some((back, step)) = self.core(|core| (core.decelerate(), core.step())) else { return };
         self.device.taken_back.set(self.device.taken_back.get() + back);
-        let step = self.core(|core| core.step()).unwrap_or_default();
         self.device.say(format!("{HOST} since step {step}, because {error}."));
     }
 
@@ -188,9 +196,10 @@ impl Shared {
                 Ok(result)
             });
         }
-        let done = self.with(|core| {
+        let (before, done) = self.with(|core| {
+            let before = core.step();
             core.submit_batch(batch);
-            Ok(core.runner().map(Runner::oldest))
+            Ok((before, core.runner().map(Runner::oldest)))
         })?;
         if let Some(done) = done {
             done.await;
@@ -198,7 +207,10 @@ impl Shared {
         if let Some(Err(error)) = self.core(Core::collect) {
             self.lose(&error);
         }
-        if let Some(report) = self.core(Core::take_last_report).flatten() {
+        let report = self.core(|core| (core.step() > before).then(|| core.take_last_report()).flatten()).flatten();
+        if let Some(report) = report {
+            // The host could not do this step again.
+            self.settle().await;
             return Ok(Ok(report));
         }
         // The device has failed, or holds the step: the host does it from the numbers that it has.
@@ -245,11 +257,13 @@ impl Shared {
             return;
         };
         loop {
-            let next = self.core(|core| self.go_on(core, target));
+            // Nothing is submitted after a step that was stopped.
             self.take_reports(tally);
             if tally.diverged() {
                 return;
             }
+            let next = self.core(|core| self.go_on(core, target));
+            self.take_reports(tally);
             match next {
                 None => {
                     tally.ended = true;
@@ -260,6 +274,7 @@ impl Shared {
                 Some(Ok(Next::Settle)) => self.settle().await,
                 Some(Ok(Next::Wait(oldest))) => {
                     oldest.await;
+                    self.device.has_waited.set(true);
                     if now() - started >= SLICE_MS {
                         return;
                     }
@@ -284,12 +299,16 @@ impl Shared {
     /// Takes in what has come and submits what there is room for.
     fn go_on(&self, core: &mut Core, target: u64) -> Result<Next<impl Future<Output = ()> + use<>>> {
         let before = core.runner().map_or(0, Runner::steps_under_way);
-        if core.collect()? {
-            let time = now();
-            let steps = before - core.runner().map_or(0, Runner::steps_under_way);
-            let ms = (time - self.device.collected.replace(time)) / steps as f64;
-            let pace = self.device.pace.get().map_or(ms, |pace| 0.7 * pace + 0.3 * ms);
-            self.device.pace.set(Some(pace.min(ms * 4.0)));
+        core.collect()?;
+        let after = core.runner().map_or(0, Runner::steps_under_way);
+        let (since, steps) = self.device.collected.get();
+        let steps = steps + before - after;
+        self.device.collected.set((since, steps));
+        // What was there without a wait says nothing of how long it took, and counts with the next.
+        if self.device.has_waited.take() && steps > 0 {
+            let ms = (now() - since) / steps as f64;
+            self.device.pace.set(Some(self.device.pace.get().map_or(ms, |pace| 0.7 * pace + 0.3 * ms)));
+            self.device.collected.set((now(), 0));
         }
         let is_old = now() - self.device.copied.get() > COPY_MS;
         let Some(runner) = core.runner() else { return Ok(Next::Done) };
@@ -302,10 +321,12 @@ impl Shared {
             (0, _) if under_way == 0 => Ok(Next::Done),
             (1.., true) => {
                 if under_way == 0 {
-                    self.device.collected.set(now());
+                    self.device.collected.set((now(), 0));
                 }
-                let most = self.device.pace.get().map_or(1.0, |pace| SUBMIT_MS / pace.max(0.01));
-                core.submit((most as usize).clamp(1, 64).min(left as usize));
+                let most = self.device.pace.get().map_or(1.0, |pace| SUBMIT_MS / pace.max(0.01)) as usize;
+                let steps = most.clamp(1, 2 * self.device.submitted.get().max(1)).min(left as usize);
+                core.submit(steps);
+                self.device.submitted.set(steps);
                 Ok(Next::Submitted)
             }
             _ => Ok(Next::Wait(runner.oldest())),
@@ -330,6 +351,27 @@ impl Shared {
         }
     }
 
+    /// Milliseconds a step, with as many steps a submit as take a while.
+    async fn measure(runner: &mut Runner) -> Result<f64> {
+        let (mut steps, mut best) = (1, f64::INFINITY);
+        for _ in 0..12 {
+            let started = now();
+            for _ in 0..IN_FLIGHT {
+                runner.submit(steps);
+            }
+            for _ in 0..IN_FLIGHT {
+                runner.oldest().await;
+                runner.collect().transpose()?;
+            }
+            let ms = now() - started;
+            best = best.min(ms / (IN_FLIGHT * steps) as f64);
+            if ms < 3.0 * SUBMIT_MS {
+                steps = (2 * steps).min(runner.most_steps());
+            }
+        }
+        Ok(best)
+    }
+
     /// Measures the device on this session's own plan, and moves there if it is faster than the host.
     async fn consider(&self, host_ms: f64) -> Result<String> {
         let gpu = open().await?;
@@ -337,18 +379,11 @@ impl Shared {
             return Ok(format!("{HOST}: WebGPU is here ({}), but computes on the same processor.", gpu.adapter));
         }
         let mut runner = self.runner(Rc::clone(&gpu)).await?;
-        // Whatever the numbers, the work is the same: the inputs are zeros, and the updates are held.
-        let steps = runner.most_steps().min(4);
-        let mut best = f64::INFINITY;
-        for round in 0..=2 * IN_FLIGHT {
-            let started = now();
-            runner.submit(steps);
-            runner.oldest().await;
-            runner.collect().transpose()?;
-            if round > 0 {
-                best = best.min((now() - started) / steps as f64);
-            }
-        }
+        // Whatever the numbers, the work is the same. The host stands still meanwhile.
+        self.device.is_measuring.set(true);
+        let best = Self::measure(&mut runner).await;
+        self.device.is_measuring.set(false);
+        let best = best?;
         let compare = format!("{best:.2} ms a step there, {host_ms:.2} ms on the CPU");
         if best * WORTH > host_ms {
             return Ok(format!("{HOST}: WebGPU on {} is not faster ({compare}).", gpu.adapter));

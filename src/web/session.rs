@@ -1,6 +1,6 @@
 //! `Session`: one network on one task, for JavaScript.
 //!
-//! Every method clones a handle and returns a promise, so that `free` may come at any time. `advance` works in slices of a few
+//! Every method clones a handle and returns a promise, so that `free` may come at any time. `advance` works in slices of some
 //! milliseconds and gives way between them: other calls take effect at the boundary of a step. Several `advance`s run one after
 //! the other. Arguments are read before a session is borrowed, for reading them can run the caller's code. Where training
 //! runs on WebGPU, [`super::device`] sees to it that a call finds the numbers on the host.
@@ -116,6 +116,16 @@ impl Tally {
         }
     }
 
+    /// Forgets the last steps, which are to be done again.
+    fn take_back(&mut self, steps: u64) {
+        self.left += steps;
+        let kept = self.losses.len().saturating_sub(steps as usize);
+        let lost: f64 = self.losses.drain(kept..).map(f64::from).sum();
+        let n = self.n.saturating_sub(steps);
+        self.accuracy *= if self.n > 0 { n as f64 / self.n as f64 } else { 1.0 };
+        (self.n, self.loss) = (n, self.loss - lost);
+    }
+
     /// True when a step was stopped.
     pub(super) fn diverged(&self) -> bool {
         self.diverged.is_some()
@@ -180,11 +190,11 @@ impl Shared {
             let started = now();
             if self.is_on_device() {
                 self.device_slice(&mut tally).await;
-            } else {
+            } else if !self.device.is_measuring.get() {
                 self.host_slice(started, &mut tally);
             }
             tally.elapsed_ms += now() - started;
-            tally.left = tally.left.saturating_add_signed(self.device.taken_back.take());
+            tally.take_back(self.device.taken_back.take());
             if tally.left == 0 || tally.ended || tally.diverged.is_some() {
                 break;
             }

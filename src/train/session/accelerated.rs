@@ -1,22 +1,22 @@
 //! A session whose training steps run on WebGPU.
 //!
-//! The engine of the host stays: pictures, evaluation, callers' batches and snapshots are its business, from the numbers of step
-//! [`Accelerated::copied`]. [`Session::pull`] brings it up to date when everything that was submitted is done; [`Session::push`] takes its
-//! numbers back to the device after they were changed. Should the device fail, training goes on on the host from where it stands.
+//! The engine of the host stays: pictures, evaluation, gradients of callers' batches and snapshots are its business, from the numbers
+//! of step [`Accelerated::copied`]. [`Session::pull`] brings it up to date when everything that was submitted is done;
+//! [`Session::push`] takes its numbers back to the device after they were changed. Should the device fail, training goes on on the
+//! host from where it stands.
 //!
 //! A step whose gradient is not finite is held by the device, and so are those after it; the host then does it itself, with all its
 //! checks, and says what is wrong or goes on.
 
 use super::super::program::Program;
 use super::{FREE, Session, StepReport, check_batch, flat, parts};
-use crate::engine::{Engine, Memory, Runner};
+use crate::engine::{Engine, Runner};
 use crate::error::{Error, Result};
-use crate::graph::{Mark, PERSISTENT, Plan};
+use crate::graph::{Mark, Plan};
 use crate::kernels::update::{self, HYPER};
 use crate::rng::Stream;
 use crate::shape::Tensor;
 use crate::tasks::{Batch, Draw};
-use std::collections::VecDeque;
 use std::ops::Range;
 
 /// Everything that a runner is made from.
@@ -25,8 +25,8 @@ pub struct Recipe {
     pub plan: Plan,
     /// All of its calls.
     pub calls: Range<usize>,
-    /// The numbers that it starts from.
-    pub memory: Memory<f32>,
+    /// Elements of the persistent segment.
+    pub persistent_len: usize,
     /// What goes in, what comes out, what is kept.
     pub tensors: [Vec<Tensor>; 3],
 }
@@ -42,8 +42,6 @@ pub(super) struct Accelerated {
     is_held: bool,
     /// True when its numbers are not those of the step that it was held at, so that the host must begin with its own.
     is_past: bool,
-    /// Steps that are done and were not taken yet.
-    reports: VecDeque<StepReport>,
 }
 
 /// Largest norm that the device updates with: beyond it, the host does the step, with a way back.
@@ -69,37 +67,35 @@ impl Session {
     /// # Errors
     /// [`Error::Unavailable`] when the session runs in double precision.
     pub fn recipe(&self) -> Result<Recipe> {
-        let Engine::Cpu(engine) = &self.engine else {
+        if matches!(self.engine, Engine::Reference(_)) {
             return Err(Error::unavailable("WebGPU", "double precision runs on the CPU"));
-        };
+        }
         let plan = self.train.plan.clone();
-        let mut memory = Memory::new(self.layout.len);
-        memory.reserve(&plan);
-        memory.set_bytes(PERSISTENT, engine.bytes(PERSISTENT));
-        memory.write(flat(self.layout.norm, 3), FREE.iter().map(|&v| f64::from(v)));
         let mut feeds: Vec<Tensor> =
             parts(&self.train, &self.batch, None).iter().flatten().map(|(to, _)| *to).collect();
         feeds.push(flat(self.layout.hyper, HYPER));
         let reads = vec![self.train.result, flat(self.layout.norm, 3)];
         let tensors = [feeds, reads, self.lasting().to_vec()];
-        Ok(Recipe { calls: plan.range(Mark::Forward, Mark::Update), plan, memory, tensors })
+        let calls = plan.range(Mark::Forward, Mark::Update);
+        Ok(Recipe { plan, calls, persistent_len: self.layout.len, tensors })
     }
 
     /// From now on, training steps run on a runner that was made from this session's recipe.
     pub fn accelerate(&mut self, runner: Runner) {
-        let (step, reports) = (self.step, VecDeque::new());
-        self.accelerated =
-            Some(Accelerated { runner, ahead: step, copied: step, is_held: false, is_past: false, reports });
+        let step = self.step;
+        self.accelerated = Some(Accelerated { runner, ahead: step, copied: step, is_held: false, is_past: false });
         self.push();
     }
 
-    /// Training goes on on the host, from the numbers that it has. Returns by how many steps these are behind the last that was taken, or
-    /// ahead of it if negative.
-    pub fn decelerate(&mut self) -> i64 {
+    /// Training goes on on the host, from the numbers that it has. Returns how many of the steps that were taken it is behind.
+    pub fn decelerate(&mut self) -> u64 {
         let Some(accelerated) = self.accelerated.take() else { return 0 };
-        let taken = self.step as i64 - accelerated.reports.len() as i64;
+        let behind = self.step.saturating_sub(accelerated.copied);
+        let kept = self.reports.len().saturating_sub(behind as usize);
+        let taken = behind - (self.reports.len() - kept) as u64;
+        self.reports.truncate(kept);
         self.step = accelerated.copied;
-        taken - self.step as i64
+        taken
     }
 
     /// The runner, if training steps run there.
@@ -124,12 +120,12 @@ impl Session {
 
     /// The first step that is done and was not taken yet.
     pub fn take_report(&mut self) -> Option<StepReport> {
-        self.accelerated.as_mut()?.reports.pop_front()
+        self.reports.pop_front()
     }
 
     /// The last step that is done and was not taken yet.
     pub fn take_last_report(&mut self) -> Option<StepReport> {
-        self.accelerated.as_mut()?.reports.pop_back()
+        self.reports.pop_back()
     }
 
     /// Submits some of the next steps, at least one and at most `steps`.
@@ -182,15 +178,17 @@ impl Session {
         let Some(said) = accelerated.runner.collect().transpose()? else { return Ok(false) };
         for step in said.chunks_exact(SAID).map(|step| std::array::from_fn(|at| f64::from(step[at]))) {
             let [loss, accuracy, _, norm, coefficient, largest]: [f64; SAID] = step;
-            if !accelerated.is_held && (coefficient < 0.0 || !loss.is_finite()) {
+            // A shader may take a NaN for whatever it likes: the host looks for itself.
+            let is_sound = loss.is_finite() && norm <= f64::from(SAFE_NORM);
+            if !accelerated.is_held && (coefficient < 0.0 || !is_sound) {
                 accelerated.is_held = true;
-                // A loss that is not finite does not hold what follows, and carried states go on in any case.
+                // What the device has not held has changed its numbers, and carried states go on in any case.
                 accelerated.is_past = coefficient >= 0.0 || self.config.carry;
             }
             if !accelerated.is_held {
                 self.last = StepReport::new([loss, accuracy], [norm, coefficient, largest], self.config.clip);
                 self.step += 1;
-                accelerated.reports.push_back(self.last);
+                self.reports.push_back(self.last);
             }
         }
         Ok(true)
@@ -234,8 +232,8 @@ impl Session {
         while self.step <= held_at && outcome.is_ok() {
             let is_new = self.step == held_at;
             outcome = self.train_step().map(|report| {
-                if let Some(accelerated) = self.accelerated.as_mut().filter(|_| is_new) {
-                    accelerated.reports.push_back(report);
+                if is_new {
+                    self.reports.push_back(report);
                 }
             });
         }

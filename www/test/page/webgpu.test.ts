@@ -108,6 +108,7 @@ test("webgpu_trains_as_the_cpu_does_whatever_is_called_meanwhile", async () => {
     const before = gpu.backend;
     // A picture, an evaluation and weights in the middle change nothing.
     const long = gpu.advance(60);
+    await new Promise((resolve) => setTimeout(resolve, 60));
     const others = await Promise.all([gpu.frame(), gpu.evaluate(), gpu.weights(), gpu.snapshot(), gpu.frame()]);
     const [one, other] = [await long, await cpu.advance(60)];
     const blob = await gpu.snapshot();
@@ -126,10 +127,11 @@ test("webgpu_trains_as_the_cpu_does_whatever_is_called_meanwhile", async () => {
   });
   expect(seen.backends).toEqual(["webgpu", "webgpu", "cpu"]);
   expect(seen.reason).toMatch(/^WebGPU on .+, as chosen\.$/);
-  expect(seen.frameStep).toBeLessThanOrEqual(60);
+  expect(seen.frameStep).toBeGreaterThan(0);
+  expect(seen.frameStep).toBeLessThan(60);
   expect(seen.steps).toEqual([60, 70]);
   const [one, other, next, twin] = seen.losses;
-  expect(one).toHaveLength(60);
+  expect([one, other, next, twin].map((losses) => losses.length)).toEqual([60, 60, 10, 10]);
   for (const [got, wanted] of [
     [one, other],
     [next, twin],
@@ -140,8 +142,11 @@ test("webgpu_trains_as_the_cpu_does_whatever_is_called_meanwhile", async () => {
   expect(seen.norms[0] / seen.norms[1]).toBeCloseTo(1, 3);
   const [drawn = [], expected = []] = seen.frames;
   const largest = Math.max(...expected.filter((value) => Number.isFinite(value)));
+  expect(drawn).toHaveLength(expected.length);
   drawn.forEach((value, at) => {
-    if (Number.isFinite(value)) expect(Math.abs(value - (expected[at] ?? Number.NaN)) / largest).toBeLessThan(2e-3);
+    const wanted = expected[at] ?? Number.NaN;
+    expect(Number.isFinite(value)).toBe(Number.isFinite(wanted));
+    if (Number.isFinite(value)) expect(Math.abs(value - wanted) / largest).toBeLessThan(2e-3);
   });
 });
 
@@ -249,7 +254,7 @@ test.each([
     },
   ],
   [
-    "out_of_memory",
+    "memory_refused",
     () => {
       window.wrap("GPUDevice", "createBuffer", (call, [descriptor]) => {
         const { size, mappedAtCreation } = descriptor as { size: number; mappedAtCreation?: boolean };
@@ -282,14 +287,22 @@ test("webgpu_step_that_is_not_finite_is_named_and_undone", async () => {
       ["webgpu", "cpu"].map((backend) => Session.create(config({ ...changes, backend }))),
     );
     if (gpu === undefined || cpu === undefined) throw new Error("two sessions");
+    const start = await gpu.weights();
     const [one, other] = [await gpu.advance(200), await cpu.advance(200)];
     const weights = await gpu.weights();
-    gpu.setHyper({ lr: 1e-12 });
+    // It goes on from weights that are good again.
+    await gpu.setWeights(start);
+    gpu.setHyper({ lr: 1e-3 });
+    const after = await gpu.advance(3);
     return {
       backend: gpu.backend,
       steps: [one.step, other.step],
       diverged: [one.diverged, other.diverged],
-      finite: [...new Float32Array(weights.slice(-64 & ~3).buffer)].every((value) => Number.isFinite(value)),
+      // What follows the header of safetensors; its length is a multiple of 8.
+      finite: [
+        ...new Float32Array(weights.slice(8 + (new Uint32Array(weights.slice(0, 4).buffer)[0] ?? 0)).buffer),
+      ].every((value) => Number.isFinite(value)),
+      after: { step: after.step, diverged: after.diverged },
     };
   });
   expect(seen.backend).toBe("webgpu");
@@ -298,6 +311,7 @@ test("webgpu_step_that_is_not_finite_is_named_and_undone", async () => {
   expect(one).toMatchObject({ step: seen.steps[0], tensor: expect.any(String) as string });
   expect(Math.abs((seen.steps[0] ?? 0) - (seen.steps[1] ?? 0))).toBeLessThanOrEqual(1);
   expect(seen.finite).toBe(true);
+  expect(seen.after).toEqual({ step: (seen.steps[0] ?? 0) + 3, diverged: null });
 });
 
 test("webgpu_automatic_choice_stays_on_the_cpu_beside_a_software_adapter", async () => {
