@@ -110,7 +110,7 @@ export class Speed {
   }
 }
 
-/** A lane in step may be ahead of the slowest one by this much of the slowest one's training: more than a slice, so that nobody waits for one. */
+/** A lane in step may be ahead of the slowest one by this much of the slowest one's training: more than a slice of its own. */
 export const LEAD_MS = { cpu: 40, webgpu: 100 } as const;
 
 /**
