@@ -23,15 +23,20 @@ struct Uniforms {
 @group(0) @binding(6) var<storage, read_write> norm: array<f32>;
 
 @compute @workgroup_size(256)
-fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x >= uniforms.n || is_held() {
+fn forward(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+) {
+    let share = coefficient(index, group.x);
+    if id.x >= uniforms.n || share < 0.0 {
         return;
     }
     let place = uniforms.parameters.x + id.x;
     let decay = hyper_at(WEIGHT_DECAY);
     let decoupled = uniforms.decoupled == 1u;
     let weight = parameters[place] * select(1.0, 1.0 - hyper_at(LEARNING_RATE) * decay, decoupled);
-    let g = clipped(id.x) + select(decay, 0.0, decoupled) * weight;
+    let g = clipped(id.x, share) + select(decay, 0.0, decoupled) * weight;
     let old = m[uniforms.m.x + id.x];
     let mean = old + (1.0 - hyper_at(MOMENTUM)) * (g - old);
     m[uniforms.m.x + id.x] = mean;

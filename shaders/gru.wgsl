@@ -20,6 +20,8 @@ struct Forward {
     nonlinearity: u32,
     silent: u32,
     fresh: u32,
+    first: u32,
+    end: u32,
 }
 
 struct Backward {
@@ -39,6 +41,8 @@ struct Backward {
     nonlinearity: u32,
     silent: u32,
     fresh: u32,
+    first: u32,
+    end: u32,
 }
 
 @group(0) @binding(0) var<uniform> forward_uniforms: Forward;
@@ -62,7 +66,7 @@ fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) g
     let uniforms = forward_uniforms;
     let rows = owned(group.x, uniforms.batch);
     let hidden = uniforms.hidden;
-    for (var step = 0u; step < uniforms.n_steps; step++) {
+    for (var step = uniforms.first; step < uniforms.end; step++) {
         let t = time(step, uniforms.n_steps, uniforms.reverse);
         let t_before = time(max(step, 1u) - 1u, uniforms.n_steps, uniforms.reverse);
         for (var base = 0u; base < hidden * QUADS; base += WIDTH) {
@@ -129,7 +133,7 @@ fn backward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) 
     let uniforms = backward_uniforms;
     let rows = owned(group.x, uniforms.batch);
     let hidden = uniforms.hidden;
-    for (var left = uniforms.n_steps; left > 0u; left--) {
+    for (var left = uniforms.end; left > uniforms.first; left--) {
         let step = left - 1u;
         let t = time(step, uniforms.n_steps, uniforms.reverse);
         let t_before = time(max(step, 1u) - 1u, uniforms.n_steps, uniforms.reverse);

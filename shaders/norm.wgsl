@@ -7,14 +7,14 @@ struct Uniforms {
     // offset and stride of each operand, in elements
     gradient: vec2<u32>,
     hyper: vec2<u32>,
-    result: vec2<u32>,
+    norm: vec2<u32>,
     n: u32,
 }
 
 @group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read_write> gradient: array<f32>;
 @group(0) @binding(2) var<storage, read_write> hyper: array<f32>;
-@group(0) @binding(3) var<storage, read_write> result: array<f32>;
+@group(0) @binding(3) var<storage, read_write> norm: array<f32>;
 
 const WIDTH = 256u;
 
@@ -51,15 +51,12 @@ fn forward(@builtin(local_invocation_index) index: u32) {
         workgroupBarrier();
     }
     if index == 0u {
-        let norm = scale * sqrt(partial[0]);
-        let at = uniforms.result.x;
-        // No limit is a number near the largest one: its quotient may have none.
-        let limit = hyper_at(MAX_NORM);
-        let long = norm + 1e-6;
-        let coefficient = select(1.0, limit / max(long, 1e-6), long > limit);
-        let held = result[at + 1u] < 0.0 || !(norm <= hyper_at(SAFE_NORM));
-        result[at] = norm;
-        result[at + 1u] = select(coefficient, -1.0, held);
-        result[at + 2u] = largest;
+        let length = scale * sqrt(partial[0]);
+        let coefficient = judged(length);
+        let at = uniforms.norm.x;
+        norm[at + LENGTH] = length;
+        norm[at + COEFFICIENT] = coefficient;
+        norm[at + LARGEST] = largest;
+        norm[at + N_PARTS] = 0.0;
     }
 }

@@ -22,14 +22,19 @@ struct Uniforms {
 @group(0) @binding(6) var<storage, read_write> norm: array<f32>;
 
 @compute @workgroup_size(256)
-fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x >= uniforms.n || is_held() {
+fn forward(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+) {
+    let share = coefficient(index, group.x);
+    if id.x >= uniforms.n || share < 0.0 {
         return;
     }
     let place = uniforms.parameters.x + id.x;
     let alpha = hyper_at(SQUARES);
     let p = parameters[place];
-    let g = clipped(id.x) + hyper_at(WEIGHT_DECAY) * p;
+    let g = clipped(id.x, share) + hyper_at(WEIGHT_DECAY) * p;
     let squares = alpha * v[uniforms.v.x + id.x] + (1.0 - alpha) * g * g;
     v[uniforms.v.x + id.x] = squares;
     let velocity = hyper_at(MOMENTUM) * b[uniforms.b.x + id.x] + g / (sqrt(squares) + hyper_at(EPSILON));

@@ -20,8 +20,13 @@ struct Uniforms {
 @group(0) @binding(5) var<storage, read_write> norm: array<f32>;
 
 @compute @workgroup_size(256)
-fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x >= uniforms.n || is_held() {
+fn forward(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+) {
+    let share = coefficient(index, group.x);
+    if id.x >= uniforms.n || share < 0.0 {
         return;
     }
     let place = uniforms.parameters.x + id.x;
@@ -29,7 +34,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
     let momentum = hyper_at(MOMENTUM);
     let at = uniforms.velocity.x + id.x;
     let p = parameters[place];
-    let g = clipped(id.x) + hyper_at(WEIGHT_DECAY) * p;
+    let g = clipped(id.x, share) + hyper_at(WEIGHT_DECAY) * p;
     let b = momentum * velocity[at] + g;
     velocity[at] = b;
     parameters[place] = p - rate * select(b, g + momentum * b, hyper_at(NESTEROV) != 0.0);

@@ -7,7 +7,8 @@ use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validato
 use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner, VectorSize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use unroll::kernels::{Access, Element, Entry, KERNELS, Kernel, MAX_OPERANDS, WORDS, product, recurrence};
+use unroll::engine::group;
+use unroll::kernels::{Access, Element, Entry, KERNELS, Kernel, MAX_OPERANDS, WORDS, product, recurrence, update};
 use unroll::nn::{ARCHITECTURES, INITS};
 use unroll::options::OptionSpec;
 use unroll::tasks::TASKS;
@@ -46,6 +47,9 @@ const KEPT_BY: &[(&str, &[&str])] = &[
         ],
     ),
 ];
+
+/// The shader of the engine itself: many calls in one dispatch.
+const GROUP: &str = "group";
 
 const MAX_COLUMNS: usize = 140;
 
@@ -191,6 +195,7 @@ fn every_kernel_has_its_shader_and_every_shader_its_kernel() {
     let constants = [
         ("helpers/recurrence", format!("const ROWS = {}u;", recurrence::ROWS)),
         ("product", format!("const TILE: u32 = {}u;", product::TILE)),
+        ("helpers/update", format!("const PARTS = {}u;", update::PARTS)),
     ];
     for (name, line) in constants {
         assert!(
@@ -198,8 +203,8 @@ fn every_kernel_has_its_shader_and_every_shader_its_kernel() {
             "{name}.wgsl: {line}, as its grid says"
         );
     }
-    let in_table: BTreeSet<String> = KERNELS.iter().map(|kernel| kernel.stem.to_owned()).collect();
-    assert_eq!(stems("shaders", "wgsl"), in_table, "shaders/ and KERNELS");
+    let in_table = KERNELS.iter().map(|kernel| kernel.stem).chain([GROUP]).map(str::to_owned);
+    assert_eq!(stems("shaders", "wgsl"), in_table.collect(), "shaders/ and KERNELS");
 }
 
 /// The name of an entry's entry point: its label without the stem.
@@ -281,6 +286,20 @@ fn every_shader_parses_and_has_the_bindings_and_uniforms_of_its_rust_twin() {
             check_bindings(kernel, entry, &shader);
         }
     }
+}
+
+#[test]
+fn the_shader_of_groups_binds_the_uniforms_the_segments_and_its_table() {
+    let shader = Shader::parse(GROUP, group::SHADER);
+    let points: Vec<_> = shader.module.entry_points.iter().map(|point| point.name.as_str()).collect();
+    assert_eq!(points, [group::POINT]);
+    let bound = shader.module.global_variables.iter().filter_map(|(_, variable)| {
+        let binding = variable.binding?;
+        Some((binding.group, binding.binding, variable.name.clone().expect("a binding has a name")))
+    });
+    let names = ["uniforms", "persistent", "arena", "symbols", "table"];
+    let expected: Vec<_> = names.iter().zip(0..).map(|(name, at)| (0, at, (*name).to_owned())).collect();
+    assert_eq!(bound.collect::<Vec<_>>(), expected);
 }
 
 /// Binding 0 is the uniform; operand n is binding n + 1 of the same group, under its name, or behind that of its entry point where another

@@ -1,4 +1,4 @@
-// The hyperparameters of an update, for whoever binds them as `hyper`. Twin: src/kernels/update.rs.
+// The hyperparameters of an update and the result of the norm, for whoever binds them as `hyper` and `norm`. Twin: src/kernels/update.rs.
 
 const LEARNING_RATE = 0u;
 const WEIGHT_DECAY = 1u;
@@ -14,4 +14,20 @@ const SAFE_NORM = 10u;
 
 fn hyper_at(which: u32) -> f32 {
     return hyper[uniforms.hyper.x + which];
+}
+
+const LENGTH = 0u;
+const COEFFICIENT = 1u;
+const LARGEST = 2u;
+const N_PARTS = 3u;
+const PARTS = 512u;
+
+// What to multiply the gradient with, or -1 to hold the update, for a gradient of some length.
+fn judged(length: f32) -> f32 {
+    // No limit is a number near the largest one: its quotient may have none.
+    let limit = hyper_at(MAX_NORM);
+    let long = length + 1e-6;
+    let coefficient = select(1.0, limit / max(long, 1e-6), long > limit);
+    let held = norm[uniforms.norm.x + COEFFICIENT] < 0.0 || !(length <= hyper_at(SAFE_NORM));
+    return select(coefficient, -1.0, held);
 }

@@ -11,6 +11,7 @@
 //! [`ABSENT`] and a binding of its own, which its shader never touches.
 
 use super::Memory;
+use super::group::{self, Group};
 use crate::error::{Error, Result};
 use crate::graph::{ARENA, INDEX, PERSISTENT, Plan};
 use crate::kernels::{Access, Call, Entry, KERNELS};
@@ -203,7 +204,7 @@ impl Gpu {
         Ok(staging.get_mapped_range(..).map_err(unavailable)?.to_vec())
     }
 
-    /// Makes pipelines, bind groups and grids for some calls of a plan.
+    /// Makes pipelines, bind groups and grids for some calls of a plan. The weight gradients of a step become one dispatch.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the device refuses one of them, or a call has more workgroups than it runs at once.
@@ -218,7 +219,15 @@ impl Gpu {
         }
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let mut buffers = Vec::new();
-        let dispatches = plan.calls()[calls].iter().map(|call| self.dispatch(call, resident, &mut buffers)).collect();
+        let mut dispatches = Vec::new();
+        let group = Group::of(plan, calls.clone());
+        for at in calls {
+            match &group {
+                Some(group) if group.calls.start == at => dispatches.push(self.group(group, resident, &mut buffers)),
+                Some(group) if group.calls.contains(&at) => {}
+                _ => dispatches.push(self.dispatch(&plan.calls()[at], resident, &mut buffers)),
+            }
+        }
         match scope.pop().await {
             Some(error) => Err(unavailable(error)),
             None => Ok(Recording { dispatches, buffers }),
@@ -234,6 +243,11 @@ impl Gpu {
 }
 
 impl Recording {
+    /// Dispatches of a run.
+    pub fn dispatches(&self) -> usize {
+        self.dispatches.len()
+    }
+
     /// Appends the calls to what will be submitted.
     pub(super) fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         let mut dispatches = self.dispatches.iter().peekable();
@@ -274,15 +288,14 @@ impl Gpu {
         Ok(())
     }
 
-    fn pipeline(&self, entry: &'static Entry) -> wgpu::ComputePipeline {
+    fn pipeline(&self, label: &'static str, (source, point): (&'static str, &str)) -> wgpu::ComputePipeline {
         let make = || {
-            let (source, point) = shader(entry);
             let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(entry.label),
+                label: Some(label),
                 source: wgpu::ShaderSource::Wgsl(source.into()),
             });
             self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(entry.label),
+                label: Some(label),
                 layout: None,
                 module: &module,
                 entry_point: Some(point),
@@ -290,12 +303,37 @@ impl Gpu {
                 cache: None,
             })
         };
-        self.pipelines.borrow_mut().entry(entry.label).or_insert_with(make).clone()
+        self.pipelines.borrow_mut().entry(label).or_insert_with(make).clone()
+    }
+
+    /// The weight gradients of a plan.
+    fn group(&self, group: &Group, resident: &Resident, buffers: &mut Vec<wgpu::Buffer>) -> Dispatch {
+        const LABEL: &str = "group.gradients";
+        let pipeline = self.pipeline(LABEL, (group::SHADER, group::POINT));
+        let make = |words: &[u32], usage| {
+            let contents = bytemuck::cast_slice(words);
+            self.device.create_buffer_init(&BufferInitDescriptor { label: Some(LABEL), contents, usage })
+        };
+        let words = [group.jobs.len() as u32, group.tiles(), group.workgroups(), group.norm];
+        let uniforms = make(&words, wgpu::BufferUsages::UNIFORM);
+        let table = make(&group.table(), wgpu::BufferUsages::STORAGE);
+        let [persistent, arena, index] = &resident.0;
+        let bound = [&uniforms, persistent, arena, index, &table];
+        let entries: Vec<_> = (0..)
+            .zip(bound)
+            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+            .collect();
+        let layout = &pipeline.get_bind_group_layout(0);
+        let entries = &entries[..];
+        let bind = wgpu::BindGroupDescriptor { label: Some(LABEL), layout, entries };
+        let bind = self.device.create_bind_group(&bind);
+        buffers.extend([uniforms.clone(), table.clone()]);
+        Dispatch { pipeline, group: bind, grid: [group.workgroups(), 1, 1], copies: Vec::new() }
     }
 
     fn dispatch(&self, call: &Call, resident: &Resident, buffers: &mut Vec<wgpu::Buffer>) -> Dispatch {
         let label = call.entry.label;
-        let pipeline = self.pipeline(call.entry);
+        let pipeline = self.pipeline(label, shader(call.entry));
         // An operand that is left out has a buffer of its own, and so has one that is only read and whose range meets another's:
         // writable bindings must not overlap, even when nothing is written there.
         let ranges: Vec<_> = call.operands.iter().map(|tensor| tensor.map(|tensor| range(&tensor))).collect();

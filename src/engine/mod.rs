@@ -5,6 +5,7 @@
 
 #[cfg(target_arch = "wasm32")]
 pub mod gpu;
+pub mod group;
 mod memory;
 #[cfg(target_arch = "wasm32")]
 mod runner;

@@ -55,7 +55,25 @@ impl Graph {
             self.record(fill::forward(tensor, 0.0));
         }
         wanted.iter().flatten().for_each(|&adjoint| self.pin(adjoint));
+        self.gradients_last(calls.len());
         wanted
+    }
+
+    /// Moves the calls that only write gradients of parameters behind all other backward calls, which begin at `start`, in their order:
+    /// side by side, an engine can run them at once. One whose operands are written in between stays where it is.
+    fn gradients_last(&mut self, start: usize) {
+        let lasts = |tensor: &Tensor| matches!(self.buffers[tensor.buffer as usize].place, Place::Persistent(_));
+        let (mut others, mut gradients): (Vec<(Mark, Call)>, Vec<(Mark, Call)>) = Default::default();
+        for (mark, call) in self.calls.split_off(start).into_iter().rev() {
+            let touches = |tensor: Tensor| {
+                others.iter().any(|(_, other)| other.written().any(|written| written.buffer == tensor.buffer))
+            };
+            let is_free =
+                call.written().all(|tensor| lasts(&tensor)) && !call.operands.iter().flatten().any(|&t| touches(t));
+            if is_free { gradients.push((mark, call)) } else { others.push((mark, call)) }
+        }
+        self.calls.extend(others.into_iter().rev());
+        self.calls.extend(gradients.into_iter().rev());
     }
 
     fn untouched_parameters(&self, calls: &[Call]) -> Vec<(usize, usize)> {
@@ -118,10 +136,7 @@ impl Recorder<'_> {
     /// Where an earlier call has put the sum over rows that `call` asks for, if neither its source nor its result has been written
     /// since.
     fn summed(&self, call: &Call) -> Option<Tensor> {
-        let writes = |c: &Call, buffer: u32| {
-            let mut operands = c.entry.operands.iter().zip(&c.operands);
-            operands.any(|(spec, t)| spec.access != Access::Read && t.is_some_and(|t| t.buffer == buffer))
-        };
+        let writes = |c: &Call, buffer: u32| c.written().any(|t| t.buffer == buffer);
         let calls: Vec<&Call> = self.graph.calls().collect();
         let source = call.tensor(0).buffer;
         let earlier = calls.iter().rposition(|c| row_sum::is_fresh(c) && c.operands[0] == call.operands[0])?;

@@ -157,6 +157,18 @@ impl Plan {
         start..end
     }
 
+    /// The same plan with every time loop in parts of at most `steps` timesteps.
+    pub fn in_parts(&self, steps: u32) -> Self {
+        let mut plan = Self { calls: Vec::new(), marks: Vec::new(), names: Vec::new(), ..self.clone() };
+        for (at, call) in self.calls.iter().enumerate() {
+            let parts = call.entry.parts.map_or_else(|| vec![call.clone()], |parts| parts(call, steps));
+            plan.marks.extend(parts.iter().map(|_| self.marks[at]));
+            plan.names.extend(parts.iter().map(|_| self.names[at].clone()));
+            plan.calls.extend(parts);
+        }
+        plan
+    }
+
     /// Bytes of memory in f32, without the persistent segment.
     pub fn bytes(&self) -> usize {
         (self.arena_len + self.index_len + self.scratch_len) * size_of::<f32>()

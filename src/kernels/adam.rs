@@ -6,7 +6,7 @@
 
 use super::simd::{clamp, each};
 use super::update::{
-    EPSILON, LEARNING_RATE, MAX_VALUE, MOMENTUM, ROOT_CORRECTION, SQUARES, STEP_SIZE, WEIGHT_DECAY, clip,
+    EPSILON, LEARNING_RATE, MAX_VALUE, MOMENTUM, ROOT_CORRECTION, SQUARES, STEP_SIZE, WEIGHT_DECAY, clip, coefficient,
 };
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, no_scratch};
 use crate::shape::Tensor;
@@ -42,24 +42,25 @@ pub static FORWARD: Entry = Entry {
         Operand::update("m"),
         Operand::update("v"),
         Operand::read("hyper"),
-        Operand::read("norm"),
+        Operand::update("norm"),
     ],
     reference_f32: run,
     reference_f64: run,
     cpu,
     scratch: no_scratch,
     grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(256), 1, 1],
+    parts: None,
     gradient: None,
 };
 
 fn run<F: Real>(mut args: Arguments<F>) {
     let params: Params = args.params();
     let (parameters, gradient, m, v) = (args.write(0), args.read(1), args.write(2), args.write(3));
-    let (hyper, norm) = (args.read(4).data, args.read(5).data);
+    let (hyper, norm) = (args.read(4).data, args.write(5).data);
     let (rate, decay, epsilon) = (hyper[LEARNING_RATE], hyper[WEIGHT_DECAY], hyper[EPSILON]);
     let (beta1, beta2) = (hyper[MOMENTUM], hyper[SQUARES]);
     let (step_size, root) = (hyper[STEP_SIZE], hyper[ROOT_CORRECTION]);
-    let (coefficient, max_value) = (norm[1], hyper[MAX_VALUE]);
+    let (coefficient, max_value) = (coefficient(norm, hyper), hyper[MAX_VALUE]);
     if coefficient < F::ZERO {
         return;
     }
@@ -77,8 +78,8 @@ fn run<F: Real>(mut args: Arguments<F>) {
 fn cpu(mut args: Arguments<f32>) {
     let params: Params = args.params();
     let (parameters, gradient, m, v) = (args.write(0), args.read(1), args.write(2), args.write(3));
-    let (hyper, norm) = (args.read(4).data, args.read(5).data);
-    let coefficient = norm[1];
+    let (hyper, norm) = (args.read(4).data, args.write(5).data);
+    let coefficient = coefficient(norm, hyper);
     if coefficient < 0.0 {
         return;
     }
@@ -113,6 +114,7 @@ pub static KERNEL: Kernel = Kernel {
     shader: concat!(
         include_str!("../../shaders/adam.wgsl"),
         include_str!("../../shaders/helpers/update.wgsl"),
+        include_str!("../../shaders/helpers/parts.wgsl"),
         include_str!("../../shaders/helpers/clip.wgsl")
     ),
     entries: &[&FORWARD],

@@ -51,6 +51,7 @@ pub static FORWARD: Entry = Entry {
     cpu: |args| score(args, softmax_simd),
     scratch: no_scratch,
     grid: |_| [1, 1, 1],
+    parts: None,
     gradient: Some(|tape, call| {
         if let Some(d_logits) = call.operands[6] {
             tape.provide(call.tensor(0), d_logits);

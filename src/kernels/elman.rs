@@ -7,8 +7,8 @@
 //! Le, Jaitly and Hinton 2015 (arXiv:1504.00941). Twin: `shaders/elman.wgsl`.
 
 use super::recurrence::{
-    Cell, Channel, Layer, Params, ROWS, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, split,
-    weight_gradients,
+    Cell, Channel, Layer, Params, ROWS, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, parts,
+    split, weight_gradients,
 };
 use super::simd::{Curves, Strided, Target, each, flush, take};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
@@ -71,6 +71,7 @@ pub static FORWARD: Entry = Entry {
     cpu: cpu_forward,
     scratch,
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
+    parts: Some(parts),
     gradient: Some(|tape, call| {
         let params: Params = call.params();
         let [a, weight_hh, bias_hh, y] = [0, 1, 2, 4].map(|at| call.tensor(at));
@@ -81,7 +82,7 @@ pub static FORWARD: Entry = Entry {
         let totals = tape.totals(y);
         let operands = [Some(d_y), Some(y), Some(weight_hh), Some(d_state), Some(d_a), totals];
         tape.record(Call::new(&BACKWARD, params, &operands));
-        weight_gradients(tape, &params, [weight_hh, bias_hh], d_a, y, state0);
+        weight_gradients(tape, &params, [weight_hh, bias_hh], &[d_a], y, state0);
         tape.provide(a, d_a);
         if let Some(state0) = state0
             && let Some((d_state0, accumulate)) = tape.contribute(state0)
@@ -108,6 +109,7 @@ pub static BACKWARD: Entry = Entry {
     cpu: cpu_backward,
     scratch,
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
+    parts: Some(parts),
     gradient: None,
 };
 
@@ -122,7 +124,7 @@ fn reference_forward<F: Real>(mut args: Arguments<F>) {
     let (a, weight, bias, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
     let mut y = args.write(4);
     let batch = params.batch as usize;
-    for step in 0..params.n_steps as usize {
+    for step in params.steps() {
         let t = params.time(step);
         for b in 0..batch {
             let a = a.row(t * batch + b);
@@ -159,7 +161,7 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
     let (mut d_state, mut d_a, mut totals) = (args.write(3), args.write(4), args.write_optional(5));
     params.start(&mut d_state);
     let batch = params.batch as usize;
-    for step in (0..params.n_steps as usize).rev() {
+    for step in params.steps().rev() {
         for b in 0..batch {
             let row = params.time(step) * batch + b;
             for j in 0..params.hidden as usize {
@@ -189,7 +191,7 @@ fn cpu_forward(mut args: Arguments<f32>) {
     let weight = Strided { data: weight.data, rows: 1, columns: weight.stride };
     let mut product = StepProduct::new(weight, batch, hidden, hidden, &mut args.scratch);
     let stride = y.stride;
-    for step in 0..params.n_steps as usize {
+    for step in params.steps() {
         let t = params.time(step);
         let (before, now) = split(&mut y, &params, step);
         for b in 0..batch {
@@ -225,7 +227,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
     let weight = Strided { data: weight.data, rows: weight.stride, columns: 1 };
     let mut product = StepProduct::new(weight, batch, hidden, hidden, &mut args.scratch);
     let (zero, one) = (f32x4::splat(0.0), f32x4::splat(1.0));
-    for step in (0..params.n_steps as usize).rev() {
+    for step in params.steps().rev() {
         let first = params.time(step) * batch;
         for b in 0..batch {
             let row = first + b;

@@ -20,6 +20,11 @@ pub fn forward(y: Tensor, value: f32) -> Call {
     Call::new(&FORWARD, params, &[Some(y)])
 }
 
+/// True when a call of this kernel fills with 0.
+pub fn is_zero(call: &Call) -> bool {
+    call.params::<Params>().value == 0.0
+}
+
 /// The forward entry. Nothing is read, so nothing receives a gradient.
 pub static FORWARD: Entry = Entry {
     label: "fill.forward",
@@ -29,6 +34,7 @@ pub static FORWARD: Entry = Entry {
     cpu: run,
     scratch: no_scratch,
     grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(256), 1, 1],
+    parts: None,
     gradient: Some(|_, _| {}),
 };
 

@@ -8,13 +8,18 @@ use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, row_sum};
 use crate::shape::Tensor;
 use bytemuck::{Pod, Zeroable};
 
+/// Sizes and switches.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
-struct Params {
-    rows: u32,
-    n: u32,
-    vocabulary: u32,
-    accumulate: u32,
+pub struct Params {
+    /// Symbols.
+    pub rows: u32,
+    /// Elements that a symbol picks.
+    pub n: u32,
+    /// V.
+    pub vocabulary: u32,
+    /// 1: add to what is there; 0: overwrite.
+    pub accumulate: u32,
 }
 
 fn params(w: Tensor, y: Tensor, accumulate: bool) -> Params {
@@ -47,6 +52,7 @@ pub static FORWARD: Entry = Entry {
     cpu: cpu_forward,
     scratch: |call| call.tensor(1).shape.len(),
     grid: |call| [(call.tensor(2).shape.len() as u32).div_ceil(256), 1, 1],
+    parts: None,
     gradient: Some(|tape, call| {
         let (symbols, w, y) = (call.tensor(0), call.tensor(1), call.tensor(2));
         let Some(d_y) = tape.adjoint(y) else { return };
@@ -73,6 +79,7 @@ pub static BACKWARD: Entry = Entry {
         let params: Params = call.params();
         [params.n.div_ceil(32), params.vocabulary.div_ceil(64), 1]
     },
+    parts: None,
     gradient: None,
 };
 

@@ -10,8 +10,8 @@
 //! Cho et al. 2014 (arXiv:1406.1078), in the form of `torch.nn.GRU`. Twin: `shaders/gru.wgsl`.
 
 use super::recurrence::{
-    Cell, Channel, Layer, Params, ROWS, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, split,
-    weight_gradients,
+    Cell, Channel, Layer, Params, ROWS, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, parts,
+    split, weight_gradients,
 };
 use super::simd::{Curves, Strided, Target, each, flush, take};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
@@ -93,6 +93,7 @@ pub static FORWARD: Entry = Entry {
         StepProduct::scratch(batch, hidden, G * hidden) + (batch * G + 1) * hidden
     },
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
+    parts: Some(parts),
     gradient: Some(|tape, call| {
         let params: Params = call.params();
         let [gates, weight_hh, bias_hh, y] = [0, 1, 2, 4].map(|at| call.tensor(at));
@@ -103,10 +104,8 @@ pub static FORWARD: Entry = Entry {
         let operands = [Some(d_y), Some(y), Some(weight_hh), state0, Some(d_state), Some(gates), totals];
         tape.record(Call::new(&BACKWARD, params, &operands));
         // Blocks r, z, n, q: the input part sees r, z, n, the recurrent part r, z, q.
-        let gates_part = [weight_hh.outer(0, 2 * hidden), bias_hh.outer(0, 2 * hidden)];
-        weight_gradients(tape, &params, gates_part, gates.columns(0, 2 * hidden), y, state0);
-        let candidate_part = [weight_hh.outer(2 * hidden, hidden), bias_hh.outer(2 * hidden, hidden)];
-        weight_gradients(tape, &params, candidate_part, gates.columns(G * hidden, hidden), y, state0);
+        let parts = [gates.columns(0, 2 * hidden), gates.columns(G * hidden, hidden)];
+        weight_gradients(tape, &params, [weight_hh, bias_hh], &parts, y, state0);
         tape.provide(gates, gates);
         if let Some(state0) = state0
             && let Some((d_state0, accumulate)) = tape.contribute(state0)
@@ -139,6 +138,7 @@ pub static BACKWARD: Entry = Entry {
         StepProduct::scratch(batch, G * hidden, hidden) + (batch * G + 2) * hidden
     },
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
+    parts: Some(parts),
     gradient: None,
 };
 
@@ -147,7 +147,7 @@ fn reference_forward<F: Real>(mut args: Arguments<F>) {
     let (mut gates, weight, bias, state0) = (args.write(0), args.read(1), args.read(2), args.read_optional(3));
     let mut y = args.write(4);
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
-    for step in 0..params.n_steps as usize {
+    for step in params.steps() {
         for b in 0..batch {
             let row = params.time(step) * batch + b;
             let before = (step > 0).then(|| params.time(step - 1) * batch + b);
@@ -184,7 +184,7 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
     let (mut d_state, mut gates, mut totals) = (args.write(4), args.write(5), args.write_optional(6));
     params.start(&mut d_state);
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
-    for step in (0..params.n_steps as usize).rev() {
+    for step in params.steps().rev() {
         for b in 0..batch {
             let row = params.time(step) * batch + b;
             for j in 0..hidden {
@@ -246,7 +246,7 @@ fn cpu_forward(mut args: Arguments<f32>) {
     let weight = Strided { data: weight.data, rows: 1, columns: weight.stride };
     let mut product = StepProduct::new(weight, batch, hidden, G * hidden, &mut args.scratch);
     let stride = y.stride;
-    for step in 0..params.n_steps as usize {
+    for step in params.steps() {
         let first = params.time(step) * batch;
         let (h_prev, h) = split(&mut y, &params, step);
         for sums in sums.chunks_exact_mut(G * hidden).take(batch) {
@@ -284,7 +284,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
     let weight = Strided { data: weight.data, rows: weight.stride, columns: 1 };
     let mut product = StepProduct::new(weight, batch, G * hidden, hidden, &mut args.scratch);
     let one = f32x4::splat(1.0);
-    for step in (0..params.n_steps as usize).rev() {
+    for step in params.steps().rev() {
         let first = params.time(step) * batch;
         for b in 0..batch {
             let row = first + b;

@@ -12,8 +12,8 @@
 //! (doi:10.1162/089976600300015015); no peepholes, two biases, as `torch.nn.LSTM`. Twin: `shaders/lstm.wgsl`.
 
 use super::recurrence::{
-    Cell, Channel, Layer, Params, ROWS, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, split,
-    weight_gradients,
+    Cell, Channel, Layer, Params, ROWS, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, parts,
+    split, weight_gradients,
 };
 use super::simd::{Curves, Strided, Target, each, flush, take};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
@@ -111,6 +111,7 @@ pub static FORWARD: Entry = Entry {
         StepProduct::scratch(params.batch as usize, hidden, G * hidden) + hidden
     },
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
+    parts: Some(parts),
     gradient: Some(|tape, call| {
         let params: Params = call.params();
         let [gates, weight_hh, bias_hh, y, c] = [0, 1, 2, 4, 5].map(|at| call.tensor(at));
@@ -120,7 +121,7 @@ pub static FORWARD: Entry = Entry {
         let totals = tape.totals(y);
         let operands = [Some(d_y), Some(c), Some(weight_hh), state0, Some(d_state), Some(gates), totals, Some(y)];
         tape.record(Call::new(&BACKWARD, params, &operands));
-        weight_gradients(tape, &params, [weight_hh, bias_hh], gates, y, state0.map(|state| state.outer(0, 1)));
+        weight_gradients(tape, &params, [weight_hh, bias_hh], &[gates], y, state0.map(|state| state.outer(0, 1)));
         tape.provide(gates, gates);
         if let Some(state0) = state0
             && let Some((d_state0, accumulate)) = tape.contribute(state0)
@@ -153,6 +154,7 @@ pub static BACKWARD: Entry = Entry {
         StepProduct::scratch(params.batch as usize, G * hidden, hidden) + 3 * hidden
     },
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
+    parts: Some(parts),
     gradient: None,
 };
 
@@ -161,7 +163,7 @@ fn reference_forward<F: Real>(mut args: Arguments<F>) {
     let (mut gates, weight, bias, state0) = (args.write(0), args.read(1), args.read(2), args.read_optional(3));
     let (mut y, mut c) = (args.write(4), args.write(5));
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
-    for step in 0..params.n_steps as usize {
+    for step in params.steps() {
         for b in 0..batch {
             let row = params.time(step) * batch + b;
             let before = (step > 0).then(|| params.time(step - 1) * batch + b);
@@ -195,7 +197,7 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
     params.start(&mut d_state);
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     let positions = params.n_steps as usize * batch;
-    for step in (0..params.n_steps as usize).rev() {
+    for step in params.steps().rev() {
         for b in 0..batch {
             let row = params.time(step) * batch + b;
             for j in 0..hidden {
@@ -255,7 +257,7 @@ fn cpu_forward(mut args: Arguments<f32>) {
     let weight = Strided { data: weight.data, rows: 1, columns: weight.stride };
     let mut product = StepProduct::new(weight, batch, hidden, G * hidden, &mut args.scratch);
     let (y_stride, c_stride, gates_stride) = (y.stride, c.stride, gates.stride);
-    for step in 0..params.n_steps as usize {
+    for step in params.steps() {
         let first = params.time(step) * batch;
         let (h_prev, h) = split(&mut y, &params, step);
         let (c_prev, c) = split(&mut c, &params, step);
@@ -296,7 +298,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
     let weight = Strided { data: weight.data, rows: weight.stride, columns: 1 };
     let mut product = StepProduct::new(weight, batch, G * hidden, hidden, &mut args.scratch);
     let (zero, one) = (f32x4::splat(0.0), f32x4::splat(1.0));
-    for step in (0..params.n_steps as usize).rev() {
+    for step in params.steps().rev() {
         let first = params.time(step) * batch;
         let cut = params.is_cut(step);
         for b in 0..batch {

@@ -43,6 +43,7 @@ pub static FORWARD: Entry = Entry {
     cpu: score,
     scratch: no_scratch,
     grid: |_| [1, 1, 1],
+    parts: None,
     gradient: Some(|tape, call| {
         if let Some(d_y) = call.operands[5] {
             tape.provide(call.tensor(0), d_y);

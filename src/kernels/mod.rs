@@ -232,6 +232,11 @@ impl Call {
         Self { entry, operands: operands.to_vec(), words }
     }
 
+    /// The same with another parameter struct.
+    pub fn with<P: Pod>(&self, params: P) -> Self {
+        Self::new(self.entry, params, &self.operands)
+    }
+
     /// The kernel's parameter struct.
     pub fn params<P: Pod>(&self) -> P {
         bytemuck::pod_read_unaligned(&bytemuck::bytes_of(&self.words)[..size_of::<P>()])
@@ -240,6 +245,12 @@ impl Call {
     /// An operand that must be there.
     pub fn tensor(&self, at: usize) -> Tensor {
         self.operands[at].unwrap_or_else(|| panic!("{}: {} is missing", self.entry.label, self.entry.operands[at].name))
+    }
+
+    /// The operands that it writes.
+    pub fn written(&self) -> impl Iterator<Item = Tensor> {
+        let operands = self.entry.operands.iter().zip(&self.operands);
+        operands.filter_map(|(spec, tensor)| tensor.filter(|_| spec.access != Access::Read))
     }
 }
 
@@ -259,6 +270,8 @@ pub struct Entry {
     pub scratch: fn(&Call) -> usize,
     /// Workgroups of its dispatch.
     pub grid: fn(&Call) -> [u32; 3],
+    /// The same as several calls in order, each of at most so many timesteps: for devices that end a long dispatch. `None`: it is short.
+    pub parts: Option<fn(&Call, u32) -> Vec<Call>>,
     /// Appends the calls that add this call's share to the adjoints of its operands. `None`: first order only.
     pub gradient: Option<fn(&mut dyn Tape, &Call)>,
 }

@@ -2,13 +2,13 @@
 //! n = ‖g‖₂, c = min(1, max / (n + 10⁻⁶)), as `torch.nn.utils.clip_grad_norm_` (Pascanu, Mikolov and Bengio 2013, arXiv:1211.5063,
 //! without the ε).
 //!
-//! `gradient` is the flat `[P]`, `hyper` the hyperparameters of [`super::update`], `result` is `[3]`: n before clipping, c, and the largest
-//! |g|. A c of −1 holds the update: optimisers then change nothing. It is set when n is not finite or above its bound in `hyper`, and stays
-//! until somebody writes another, so that the steps that a GPU has already been given change nothing either.
+//! `gradient` is the flat `[P]`, `hyper` the hyperparameters of [`super::update`], `norm` the result: n before clipping, c, the largest
+//! |g|, and no parts. A c of −1 holds the update: optimisers then change nothing. It is set when n is not finite or above its bound in
+//! `hyper`, and stays until somebody writes another, so that the steps that a GPU has already been given change nothing either.
 //! Squares are added in f64, because an exploding gradient of 10²⁰ is a finite number whose square is none in f32.
 //! Twin: `shaders/norm.wgsl`.
 
-use super::update::{HYPER, MAX_NORM, SAFE_NORM};
+use super::update::{HYPER, N_PARTS, NORM, judge};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, no_scratch};
 use crate::shape::Tensor;
 use bytemuck::{Pod, Zeroable};
@@ -21,34 +21,26 @@ struct Params {
 
 /// Measures `gradient`.
 pub fn forward(gradient: Tensor, hyper: Tensor, result: Tensor) -> Call {
-    assert_eq!(hyper.shape.len(), HYPER);
+    assert_eq!([hyper.shape.len(), result.shape.len()], [HYPER, NORM], "norm: hyper, result");
     Call::new(&FORWARD, Params { n: gradient.shape.len() as u32 }, &[gradient, hyper, result].map(Some))
 }
 
 /// The forward entry.
 pub static FORWARD: Entry = Entry {
     label: "norm.forward",
-    operands: &[Operand::read("gradient"), Operand::read("hyper"), Operand::update("result")],
+    operands: &[Operand::read("gradient"), Operand::read("hyper"), Operand::update("norm")],
     reference_f32: reference,
     reference_f64: reference,
     cpu,
     scratch: no_scratch,
     grid: |_| [1, 1, 1],
+    parts: None,
     gradient: None,
 };
 
 fn finish<F: Real>(sum: f64, largest: F, hyper: &[F], result: &mut [F]) {
-    let norm = F::of(sum.sqrt());
-    let coefficient = hyper[MAX_NORM] / (norm + F::of(1e-6));
-    let is_safe = norm <= hyper[SAFE_NORM];
-    let held = result[1] < F::ZERO || !is_safe;
-    result[0] = norm;
-    result[1] = match held {
-        true => F::ZERO - F::ONE,
-        false if coefficient < F::ONE => coefficient,
-        false => F::ONE,
-    };
-    result[2] = largest;
+    judge(F::of(sum.sqrt()), largest, hyper, result);
+    result[N_PARTS] = F::ZERO;
 }
 
 fn reference<F: Real>(mut args: Arguments<F>) {

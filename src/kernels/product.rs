@@ -92,6 +92,7 @@ pub static FORWARD: Entry = Entry {
             n => [n.div_ceil(TILE), params.m.div_ceil(TILE), 1],
         }
     },
+    parts: None,
     gradient: Some(|tape, call| {
         let params: Params = call.params();
         let (a, b, c) = (call.tensor(0), call.tensor(1), call.tensor(2));

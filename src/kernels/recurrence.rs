@@ -33,6 +33,10 @@ pub struct Params {
     pub silent: u32,
     /// Backwards: 1 when nobody reads the states after the last step, so that `d_state` enters as zero, whatever it holds.
     pub fresh: u32,
+    /// First step of the part of the loop that is computed.
+    pub first: u32,
+    /// The step after its last one: T for the whole loop. Backwards, the loop runs from here to `first`.
+    pub end: u32,
 }
 
 impl Params {
@@ -40,6 +44,12 @@ impl Params {
     #[inline]
     pub fn time(&self, step: usize) -> usize {
         if self.reverse == 0 { step } else { self.n_steps as usize - 1 - step }
+    }
+
+    /// The steps that are computed, in the order of the forward pass.
+    #[inline]
+    pub fn steps(&self) -> std::ops::Range<usize> {
+        self.first as usize..self.end as usize
     }
 
     /// True when the adjoint does not pass from `step` to the one before it.
@@ -56,7 +66,7 @@ impl Params {
 
     /// The start of a backward pass: adjoints of states that nobody reads are zero.
     pub fn start<F: Real>(&self, d_state: &mut RowsMut<F>) {
-        if self.fresh == 1 {
+        if self.fresh == 1 && self.end == self.n_steps {
             d_state.data.fill(F::ZERO);
         }
     }
@@ -226,35 +236,56 @@ pub fn d_state(tape: &mut dyn Tape, params: &Params, states: usize, others: &[Te
     (d_state, Params { fresh: u32::from(fresh), ..*params })
 }
 
-/// Hands the adjoint of the initial states on, and adds the products of the recurrent weight: with d_a `[T, B, n]` for the
-/// rows `rows` of the weight, ∂L/∂W += Σ_t d_aᵀ h_{t−1} and ∂L/∂b += Σ_t d_a.
+/// The parts of a time loop, each of at most `steps` steps, in the order in which they run.
+pub fn parts(call: &Call, steps: u32) -> Vec<Call> {
+    let params: Params = call.params();
+    let mut parts: Vec<Call> = (params.first..params.end)
+        .step_by(steps.max(1) as usize)
+        .map(|first| call.with(Params { first, end: (first + steps).min(params.end), ..params }))
+        .collect();
+    if call.entry.label.ends_with(".backward") {
+        parts.reverse();
+    }
+    parts
+}
+
+/// Adds the products of the recurrent weight. `d_a` holds the adjoints of the pre-activations, `[T, B, n]` for the first n rows of the
+/// weight, then for those after them, and so on: ∂L/∂W += Σ_t d_aᵀ h_{t−1} and ∂L/∂b += Σ_t d_a.
 pub fn weight_gradients(
     tape: &mut dyn Tape,
     params: &Params,
     [weight, bias]: [Tensor; 2],
-    d_a: Tensor,
+    d_a: &[Tensor],
     y: Tensor,
     h0: Option<Tensor>,
 ) {
     use super::product::{forward as product, plain, transposed};
     let n = params.n_steps as usize;
-    if let Some((d_weight, mut accumulate)) = tape.contribute(weight) {
-        if n > 1 {
-            let (later, earlier) = if params.reverse == 0 { (1, 0) } else { (0, 1) };
-            let d_a = d_a.outer(later, n - 1).flat();
-            let h_prev = y.outer(earlier, n - 1).flat();
-            tape.record(product(transposed(d_a), plain(h_prev), d_weight, accumulate));
-            accumulate = true;
+    let d_weight = tape.contribute(weight);
+    let d_bias = tape.contribute(bias);
+    let mut first = 0;
+    for d_a in d_a {
+        let rows = d_a.shape.columns();
+        if let Some((d_weight, mut accumulate)) = d_weight {
+            let d_weight = d_weight.outer(first, rows);
+            if n > 1 {
+                let (later, earlier) = if params.reverse == 0 { (1, 0) } else { (0, 1) };
+                let d_a = d_a.outer(later, n - 1).flat();
+                let h_prev = y.outer(earlier, n - 1).flat();
+                tape.record(product(transposed(d_a), plain(h_prev), d_weight, accumulate));
+                accumulate = true;
+            }
+            if let Some(h0) = h0 {
+                let d_a = d_a.outer(params.time(0), 1).flat();
+                tape.record(product(transposed(d_a), plain(h0.flat()), d_weight, accumulate));
+            } else if n == 1 && !accumulate {
+                tape.record(super::fill::forward(d_weight, 0.0));
+            }
         }
-        if let Some(h0) = h0 {
-            let d_a = d_a.outer(params.time(0), 1).flat();
-            tape.record(product(transposed(d_a), plain(h0.flat()), d_weight, accumulate));
-        } else if n == 1 && !accumulate {
-            tape.record(super::fill::forward(d_weight, 0.0));
+        if let Some((d_bias, accumulate)) = d_bias {
+            tape.record(super::row_sum::forward(d_a.flat(), d_bias.outer(first, rows), accumulate));
         }
-    }
-    if let Some((d_bias, accumulate)) = tape.contribute(bias) {
-        tape.record(super::row_sum::forward(d_a.flat(), d_bias, accumulate));
+        first += rows;
     }
 }
 

@@ -4,7 +4,7 @@
 //! All operands are flat, `[P]`. Tieleman and Hinton 2012 (Coursera, Neural Networks for Machine Learning, lecture 6.5).
 //! Twin: `shaders/rmsprop.wgsl`.
 
-use super::update::{EPSILON, LEARNING_RATE, MAX_VALUE, MOMENTUM, SQUARES, WEIGHT_DECAY, clip};
+use super::update::{EPSILON, LEARNING_RATE, MAX_VALUE, MOMENTUM, SQUARES, WEIGHT_DECAY, clip, coefficient};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, no_scratch};
 use crate::shape::Tensor;
 use bytemuck::{Pod, Zeroable};
@@ -30,22 +30,23 @@ pub static FORWARD: Entry = Entry {
         Operand::update("v"),
         Operand::update("b"),
         Operand::read("hyper"),
-        Operand::read("norm"),
+        Operand::update("norm"),
     ],
     reference_f32: run,
     reference_f64: run,
     cpu: run,
     scratch: no_scratch,
     grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(256), 1, 1],
+    parts: None,
     gradient: None,
 };
 
 fn run<F: Real>(mut args: Arguments<F>) {
     let (parameters, gradient, v, b) = (args.write(0), args.read(1), args.write(2), args.write(3));
-    let (hyper, norm) = (args.read(4).data, args.read(5).data);
+    let (hyper, norm) = (args.read(4).data, args.write(5).data);
     let (rate, decay, momentum) = (hyper[LEARNING_RATE], hyper[WEIGHT_DECAY], hyper[MOMENTUM]);
     let (alpha, epsilon) = (hyper[SQUARES], hyper[EPSILON]);
-    let (coefficient, max_value) = (norm[1], hyper[MAX_VALUE]);
+    let (coefficient, max_value) = (coefficient(norm, hyper), hyper[MAX_VALUE]);
     if coefficient < F::ZERO {
         return;
     }
@@ -64,6 +65,7 @@ pub static KERNEL: Kernel = Kernel {
     shader: concat!(
         include_str!("../../shaders/rmsprop.wgsl"),
         include_str!("../../shaders/helpers/update.wgsl"),
+        include_str!("../../shaders/helpers/parts.wgsl"),
         include_str!("../../shaders/helpers/clip.wgsl")
     ),
     entries: &[&FORWARD],

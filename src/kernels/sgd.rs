@@ -4,7 +4,7 @@
 //! All operands are flat, `[P]`; `b` starts at 0, so the first step has b = g. Sutskever et al. 2013 (PMLR 28(3):1139) for Nesterov.
 //! Twin: `shaders/sgd.wgsl`.
 
-use super::update::{LEARNING_RATE, MAX_VALUE, MOMENTUM, NESTEROV, WEIGHT_DECAY, clip};
+use super::update::{LEARNING_RATE, MAX_VALUE, MOMENTUM, NESTEROV, WEIGHT_DECAY, clip, coefficient};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, no_scratch};
 use crate::shape::Tensor;
 use bytemuck::{Pod, Zeroable};
@@ -29,22 +29,23 @@ pub static FORWARD: Entry = Entry {
         Operand::read("gradient"),
         Operand::update("velocity"),
         Operand::read("hyper"),
-        Operand::read("norm"),
+        Operand::update("norm"),
     ],
     reference_f32: run,
     reference_f64: run,
     cpu: run,
     scratch: no_scratch,
     grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(256), 1, 1],
+    parts: None,
     gradient: None,
 };
 
 fn run<F: Real>(mut args: Arguments<F>) {
     let (parameters, gradient, velocity) = (args.write(0), args.read(1), args.write(2));
-    let (hyper, norm) = (args.read(3).data, args.read(4).data);
+    let (hyper, norm) = (args.read(3).data, args.write(4).data);
     let (rate, decay, momentum) = (hyper[LEARNING_RATE], hyper[WEIGHT_DECAY], hyper[MOMENTUM]);
     let nesterov = hyper[NESTEROV] != F::ZERO;
-    let (coefficient, max_value) = (norm[1], hyper[MAX_VALUE]);
+    let (coefficient, max_value) = (coefficient(norm, hyper), hyper[MAX_VALUE]);
     if coefficient < F::ZERO {
         return;
     }
@@ -62,6 +63,7 @@ pub static KERNEL: Kernel = Kernel {
     shader: concat!(
         include_str!("../../shaders/sgd.wgsl"),
         include_str!("../../shaders/helpers/update.wgsl"),
+        include_str!("../../shaders/helpers/parts.wgsl"),
         include_str!("../../shaders/helpers/clip.wgsl")
     ),
     entries: &[&FORWARD],

@@ -230,6 +230,8 @@ impl Model {
                     nonlinearity,
                     silent: 0,
                     fresh: 0,
+                    first: 0,
+                    end: n_steps as u32,
                 };
                 graph.record((self.cell.forward)(&Layer {
                     gates,

@@ -57,7 +57,7 @@ impl Layout {
         let moments = [part(parameters), part(parameters)];
         let carried = part(model.rows().count() * model.cell.states * batch * model.hidden);
         let hyper = part(update::HYPER);
-        let norm = part(3);
+        let norm = part(update::NORM);
         Self { places, parameters, gradient, moments, carried, hyper, norm, len }
     }
 }
@@ -240,7 +240,7 @@ impl Blueprint<'_> {
                 gradient: graph.persistent("gradient", &flat, layout.gradient),
                 moments: layout.moments.map(|offset| graph.persistent("moment", &flat, offset)),
                 hyper: graph.persistent("hyperparameters", &[update::HYPER], layout.hyper),
-                norm: graph.persistent("gradient norm", &[3], layout.norm),
+                norm: graph.persistent("gradient norm", &[update::NORM], layout.norm),
             };
             graph.record(norm::forward(vectors.gradient, vectors.hyper, vectors.norm));
             graph.mark(Mark::Update);

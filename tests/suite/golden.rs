@@ -281,7 +281,7 @@ fn check_optimiser(name: &str, golden: &Json, id: &str, changes: &[(&str, f64)],
         gradient: graph.persistent("gradient", &[layout.parameters], layout.gradient),
         moments: layout.moments.map(|offset| graph.persistent("moment", &[layout.parameters], offset)),
         hyper: graph.persistent("hyperparameters", &[update::HYPER], layout.hyper),
-        norm: graph.persistent("norm", &[3], layout.norm),
+        norm: graph.persistent("norm", &[update::NORM], layout.norm),
     };
     graph.record(norm_kernel::forward(vectors.gradient, vectors.hyper, vectors.norm));
     graph.mark(Mark::Update);

@@ -4,18 +4,18 @@
 //! write may differ by the tolerance that the kernel states, relative to the largest element of the result.
 
 use crate::golden::{CORES, compare_core, core};
-use crate::support::{CASES, Case, Machine, read, recurrence_cases, session};
+use crate::support::{CASES, Case, Machine, Trainer, persistent, read, recurrence_cases};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use unroll::engine::gpu::Gpu;
 use unroll::engine::{Engine, Memory};
-use unroll::graph::{ARENA, Mark, PERSISTENT};
+use unroll::graph::{ARENA, Mark};
 use unroll::kernels::{Access, KERNELS, Kernel, update};
 use unroll::nn::{ARCHITECTURES, Inputs};
 use unroll::rng::Stream;
-use unroll::shape::{Shape, Tensor};
+use unroll::shape::Tensor;
 use unroll::tasks::{Batch, Draw};
-use unroll::train::{Blueprint, EngineKind, Layout, OPTIMISERS, Purpose, TargetSlot};
+use unroll::train::{EngineKind, OPTIMISERS, TargetSlot};
 use wasm_bindgen_test::{console_log, wasm_bindgen_test};
 
 /// 1, and sizes that no tile, workgroup or vector divides.
@@ -74,40 +74,27 @@ async fn check(stem: &str) {
 }
 
 /// Fifty steps on batches of a task, by both engines side by side; the losses agree within 10⁻³ of each other.
-async fn train(gpu: &Gpu, task: &Value, cell: &str, layers: usize, optimiser: &Value) {
+/// `chunk` cuts the time loops, which changes no number: chunked and whole losses are the same to the last bit.
+async fn train(gpu: &Gpu, task: &Value, cell: &str, layers: usize, optimiser: &Value, chunk: Option<u32>) -> Vec<f32> {
     let what = format!("{cell}, {layers} layers, {task}");
     let model = json!({ "id": cell, "hidden": 17, "layers": layers });
     let config = json!({ "task": task, "model": model, "optimiser": optimiser, "batch": 5, "seed": 3,
         "clip": { "kind": "norm", "at": 1.0 } });
-    let session = session(&config, EngineKind::Cpu);
-    let config = session.config();
-    let (task, form, layout) = (
-        (config.task.make)(&config.task_options).expect("a task"),
-        session.form(),
-        Layout::new(session.model(), config.batch),
-    );
-    let blueprint = Blueprint {
-        model: session.model(),
-        form,
-        layout: &layout,
-        n_steps: form.n_steps,
-        batch: config.batch,
-        last_only: form.last_only,
-        optimiser: config.optimiser.spec,
-    };
-    let program = blueprint.compile(Purpose::Train { carry: false });
-    let mut cpu = Memory::<f32>::new(layout.len);
-    cpu.reserve(&program.plan);
-    let flat =
-        |offset: usize, len: usize| Tensor { offset: offset as u32, ..Tensor::whole(PERSISTENT, Shape::new(&[len])) };
-    let values = session.values();
-    for (parameter, &place) in session.parameters().iter().zip(&layout.places) {
-        let of_it = &values[parameter.offset..][..parameter.len()];
-        cpu.write(flat(place, parameter.len()), of_it.iter().map(|&v| f64::from(v)));
+    let Trainer { session, layout, mut program, mut memory } = Trainer::new(&config, false);
+    if let Some(steps) = chunk {
+        program.plan = program.plan.in_parts(steps);
     }
-    let resident = gpu.upload(&cpu);
+    let config = session.config();
+    let task = (config.task.make)(&config.task_options).expect("a task");
+    let form = session.form();
+    let resident = gpu.upload(&memory);
     let calls = 0..program.plan.calls().len();
-    let recording = gpu.record(&program.plan, calls.clone(), &resident).await.unwrap_or_else(|error| panic!("{error}"));
+    let recording = gpu.record(&program.plan, calls.clone(), &resident).await;
+    let recording = recording.unwrap_or_else(|error| panic!("{error}"));
+    let loops = 2 * layers * chunk.map_or(1, |chunk| form.n_steps.div_ceil(chunk as usize));
+    // Beside the loops: input part, head, loss, its way back, weight gradients, update; for a further layer, both ways of its input.
+    assert_eq!(recording.dispatches(), loops + 6 + 2 * (layers - 1), "{what}");
+    let mut losses = Vec::new();
 
     let mut batch = Batch::zeros(form, config.batch);
     let from = if form.last_only { (form.n_steps - 1) * config.batch } else { 0 };
@@ -118,10 +105,10 @@ async fn train(gpu: &Gpu, task: &Value, cell: &str, layers: usize, optimiser: &V
         (hyper[update::MAX_NORM], hyper[update::MAX_VALUE]) = (1.0, update::UNLIMITED);
         hyper[update::SAFE_NORM] = update::UNLIMITED;
         let mut real = |tensor: Tensor, values: &[f32]| {
-            cpu.write(tensor, values.iter().map(|&v| f64::from(v)));
+            memory.write(tensor, values.iter().map(|&v| f64::from(v)));
             gpu.write(&resident, tensor, bytemuck::cast_slice(values));
         };
-        real(flat(layout.hyper, update::HYPER), &hyper.map(|v| v as f32));
+        real(persistent(layout.hyper, update::HYPER), &hyper.map(|v| v as f32));
         real(program.weight, &batch.mask[from..]);
         if let Inputs::Features(x) = program.inputs {
             real(x, &batch.features);
@@ -130,7 +117,7 @@ async fn train(gpu: &Gpu, task: &Value, cell: &str, layers: usize, optimiser: &V
             real(target, &batch.values[from * target.shape.columns()..]);
         }
         let mut index = |tensor: Tensor, values: &[u32]| {
-            cpu.write_index(tensor, values);
+            memory.write_index(tensor, values);
             gpu.write(&resident, tensor, bytemuck::cast_slice(values));
         };
         if let Inputs::Symbols(x) = program.inputs {
@@ -139,14 +126,16 @@ async fn train(gpu: &Gpu, task: &Value, cell: &str, layers: usize, optimiser: &V
         if let TargetSlot::Classes(target) = program.target {
             index(target, &batch.classes[from..]);
         }
-        cpu.run(&program.plan, calls.clone(), |entry| entry.cpu);
+        memory.run(&program.plan, calls.clone(), |entry| entry.cpu);
         gpu.submit(&recording);
         let at = u64::from(program.result.offset) * 4;
         let bytes = gpu.read(&resident, ARENA, at..at + 4).await.unwrap_or_else(|error| panic!("{what}: {error}"));
-        let (loss, other) = (cpu.scalar(program.result, 0), f64::from(bytemuck::pod_read_unaligned::<f32>(&bytes)));
+        let (loss, other) = (memory.scalar(program.result, 0), f64::from(bytemuck::pod_read_unaligned::<f32>(&bytes)));
         assert!((loss - other).abs() <= 1e-3 * loss, "{what}, step {step}: loss {other} instead of {loss}");
         assert!(loss.is_finite() && loss > 0.0, "{what}, step {step}: loss {loss}");
+        losses.push(other as f32);
     }
+    losses
 }
 
 #[wasm_bindgen_test]
@@ -167,11 +156,22 @@ async fn whole_models_train_as_on_the_cpu() {
     let tasks = [json!({ "id": "adding", "length": 13 }), json!({ "id": "copy", "length": 12 })];
     for cell in ARCHITECTURES {
         for layers in 1..=3 {
-            train(&gpu, &tasks[layers % 2], cell.id, layers, &json!({ "id": "adam", "lr": 0.01 })).await;
+            train(&gpu, &tasks[layers % 2], cell.id, layers, &json!({ "id": "adam", "lr": 0.01 }), None).await;
         }
     }
     for optimiser in OPTIMISERS {
-        train(&gpu, &tasks[0], "gru", 1, &json!({ "id": optimiser.id })).await;
+        train(&gpu, &tasks[0], "gru", 1, &json!({ "id": optimiser.id }), None).await;
+    }
+}
+
+#[wasm_bindgen_test]
+async fn time_loops_in_chunks_give_the_same_numbers() {
+    let gpu = Gpu::new().await.unwrap_or_else(|error| panic!("{error}"));
+    let (task, adam) = (json!({ "id": "adding", "length": 37 }), json!({ "id": "adam", "lr": 0.01 }));
+    for cell in ARCHITECTURES {
+        let whole = train(&gpu, &task, cell.id, 2, &adam, None).await;
+        let chunked = train(&gpu, &task, cell.id, 2, &adam, Some(16)).await;
+        assert_eq!(whole, chunked, "{}", cell.id);
     }
 }
 

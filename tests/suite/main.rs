@@ -7,6 +7,7 @@ mod golden;
 #[cfg(target_arch = "wasm32")]
 mod gpu;
 mod gradcheck;
+mod group;
 mod identities;
 mod support;
 mod training;

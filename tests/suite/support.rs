@@ -3,7 +3,7 @@
 
 use serde_json::Value as Json;
 use unroll::engine::{Engine, Memory};
-use unroll::graph::{Graph, Mark, Plan};
+use unroll::graph::{Graph, Mark, PERSISTENT, Plan};
 use unroll::kernels::recurrence::{Cell, Layer, Params};
 use unroll::kernels::{
     adam, carry, copy, cross_entropy, elman, fill, gather, gru, lstm, mean_squared_error, norm as norm_kernel, product,
@@ -11,8 +11,8 @@ use unroll::kernels::{
 };
 use unroll::nn::{Model, find};
 use unroll::options::{Chosen, Value};
-use unroll::shape::Tensor;
-use unroll::train::{Config, EngineKind, Session};
+use unroll::shape::{Shape, Tensor};
+use unroll::train::{Blueprint, Config, EngineKind, Layout, Program, Purpose, Session};
 
 /// A planned graph and the engine that runs it. Tensors are those of the graph.
 pub struct Machine {
@@ -65,6 +65,46 @@ pub fn value(json: &Json) -> Value {
 pub fn session(config: &Json, kind: EngineKind) -> Session {
     let config_read = Config::read(value(config)).unwrap_or_else(|error| panic!("{config}: {error}"));
     Session::new(config_read, kind).unwrap_or_else(|error| panic!("{config}: {error}"))
+}
+
+/// A flat part of the persistent segment.
+pub fn persistent(offset: usize, len: usize) -> Tensor {
+    Tensor { offset: offset as u32, ..Tensor::whole(PERSISTENT, Shape::new(&[len])) }
+}
+
+/// The training step of a session, on a memory of its own that holds the session's parameters.
+pub struct Trainer {
+    pub session: Session,
+    pub layout: Layout,
+    pub program: Program,
+    pub memory: Memory<f32>,
+}
+
+impl Trainer {
+    /// `carry` reads and keeps carried states.
+    pub fn new(config: &Json, carry: bool) -> Self {
+        let session = session(config, EngineKind::Cpu);
+        let (config, form) = (session.config(), session.form());
+        let layout = Layout::new(session.model(), config.batch);
+        let blueprint = Blueprint {
+            model: session.model(),
+            form,
+            layout: &layout,
+            n_steps: form.n_steps,
+            batch: config.batch,
+            last_only: form.last_only,
+            optimiser: config.optimiser.spec,
+        };
+        let program = blueprint.compile(Purpose::Train { carry });
+        let mut memory = Memory::new(layout.len);
+        memory.reserve(&program.plan);
+        let values = session.values();
+        for (parameter, &place) in session.parameters().iter().zip(&layout.places) {
+            let of_it = &values[parameter.offset..][..parameter.len()];
+            memory.write(persistent(place, parameter.len()), of_it.iter().map(|&v| f64::from(v)));
+        }
+        Self { session, layout, program, memory }
+    }
 }
 
 /// The architecture of a name of PyTorch's, `rnn_tanh` or `rnn-tanh` and so on, and its nonlinearity.
@@ -503,6 +543,8 @@ pub fn recurrence_cases(cell: &'static Cell, nonlinearities: &[u32], window: Opt
                         nonlinearity,
                         silent: 0,
                         fresh: 0,
+                        first: 0,
+                        end: n_steps as u32,
                     };
                     cases.push(recurrence_case(cell, params, given));
                 }
@@ -575,7 +617,10 @@ fn norm_case(len: usize, max_norm: f64, safe: f64, held: bool) -> Case {
     hyper[update::MAX_NORM] = max_norm;
     hyper[update::SAFE_NORM] = safe;
     let hyper = case.fixed(&[update::HYPER], hyper);
-    let result = case.fixed(&[3], vec![0.0, if held { -1.0 } else { 1.0 }, 0.0]);
+    let mut result = vec![0.0; update::NORM];
+    result[update::COEFFICIENT] = if held { -1.0 } else { 1.0 };
+    result[update::N_PARTS] = 2.0;
+    let result = case.fixed(&[update::NORM], result);
     case.graph.record(norm_kernel::forward(gradient, hyper, result));
     case
 }
@@ -584,9 +629,11 @@ fn norm_case(len: usize, max_norm: f64, safe: f64, held: bool) -> Case {
 /// the learning rate, the momentum and whether it is Nesterov's. Slots, in order: parameters, gradient, moments, hyper, norm.
 fn optimiser_case(id: &str, options: &[f64], size: usize) -> Case {
     let len = 3 * size + 2;
-    // Held at one size: then nothing changes.
+    // Held at one size: then nothing changes. At others, the norm is known or comes in parts.
     let coefficient = if size == 3 { -1.0 } else { 0.75 };
-    let mut case = Case::new(format!("{id}, {options:?}, {len} parameters, coefficient {coefficient}"));
+    let n_parts = if size % 2 == 1 { 0 } else { size };
+    let what = format!("{len} parameters, {n_parts} parts of the norm, coefficient {coefficient}");
+    let mut case = Case::new(format!("{id}, {options:?}, {what}"));
     let spec = unroll::train::find_optimiser(id).expect("an optimiser");
     let mut changes =
         vec![("lr".to_owned(), Value::Number(options[0])), ("weightDecay".to_owned(), Value::Number(0.1))];
@@ -599,7 +646,8 @@ fn optimiser_case(id: &str, options: &[f64], size: usize) -> Case {
     let chosen = Chosen::defaults(spec.options).with("optimiser", spec.options, &changes).expect("options");
     let mut hyper = [0.0; update::HYPER];
     (spec.hyper)(&chosen, 4, &mut hyper);
-    hyper[update::MAX_NORM] = update::UNLIMITED;
+    hyper[update::MAX_NORM] = 2.0;
+    hyper[update::SAFE_NORM] = update::UNLIMITED;
     hyper[update::MAX_VALUE] = 0.6;
     let parameters = case.noise(1.0, len);
     let parameters = case.fixed(&[len], parameters);
@@ -613,7 +661,13 @@ fn optimiser_case(id: &str, options: &[f64], size: usize) -> Case {
     let second = if id.starts_with("adam") { squares(second) } else { second };
     let moments = [case.fixed(&[len], first), case.fixed(&[len], second)];
     let hyper = case.fixed(&[update::HYPER], hyper.to_vec());
-    let norm = case.fixed(&[3], vec![2.0, coefficient, 1.0]);
+    let mut norm = vec![2.0, coefficient, 1.0, n_parts as f64];
+    for part in 0..n_parts {
+        // The last part has seen nothing but zeros.
+        norm.extend(if part + 1 == n_parts { [0.0; 2] } else { [0.1 * (part % 7) as f64, 1.0 + (part % 3) as f64] });
+    }
+    norm.resize(update::NORM, 7.0);
+    let norm = case.fixed(&[update::NORM], norm);
     case.graph.record(match id {
         "sgd" => sgd::forward(parameters, gradient, moments[0], hyper, norm),
         "rmsprop" => rmsprop::forward(parameters, gradient, moments, hyper, norm),

@@ -1,0 +1,295 @@
+// The weight gradients of a step, one job each: C = Σ over pairs of Aᵀ B, where B may also be ones or one-hot symbols.
+//
+// Twin: Group::reference in src/engine/group.rs, which makes the table. Workgroups take tiles of C in turns and measure what they write:
+// the largest element and the squares relative to it are a part of the norm of the gradient.
+
+struct Uniforms {
+    n_jobs: u32,
+    n_tiles: u32,
+    // workgroups
+    n_parts: u32,
+    // offset of the norm in the persistent segment
+    norm: u32,
+}
+
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
+@group(0) @binding(1) var<storage, read_write> persistent: array<f32>;
+@group(0) @binding(2) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(3) var<storage, read_write> symbols: array<u32>;
+@group(0) @binding(4) var<storage, read> table: array<u32>;
+
+const WIDTH = 64u;
+const TILE = 64u;
+const SIDE = 8u;
+const FOURS = 16u;
+const DEPTH = 8u;
+const THIN_ROWS = 16u;
+const SLICES = 4u;
+const SYMBOLS = 32u;
+
+// Words of a job and of a pair.
+const JOB = 9u;
+const PAIR = 5u;
+const N_PARTS = 3u;
+const ONES = 0xffffffffu;
+
+struct Job {
+    first_tile: u32,
+    kind: u32,
+    m: u32,
+    n: u32,
+    c: u32,
+    rows: u32,
+    columns: u32,
+    first_pair: u32,
+    end_pair: u32,
+}
+
+struct Pair {
+    a: u32,
+    a_stride: u32,
+    b: u32,
+    b_stride: u32,
+    k: u32,
+}
+
+fn job(which: u32) -> Job {
+    let at = which * JOB;
+    return Job(
+        table[at],
+        table[at + 1u],
+        table[at + 2u],
+        table[at + 3u],
+        table[at + 4u],
+        table[at + 5u],
+        table[at + 6u],
+        table[at + 7u],
+        table[at + 8u],
+    );
+}
+
+fn pair(which: u32) -> Pair {
+    let at = uniforms.n_jobs * JOB + which * PAIR;
+    return Pair(table[at], table[at + 1u], table[at + 2u], table[at + 3u], table[at + 4u]);
+}
+
+// The largest element that an invocation has written, and its squares relative to that.
+var<private> largest: f32;
+var<private> squares: f32;
+
+fn write(own: Job, i: u32, j: u32, value: f32) {
+    if i >= own.m || j >= own.n {
+        return;
+    }
+    persistent[own.c + i * own.rows + j * own.columns] = value;
+    let size = abs(value);
+    if size > largest {
+        let share = largest / size;
+        squares = squares * share * share + 1.0;
+        largest = size;
+    } else if size != 0.0 {
+        // What is not a number comes here too, and stays visible in the sum.
+        let share = size / largest;
+        squares += share * share;
+    }
+}
+
+fn write_row(own: Job, i: u32, j: u32, sums: vec4<f32>) {
+    for (var column = 0u; column < 4u; column++) {
+        write(own, i, j + column, sums[column]);
+    }
+}
+
+// Element `i` of row `l` of A.
+fn a_at(factors: Pair, own: Job, l: u32, i: u32) -> f32 {
+    if i >= own.m {
+        return 0.0;
+    }
+    return arena[factors.a + l * factors.a_stride + i];
+}
+
+// Four elements of row `l` of a factor that is `n` wide.
+fn four(first: u32, n: u32, j: u32) -> vec4<f32> {
+    let at = first + j;
+    if j + 4u <= n {
+        return vec4(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
+    }
+    var values = vec4(0.0);
+    for (var next = 0u; j + next < n; next++) {
+        values[next] = arena[at + next];
+    }
+    return values;
+}
+
+// Four rows of Aᵀ, or four columns of B, for each term.
+var<workgroup> a_tile: array<vec4<f32>, DEPTH * FOURS>;
+var<workgroup> b_tile: array<vec4<f32>, DEPTH * FOURS>;
+
+// A square of C: one invocation computes eight rows of eight columns.
+fn square(own: Job, tile: u32, index: u32) {
+    let across = (own.n + TILE - 1u) / TILE;
+    let row = index / SIDE;
+    let column = index % SIDE;
+    let first_row = tile / across * TILE;
+    let first_column = tile % across * TILE;
+    // Eight rows of the left four columns and of the right four.
+    var l0 = vec4(0.0);
+    var l1 = vec4(0.0);
+    var l2 = vec4(0.0);
+    var l3 = vec4(0.0);
+    var l4 = vec4(0.0);
+    var l5 = vec4(0.0);
+    var l6 = vec4(0.0);
+    var l7 = vec4(0.0);
+    var r0 = vec4(0.0);
+    var r1 = vec4(0.0);
+    var r2 = vec4(0.0);
+    var r3 = vec4(0.0);
+    var r4 = vec4(0.0);
+    var r5 = vec4(0.0);
+    var r6 = vec4(0.0);
+    var r7 = vec4(0.0);
+    for (var which = own.first_pair; which < own.end_pair; which++) {
+        let factors = pair(which);
+        for (var first = 0u; first < factors.k; first += DEPTH) {
+            let depth = min(DEPTH, factors.k - first);
+            workgroupBarrier();
+            for (var at = index; at < depth * FOURS; at += WIDTH) {
+                let l = first + at / FOURS;
+                let i = first_row + at % FOURS * 4u;
+                let j = first_column + at % FOURS * 4u;
+                a_tile[at] = four(factors.a + l * factors.a_stride, own.m, i);
+                b_tile[at] = four(factors.b + l * factors.b_stride, own.n, j);
+            }
+            workgroupBarrier();
+            for (var l = 0u; l < depth; l++) {
+                let upper = a_tile[l * FOURS + row];
+                let lower = a_tile[l * FOURS + SIDE + row];
+                let left = b_tile[l * FOURS + column];
+                let right = b_tile[l * FOURS + SIDE + column];
+                l0 += upper.x * left;
+                l1 += upper.y * left;
+                l2 += upper.z * left;
+                l3 += upper.w * left;
+                l4 += lower.x * left;
+                l5 += lower.y * left;
+                l6 += lower.z * left;
+                l7 += lower.w * left;
+                r0 += upper.x * right;
+                r1 += upper.y * right;
+                r2 += upper.z * right;
+                r3 += upper.w * right;
+                r4 += lower.x * right;
+                r5 += lower.y * right;
+                r6 += lower.z * right;
+                r7 += lower.w * right;
+            }
+        }
+    }
+    let i = first_row + row * 4u;
+    let j = first_column + column * 4u;
+    write_row(own, i, j, l0);
+    write_row(own, i, j + TILE / 2u, r0);
+    write_row(own, i + 1u, j, l1);
+    write_row(own, i + 1u, j + TILE / 2u, r1);
+    write_row(own, i + 2u, j, l2);
+    write_row(own, i + 2u, j + TILE / 2u, r2);
+    write_row(own, i + 3u, j, l3);
+    write_row(own, i + 3u, j + TILE / 2u, r3);
+    write_row(own, i + TILE / 2u, j, l4);
+    write_row(own, i + TILE / 2u, j + TILE / 2u, r4);
+    write_row(own, i + TILE / 2u + 1u, j, l5);
+    write_row(own, i + TILE / 2u + 1u, j + TILE / 2u, r5);
+    write_row(own, i + TILE / 2u + 2u, j, l6);
+    write_row(own, i + TILE / 2u + 2u, j + TILE / 2u, r6);
+    write_row(own, i + TILE / 2u + 3u, j, l7);
+    write_row(own, i + TILE / 2u + 3u, j + TILE / 2u, r7);
+}
+
+var<workgroup> slices: array<vec4<f32>, WIDTH>;
+
+// Rows of a C of at most four columns: one invocation adds every fourth term of a row.
+fn thin(own: Job, tile: u32, index: u32) {
+    let i = tile * THIN_ROWS + index % THIN_ROWS;
+    var sums = vec4(0.0);
+    for (var which = own.first_pair; which < own.end_pair; which++) {
+        let factors = pair(which);
+        for (var l = index / THIN_ROWS; l < factors.k; l += SLICES) {
+            let a = a_at(factors, own, l, i);
+            if factors.b == ONES {
+                sums.x += a;
+            } else {
+                sums += a * four(factors.b + l * factors.b_stride, own.n, 0u);
+            }
+        }
+    }
+    workgroupBarrier();
+    slices[index] = sums;
+    workgroupBarrier();
+    if index < THIN_ROWS {
+        write_row(own, i, 0u, slices[index] + slices[index + 16u] + slices[index + 32u] + slices[index + 48u]);
+    }
+}
+
+var<workgroup> sums: array<f32, SYMBOLS * TILE>;
+
+// The columns of C gather what their symbol's rows of A hold. Each invocation has a row of C, and none waits for another.
+fn one_hot(own: Job, tile: u32, index: u32) {
+    let across = (own.n + SYMBOLS - 1u) / SYMBOLS;
+    let i = tile / across * TILE + index;
+    let first = tile % across * SYMBOLS;
+    for (var v = 0u; v < SYMBOLS; v++) {
+        sums[v * TILE + index] = 0.0;
+    }
+    for (var which = own.first_pair; which < own.end_pair; which++) {
+        let factors = pair(which);
+        for (var l = 0u; l < factors.k; l++) {
+            let v = symbols[factors.b + l] - first;
+            if v < SYMBOLS {
+                sums[v * TILE + index] += a_at(factors, own, l, i);
+            }
+        }
+    }
+    for (var v = 0u; v < SYMBOLS; v++) {
+        write(own, i, first + v, sums[v * TILE + index]);
+    }
+}
+
+var<workgroup> measured: array<vec2<f32>, WIDTH>;
+
+@compute @workgroup_size(WIDTH)
+fn gradients(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) group: vec3<u32>) {
+    for (var tile = group.x; tile < uniforms.n_tiles; tile += uniforms.n_parts) {
+        var which = 0u;
+        while which + 1u < uniforms.n_jobs && table[(which + 1u) * JOB] <= tile {
+            which++;
+        }
+        let own = job(which);
+        let within = tile - own.first_tile;
+        switch own.kind {
+            case 0u: {
+                square(own, within, index);
+            }
+            case 1u: {
+                thin(own, within, index);
+            }
+            default: {
+                one_hot(own, within, index);
+            }
+        }
+    }
+    measured[index] = vec2(largest, squares);
+    workgroupBarrier();
+    if index == 0u {
+        var all = measured[0];
+        for (var other = 1u; other < WIDTH; other++) {
+            all = together(all, measured[other]);
+        }
+        let at = uniforms.norm + N_PARTS;
+        persistent[at + 1u + 2u * group.x] = all.x;
+        persistent[at + 2u + 2u * group.x] = all.y;
+        if group.x == 0u {
+            persistent[at] = f32(uniforms.n_parts);
+        }
+    }
+}
