@@ -218,6 +218,15 @@ impl Gpu {
             }
         }
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let recording = self.record_unchecked(plan, calls, resident);
+        match scope.pop().await {
+            Some(error) => Err(unavailable(error)),
+            None => Ok(recording),
+        }
+    }
+
+    /// As [`Gpu::record`], but what the device refuses becomes its fault.
+    pub(super) fn record_unchecked(&self, plan: &Plan, calls: Range<usize>, resident: &Resident) -> Recording {
         let mut buffers = Vec::new();
         let mut dispatches = Vec::new();
         let group = Group::of(plan, calls.clone());
@@ -228,10 +237,7 @@ impl Gpu {
                 _ => dispatches.push(self.dispatch(&plan.calls()[at], resident, &mut buffers)),
             }
         }
-        match scope.pop().await {
-            Some(error) => Err(unavailable(error)),
-            None => Ok(Recording { dispatches, buffers }),
-        }
+        Recording { dispatches, buffers }
     }
 
     /// Runs a recording: one submit, and one pass but for the copies that operands need whose bindings meet.

@@ -26,7 +26,11 @@ const BLOCK: usize = 8 << 20;
 pub struct Runner {
     gpu: Rc<Gpu>,
     resident: Resident,
+    plan: Plan,
+    calls: Range<usize>,
     recording: Recording,
+    /// Timesteps of a dispatch, at most.
+    loop_steps: u32,
     feeds: Vec<Tensor>,
     reads: Vec<Tensor>,
     keeps: Vec<Tensor>,
@@ -75,15 +79,29 @@ impl Runner {
         if let Some(error) = short.await.or(refused.await) {
             return Err(unavailable(error));
         }
-        let recording = gpu.record(plan, calls, &resident).await?;
+        let recording = gpu.record(plan, calls.clone(), &resident).await?;
         let block = vec![0; most * words(&feeds)];
         let (free, under_way) = ((0..IN_FLIGHT).collect(), VecDeque::new());
-        Ok(Self { gpu, resident, recording, feeds, reads, keeps, block, inputs, results, kept, free, under_way })
+        let (plan, loop_steps) = (plan.clone(), u32::MAX);
+        Ok(Self { gpu, resident, plan, calls, recording, loop_steps, feeds, reads, keeps, block, inputs, results, kept, free, under_way })
     }
 
     /// The device.
     pub fn gpu(&self) -> &Rc<Gpu> {
         &self.gpu
+    }
+
+    /// From now on, no dispatch runs more timesteps than this. Devices end those that take too long.
+    pub fn cut_loops(&mut self, steps: u32) {
+        if steps >= self.loop_steps {
+            return;
+        }
+        self.loop_steps = steps;
+        let (from, to) = (self.plan.mark(self.calls.start), self.plan.mark(self.calls.end - 1));
+        let parts = self.plan.in_parts(steps);
+        let recording = self.gpu.record_unchecked(&parts, parts.range(from, to), &self.resident);
+        // Submits under way keep what they use of the old one.
+        std::mem::replace(&mut self.recording, recording).buffers.iter().for_each(wgpu::Buffer::destroy);
     }
 
     /// Most steps that a submit takes.

@@ -150,6 +150,11 @@ impl Plan {
         &self.names[call][operand]
     }
 
+    /// The mark of a call.
+    pub fn mark(&self, call: usize) -> Mark {
+        self.marks[call]
+    }
+
     /// The calls from the first of one mark to the last of another.
     pub fn range(&self, from: Mark, to: Mark) -> Range<usize> {
         let start = self.marks.partition_point(|&mark| mark < from);

@@ -20,6 +20,9 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 /// Time that one submit should keep the device busy.
 const SUBMIT_MS: f64 = 10.0;
 
+/// Time that one dispatch may take: devices are reset when one keeps them for seconds.
+const DISPATCH_MS: f64 = 200.0;
+
 /// Longest slice of training between two chances for other calls.
 const SLICE_MS: f64 = 24.0;
 
@@ -309,6 +312,10 @@ impl Shared {
             let ms = (now() - since) / steps as f64;
             self.device.pace.set(Some(self.device.pace.get().map_or(ms, |pace| 0.7 * pace + 0.3 * ms)));
             self.device.collected.set((now(), 0));
+            // A processor has no watchdog, and the first step warms up.
+            if core.runner().is_some_and(|runner| !runner.gpu().is_software) && core.step() > 1 {
+                core.cut_loops(ms, DISPATCH_MS);
+            }
         }
         let is_old = now() - self.device.copied.get() > COPY_MS;
         let Some(runner) = core.runner() else { return Ok(Next::Done) };

@@ -103,6 +103,16 @@ impl Session {
         self.accelerated.as_ref().map(|accelerated| &accelerated.runner)
     }
 
+    /// Cuts time loops whose dispatches take longer than `most_ms`, when a step takes `step_ms`: almost all of it are two loops a layer.
+    pub fn cut_loops(&mut self, step_ms: f64, most_ms: f64) {
+        let Some(accelerated) = &mut self.accelerated else { return };
+        let longest = step_ms / (2 * self.train.rows.len()) as f64;
+        if longest > most_ms {
+            let steps = (self.train.n_steps as f64 * most_ms / longest).max(1.0) as u32;
+            accelerated.runner.cut_loops(steps);
+        }
+    }
+
     /// Updates done when all that was submitted is done.
     pub fn ahead(&self) -> u64 {
         self.accelerated.as_ref().map_or(self.step, |accelerated| accelerated.ahead)
