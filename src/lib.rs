@@ -33,8 +33,10 @@
 //! pass, and what it says comes back through a ring of buffers that nobody waits for. The engine of the host stays: it draws the pictures,
 //! evaluates and takes snapshots, from numbers that are fetched when somebody asks and a few times a second, and it goes on where the
 //! device fails (`train::session::accelerated`, `web::device`). The norm kernel holds updates whose gradient is not finite; the host then
-//! does that step with all its checks. What is still to be done: the weight gradients of a step in one dispatch (a layer's step has
-//! 14 to 18 now), sums split over workgroups, weights laid out for the recurrences, the time loop in chunks, Vulkan on the host.
+//! does that step with all its checks. A step of one layer is eight dispatches, four more for each further layer, whatever T: the weight
+//! gradients of all layers are one ([`engine::group`]), which also measures the norm in parts; the optimiser puts these together. A
+//! time loop is one dispatch unless it takes a device longer than 200 ms: then it is cut ([`graph::Plan::in_parts`]). What is
+//! still to be done: sums split over workgroups, tiles chosen by measurement, weights laid out for the recurrences.
 //!
 //! # Where building showed a better way than the design
 //!
@@ -50,6 +52,8 @@
 //! * The truncation window is counted from the end of the sequence, so that a loss at the last step reaches back exactly W steps.
 //! * The norm adds squares in f64: an exploding gradient of 10²⁰ is finite, its square in f32 is not. The shader has no f64 and adds
 //!   squares relative to the largest element.
+//! * Backward calls that only write gradients of parameters come last, in one row: the GPU makes one dispatch of them, and the CPU does
+//!   not care. The norm comes out of that dispatch instead of one that reads the gradient again, so that eight are enough.
 //! * Both biases of an Elman or LSTM layer have one gradient: the second sum over the rows is recorded as a copy of the first.
 //! * The inner loop of the matrix core walks pointers, and the curves keep their coefficients in memory: V8 computes addresses from
 //!   indices in every round, and builds a constant vector from three instructions at every use.

@@ -12,6 +12,7 @@
 
 use super::Memory;
 use super::group::{self, Group};
+use super::schedule::{Dispatch as Scheduled, schedule};
 use crate::error::{Error, Result};
 use crate::graph::{ARENA, INDEX, PERSISTENT, Plan};
 use crate::kernels::{Access, Call, Entry, KERNELS};
@@ -210,10 +211,10 @@ impl Gpu {
     /// [`Error::Unavailable`] when the device refuses one of them, or a call has more workgroups than it runs at once.
     pub async fn record(&self, plan: &Plan, calls: Range<usize>, resident: &Resident) -> Result<Recording> {
         let most = self.device.limits().max_compute_workgroups_per_dimension;
-        for call in &plan.calls()[calls.clone()] {
-            let largest = (call.entry.grid)(call).into_iter().max().unwrap_or(0);
+        for dispatch in schedule(plan, calls.clone()) {
+            let largest = dispatch.grid().into_iter().max().unwrap_or(0);
             if largest > most {
-                let label = call.entry.label;
+                let label = dispatch.label();
                 return Err(unavailable(format!("{label} needs {largest} workgroups, the device runs {most}")));
             }
         }
@@ -228,15 +229,11 @@ impl Gpu {
     /// As [`Gpu::record`], but what the device refuses becomes its fault.
     pub(super) fn record_unchecked(&self, plan: &Plan, calls: Range<usize>, resident: &Resident) -> Recording {
         let mut buffers = Vec::new();
-        let mut dispatches = Vec::new();
-        let group = Group::of(plan, calls.clone());
-        for at in calls {
-            match &group {
-                Some(group) if group.calls.start == at => dispatches.push(self.group(group, resident, &mut buffers)),
-                Some(group) if group.calls.contains(&at) => {}
-                _ => dispatches.push(self.dispatch(&plan.calls()[at], resident, &mut buffers)),
-            }
-        }
+        let make = |scheduled: &Scheduled| match scheduled {
+            Scheduled::Call(call) => self.dispatch(call, resident, &mut buffers),
+            Scheduled::Group(group) => self.group(group, resident, &mut buffers),
+        };
+        let dispatches = schedule(plan, calls).iter().map(make).collect();
         Recording { dispatches, buffers }
     }
 
@@ -314,11 +311,10 @@ impl Gpu {
 
     /// The weight gradients of a plan.
     fn group(&self, group: &Group, resident: &Resident, buffers: &mut Vec<wgpu::Buffer>) -> Dispatch {
-        const LABEL: &str = "group.gradients";
-        let pipeline = self.pipeline(LABEL, (group::SHADER, group::POINT));
+        let pipeline = self.pipeline(group::LABEL, (group::SHADER, group::POINT));
         let make = |words: &[u32], usage| {
             let contents = bytemuck::cast_slice(words);
-            self.device.create_buffer_init(&BufferInitDescriptor { label: Some(LABEL), contents, usage })
+            self.device.create_buffer_init(&BufferInitDescriptor { label: Some(group::LABEL), contents, usage })
         };
         let words = [group.jobs.len() as u32, group.tiles(), group.workgroups(), group.norm];
         let uniforms = make(&words, wgpu::BufferUsages::UNIFORM);
@@ -331,7 +327,7 @@ impl Gpu {
             .collect();
         let layout = &pipeline.get_bind_group_layout(0);
         let entries = &entries[..];
-        let bind = wgpu::BindGroupDescriptor { label: Some(LABEL), layout, entries };
+        let bind = wgpu::BindGroupDescriptor { label: Some(group::LABEL), layout, entries };
         let bind = self.device.create_bind_group(&bind);
         buffers.extend([uniforms.clone(), table.clone()]);
         Dispatch { pipeline, group: bind, grid: [group.workgroups(), 1, 1], copies: Vec::new() }

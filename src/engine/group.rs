@@ -15,6 +15,8 @@ pub const SHADER: &str =
     concat!(include_str!("../../shaders/group.wgsl"), include_str!("../../shaders/helpers/parts.wgsl"));
 /// The entry point of the shader.
 pub const POINT: &str = "gradients";
+/// What its dispatch is called.
+pub const LABEL: &str = "group.gradients";
 
 /// Side of the square of C that a workgroup computes.
 const TILE: u32 = 64;
@@ -131,6 +133,18 @@ impl Group {
     /// Workgroups: each measures a part of the gradient.
     pub fn workgroups(&self) -> u32 {
         self.tiles().clamp(1, update::PARTS as u32)
+    }
+
+    /// Bytes of all factors and of what is written, once each.
+    pub fn bytes(&self) -> u64 {
+        let pair = |job: &Job, pair: &Pair| {
+            let columns = if matches!(pair.b, Factor::Matrix(_)) { job.n } else { 0 };
+            let symbols = u32::from(matches!(pair.b, Factor::OneHot(_)));
+            u64::from(pair.k) * u64::from(job.m + columns + symbols)
+        };
+        let job =
+            |job: &Job| u64::from(job.m) * u64::from(job.n) + job.pairs.iter().map(|of| pair(job, of)).sum::<u64>();
+        4 * self.jobs.iter().map(job).sum::<u64>()
     }
 
     /// The table of the shader: for each job its first tile, what kind of B it has, m, n, c, both strides, and its first and last pair;

@@ -9,6 +9,7 @@ pub mod group;
 mod memory;
 #[cfg(target_arch = "wasm32")]
 mod runner;
+pub mod schedule;
 
 pub use memory::{Memory, Precision};
 #[cfg(target_arch = "wasm32")]

@@ -83,7 +83,23 @@ impl Runner {
         let block = vec![0; most * words(&feeds)];
         let (free, under_way) = ((0..IN_FLIGHT).collect(), VecDeque::new());
         let (plan, loop_steps) = (plan.clone(), u32::MAX);
-        Ok(Self { gpu, resident, plan, calls, recording, loop_steps, feeds, reads, keeps, block, inputs, results, kept, free, under_way })
+        Ok(Self {
+            gpu,
+            resident,
+            plan,
+            calls,
+            recording,
+            loop_steps,
+            feeds,
+            reads,
+            keeps,
+            block,
+            inputs,
+            results,
+            kept,
+            free,
+            under_way,
+        })
     }
 
     /// The device.

@@ -63,7 +63,8 @@ impl Graph {
     /// side by side, an engine can run them at once. One whose operands are written in between stays where it is.
     fn gradients_last(&mut self, start: usize) {
         let lasts = |tensor: &Tensor| matches!(self.buffers[tensor.buffer as usize].place, Place::Persistent(_));
-        let (mut others, mut gradients): (Vec<(Mark, Call)>, Vec<(Mark, Call)>) = Default::default();
+        let mut others: Vec<(Mark, Call)> = Vec::new();
+        let mut gradients = Vec::new();
         for (mark, call) in self.calls.split_off(start).into_iter().rev() {
             let touches = |tensor: Tensor| {
                 others.iter().any(|(_, other)| other.written().any(|written| written.buffer == tensor.buffer))

@@ -7,6 +7,7 @@
 
 use super::device::Device;
 use super::{batch, error, set, to_js, value};
+use crate::engine::schedule::{Dispatch, schedule};
 use crate::error::{Error, Result};
 use crate::io;
 use crate::lens::{FrameOptions, frame};
@@ -61,6 +62,13 @@ struct Progress {
 struct BaselineInfo {
     loss: f64,
     what: String,
+}
+
+#[derive(Serialize)]
+struct DispatchInfo {
+    label: &'static str,
+    workgroups: [u32; 3],
+    bytes: f64,
 }
 
 #[derive(Serialize)]
@@ -436,6 +444,21 @@ impl Session {
     #[wasm_bindgen(getter)]
     pub fn reason(&self) -> String {
         self.shared.device.reason.borrow().clone()
+    }
+
+    /// The dispatches of a training step on WebGPU, in order, whichever engine runs it now.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Dispatch[]>")]
+    pub fn dispatches(&self) -> Promise {
+        self.now(false, |core| {
+            let info = |dispatch: &Dispatch| DispatchInfo {
+                label: dispatch.label(),
+                workgroups: dispatch.grid(),
+                bytes: dispatch.bytes() as f64,
+            };
+            let recipe = core.recipe()?;
+            let dispatches: Vec<_> = schedule(&recipe.plan, recipe.calls).iter().map(info).collect();
+            Ok(to_js(&dispatches))
+        })
     }
 
     /// Reads a caller's batch, while the session is not borrowed.

@@ -249,6 +249,16 @@ export interface Probe {
   lossOffset: number;
 }
 
+/** One compute dispatch of a training step on WebGPU. */
+export interface Dispatch {
+  /** Kernel and entry, such as `lstm.forward`. */
+  label: string;
+  /** In x, y and z. */
+  workgroups: [number, number, number];
+  /** Of its operands, once for reading and once for writing: the least that must move. */
+  bytes: number;
+}
+
 export interface Evaluation {
   step: number;
   /** On held-out data that no training step sees. */

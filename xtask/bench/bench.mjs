@@ -22,11 +22,13 @@ import { chromium } from "playwright-core";
 /** @typedef {import("playwright-core").Page} Page */
 /** @typedef {(typeof bench.engines)[number]} Engine */
 /** @typedef {import("./src/webgpu-calls.ts").WebgpuCalls} WebgpuCalls */
+/** @typedef {import("./src/engine.ts").Dispatch} Dispatch */
 
 /**
  * @typedef {object} WebgpuRun
  * @property {NonNullable<WebgpuCalls["adapter"]>} adapter
  * @property {Record<string, number>} perStep calls a training step, after warm-up
+ * @property {readonly Dispatch[] | null} dispatches of a training step, where the engine can tell
  */
 
 /**
@@ -286,7 +288,8 @@ async function measure(browser, origin, workload, engines, nSamples) {
       const total = await page.evaluate(() => bench.webgpu());
       if (!total || !warmUp) return;
       if (!total.adapter) throw new Error("no device was asked for");
-      run.webgpu = { adapter: total.adapter, perStep: {} };
+      const dispatches = await page.evaluate(() => bench.dispatches());
+      run.webgpu = { adapter: total.adapter, perStep: {}, dispatches };
       for (const [name, calls] of Object.entries(total.calls)) {
         const sinceWarmUp = calls - (warmUp.calls[name] ?? 0);
         run.webgpu.perStep[name] = sinceWarmUp / (run.nSamples * run.stepsPerSample);
@@ -363,6 +366,16 @@ function reportWebgpu(runs) {
     rows.push([engine, `${adapter.name}${adapter.software ? " (software)" : ""}`, ...counts]);
   }
   if (rows.length > 0) console.log(`\nWebGPU calls a training step, after warm-up\n\n${table(rows)}\n`);
+  for (const { engine, webgpu } of runs) {
+    if (!webgpu?.dispatches) continue;
+    const heads = ["dispatch", "grid", "workgroups", "KB"];
+    const of = webgpu.dispatches.map(({ label, workgroups, bytes }) => {
+      const occupied = workgroups.reduce((product, n) => product * n, 1);
+      return [label, workgroups.join(" × "), String(occupied), (bytes / 1000).toFixed(1)];
+    });
+    console.log(`Dispatches of a training step of ${engine}; KB of operands, once for reading and once for writing\n`);
+    console.log(`${table([heads, ...of])}\n`);
+  }
 }
 
 /**

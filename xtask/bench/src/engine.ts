@@ -7,6 +7,13 @@ export interface Engine {
   create(workload: Workload, weights: Weights): Promise<Trainer>;
 }
 
+/** What an engine says of a dispatch of its own. */
+export interface Dispatch {
+  label: string;
+  workgroups: readonly number[];
+  bytes: number;
+}
+
 export interface Trainer {
   /** Of the library, and which of its binaries runs. */
   version: string;
@@ -17,6 +24,8 @@ export interface Trainer {
    * an engine that draws its own batches does so here, and pays for it.
    */
   train(batches: readonly Batch[], count: number): Promise<number>;
+  /** The dispatches of a training step, where the engine can tell. */
+  dispatches?(): Promise<readonly Dispatch[]>;
 }
 
 /** A trainer for a library that is fed by its caller. `prepare` turns a batch into arrays of the library's form, untimed. */

@@ -1,6 +1,6 @@
 /** The page that trains one engine. The driver calls `bench` from outside. */
 
-import type { Trainer } from "./engine.js";
+import type { Dispatch, Trainer } from "./engine.js";
 import { ENGINES } from "./engines/index.js";
 import { countWebgpuCalls } from "./webgpu-calls.js";
 import type { WebgpuCalls } from "./webgpu-calls.js";
@@ -49,6 +49,9 @@ const bench = {
     if (!Number.isFinite(loss)) throw new Error(`the loss became ${loss} while it was timed`);
     return ms;
   },
+
+  /** The dispatches of a training step; null where the engine computes elsewhere or cannot tell. */
+  dispatches: async (): Promise<readonly Dispatch[] | null> => (counted && (await running().dispatches?.())) ?? null,
 
   /** What the engine has asked of WebGPU so far; null where it computes elsewhere. */
   webgpu: (): WebgpuCalls | null => counted,

@@ -1,6 +1,6 @@
 /** This project's engines, through its package as any page would use it. */
 
-import type { Batch as CallersBatch, Progress, SessionConfig } from "../../../../src/web/types.d.ts";
+import type { Batch as CallersBatch, Dispatch, Progress, SessionConfig } from "../../../../src/web/types.d.ts";
 import type { Engine } from "../engine.js";
 import { encode } from "../safetensors.js";
 import type { Weights, Workload } from "../workload.js";
@@ -18,6 +18,7 @@ interface Session {
   setWeights(bytes: Uint8Array): Promise<void>;
   trainOn(batch: CallersBatch): Promise<Progress>;
   advance(steps: number): Promise<Progress>;
+  dispatches(): Promise<Dispatch[]>;
 }
 
 /** Only the form of the task counts for the compared steps: their batches are the bench's. */
@@ -55,6 +56,7 @@ export const engineOn = (backend: Backend): Engine => ({
     const { version } = (await (await fetch("./pkg/package.json")).json()) as { version: string };
     return {
       version: `${version}, ${session.backend}`,
+      dispatches: () => session.dispatches(),
       step: async ({ x, y }) => (await session.trainOn({ x, y, T: workload.T, B: workload.B })).loss,
       async train(_, count) {
         let loss = Number.NaN;
