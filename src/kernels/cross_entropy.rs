@@ -51,6 +51,7 @@ pub static FORWARD: Entry = Entry {
     cpu: |args| score(args, softmax_simd),
     scratch: no_scratch,
     grid: |_| [1, 1, 1],
+    flop: |_| 0,
     parts: None,
     gradient: Some(|tape, call| {
         if let Some(d_logits) = call.operands[6] {

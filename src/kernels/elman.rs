@@ -71,6 +71,7 @@ pub static FORWARD: Entry = Entry {
     cpu: cpu_forward,
     scratch,
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
+    flop: |call| call.params::<Params>().flop(1),
     parts: Some(parts),
     gradient: Some(|tape, call| {
         let params: Params = call.params();
@@ -109,6 +110,7 @@ pub static BACKWARD: Entry = Entry {
     cpu: cpu_backward,
     scratch,
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
+    flop: |call| call.params::<Params>().flop(1),
     parts: Some(parts),
     gradient: None,
 };

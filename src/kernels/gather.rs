@@ -52,6 +52,7 @@ pub static FORWARD: Entry = Entry {
     cpu: cpu_forward,
     scratch: |call| call.tensor(1).shape.len(),
     grid: |call| [(call.tensor(2).shape.len() as u32).div_ceil(256), 1, 1],
+    flop: |_| 0,
     parts: None,
     gradient: Some(|tape, call| {
         let (symbols, w, y) = (call.tensor(0), call.tensor(1), call.tensor(2));
@@ -79,6 +80,7 @@ pub static BACKWARD: Entry = Entry {
         let params: Params = call.params();
         [params.n.div_ceil(32), params.vocabulary.div_ceil(64), 1]
     },
+    flop: |_| 0,
     parts: None,
     gradient: None,
 };

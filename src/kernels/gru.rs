@@ -93,6 +93,7 @@ pub static FORWARD: Entry = Entry {
         StepProduct::scratch(batch, hidden, G * hidden) + (batch * G + 1) * hidden
     },
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
+    flop: |call| call.params::<Params>().flop(G),
     parts: Some(parts),
     gradient: Some(|tape, call| {
         let params: Params = call.params();
@@ -138,6 +139,7 @@ pub static BACKWARD: Entry = Entry {
         StepProduct::scratch(batch, G * hidden, hidden) + (batch * G + 2) * hidden
     },
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
+    flop: |call| call.params::<Params>().flop(G),
     parts: Some(parts),
     gradient: None,
 };

@@ -111,6 +111,7 @@ pub static FORWARD: Entry = Entry {
         StepProduct::scratch(params.batch as usize, hidden, G * hidden) + hidden
     },
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
+    flop: |call| call.params::<Params>().flop(G),
     parts: Some(parts),
     gradient: Some(|tape, call| {
         let params: Params = call.params();
@@ -154,6 +155,7 @@ pub static BACKWARD: Entry = Entry {
         StepProduct::scratch(params.batch as usize, G * hidden, hidden) + 3 * hidden
     },
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
+    flop: |call| call.params::<Params>().flop(G),
     parts: Some(parts),
     gradient: None,
 };

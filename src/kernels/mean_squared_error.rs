@@ -43,6 +43,7 @@ pub static FORWARD: Entry = Entry {
     cpu: score,
     scratch: no_scratch,
     grid: |_| [1, 1, 1],
+    flop: |_| 0,
     parts: None,
     gradient: Some(|tape, call| {
         if let Some(d_y) = call.operands[5] {

@@ -270,6 +270,8 @@ pub struct Entry {
     pub scratch: fn(&Call) -> usize,
     /// Workgroups of its dispatch.
     pub grid: fn(&Call) -> [u32; 3],
+    /// Floating-point operations of its products, each multiplication and each addition; what it does to single elements does not count.
+    pub flop: fn(&Call) -> u64,
     /// The same as several calls in order, each of at most so many timesteps: for devices that end a long dispatch. `None`: it is short.
     pub parts: Option<fn(&Call, u32) -> Vec<Call>>,
     /// Appends the calls that add this call's share to the adjoints of its operands. `None`: first order only.

@@ -34,6 +34,7 @@ pub static FORWARD: Entry = Entry {
     cpu,
     scratch: no_scratch,
     grid: |_| [1, 1, 1],
+    flop: |_| 0,
     parts: None,
     gradient: None,
 };

@@ -92,6 +92,10 @@ pub static FORWARD: Entry = Entry {
             n => [n.div_ceil(TILE), params.m.div_ceil(TILE), 1],
         }
     },
+    flop: |call| {
+        let Params { m, n, k, .. } = call.params();
+        2 * u64::from(m) * u64::from(n) * u64::from(k)
+    },
     parts: None,
     gradient: Some(|tape, call| {
         let params: Params = call.params();

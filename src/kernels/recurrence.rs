@@ -46,6 +46,12 @@ impl Params {
         if self.reverse == 0 { step } else { self.n_steps as usize - 1 - step }
     }
 
+    /// Operations of the products of a time loop with `blocks` blocks of H units, in either direction.
+    pub fn flop(&self, blocks: usize) -> u64 {
+        let hidden = u64::from(self.hidden);
+        2 * self.steps().len() as u64 * u64::from(self.batch) * blocks as u64 * hidden * hidden
+    }
+
     /// The steps that are computed, in the order of the forward pass.
     #[inline]
     pub fn steps(&self) -> std::ops::Range<usize> {

@@ -8,6 +8,7 @@ use super::program::{Blueprint, Layout, LossAt, Program, Purpose, TargetSlot};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::{Mark, PERSISTENT};
+use crate::kernels::Access;
 use crate::kernels::update::{self, HYPER, UNLIMITED};
 use crate::nn::{Inputs, Model, Parameter};
 use crate::options::{Kind, Value, join};
@@ -48,6 +49,19 @@ pub struct StepReport {
     pub coefficient: f64,
     /// True when clipping changed it.
     pub clipped: bool,
+}
+
+/// How long a call of a training step takes.
+#[derive(Clone, Debug, Serialize)]
+pub struct CallTime {
+    /// `stem.entry`.
+    pub label: &'static str,
+    /// The name of the first tensor that it writes.
+    pub writes: String,
+    /// Milliseconds a step.
+    pub ms: f64,
+    /// Floating-point operations of its products, a step.
+    pub flop: u64,
 }
 
 impl StepReport {
@@ -284,6 +298,33 @@ impl Session {
         let tensor = if engine.largest(values).is_finite() { "the optimiser's moments" } else { "the parameters" };
         kept.iter().zip(&before).for_each(|(&part, before)| engine.write_f64(part, before));
         Err(stopped(step, tensor.to_owned(), "update"))
+    }
+
+    /// How long each call of a training step takes on the host, on average over `steps` steps, by the clock `now` in milliseconds. The steps
+    /// are done on a copy: nothing changes.
+    pub fn profile(&mut self, steps: u32, now: fn() -> f64) -> Vec<CallTime> {
+        let plan = &self.train.plan;
+        let calls = plan.range(Mark::Forward, Mark::Update);
+        let time = |at: usize| {
+            let call = &plan.calls()[at];
+            let written = call.entry.operands.iter().position(|operand| operand.access != Access::Read);
+            let writes = plan.name(at, written.expect("a call writes something")).to_owned();
+            CallTime { label: call.entry.label, writes, ms: 0.0, flop: (call.entry.flop)(call) }
+        };
+        let mut times: Vec<CallTime> = calls.clone().map(time).collect();
+        let mut engine = self.engine.clone();
+        upload(&mut engine, &self.train, &self.batch, None);
+        for _ in 0..steps {
+            engine.write(flat(self.layout.norm, 3), &FREE);
+            let mut since = now();
+            for (at, time) in calls.clone().zip(&mut times) {
+                engine.run(plan, at..at + 1);
+                let until = now();
+                time.ms += (until - since) / f64::from(steps);
+                since = until;
+            }
+        }
+        times
     }
 
     /// One training step on the caller's batch; counts as a step.

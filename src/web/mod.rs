@@ -21,6 +21,20 @@ pub fn start() {
     console_error_panic_hook::set_once();
 }
 
+/// What no kernel of this machine's CPU engine can be faster than, in 10⁹ operations a second: products and sums in registers alone,
+/// the best of many tries in about a tenth of a second: at first, browsers run code that is not optimised yet.
+#[wasm_bindgen(js_name = simdLimit)]
+pub fn simd_limit() -> f64 {
+    const ROUNDS: u32 = 1_000_000;
+    let mut best = 0.0_f64;
+    for _ in 0..50 {
+        let started = session::now();
+        std::hint::black_box(crate::kernels::simd::saturate(ROUNDS));
+        best = best.max(64.0 * f64::from(ROUNDS) / 1e6 / (session::now() - started));
+    }
+    best
+}
+
 /// A JavaScript error with the parts of ours as properties.
 fn error(error: &crate::error::Error) -> JsValue {
     let js = js_sys::Error::new(&error.to_string());

@@ -297,14 +297,8 @@ impl Session {
         if let Err(ended) = self.shared.with(|_| Ok(())) {
             return Promise::reject(&ended);
         }
-        let kind = Kind::Integer { min: 1, max: 1_000_000_000, default: 1 };
-        let steps = match value::read(&steps) {
-            Value::Null => Err(Error::invalid("steps", kind, "nothing")),
-            steps => kind.check("steps", &steps),
-        };
-        let steps = match steps {
-            Ok(Value::Number(n)) => n as u64,
-            Ok(_) => unreachable!("an integer"),
+        let steps = match read_steps(&steps, 1_000_000_000) {
+            Ok(steps) => steps,
             Err(e) => return Promise::reject(&error(&e)),
         };
         let shared = Rc::clone(&self.shared);
@@ -446,6 +440,13 @@ impl Session {
         self.shared.device.reason.borrow().clone()
     }
 
+    /// How long each call of a training step takes on the CPU, on average over `steps` steps, at least 1. They are done on a copy: nothing
+    /// changes.
+    #[wasm_bindgen(unchecked_return_type = "Promise<CallTime[]>")]
+    pub fn profile(&self, #[wasm_bindgen(unchecked_param_type = "number")] steps: JsValue) -> Promise {
+        self.now(false, move |core| Ok(to_js(&core.profile(read_steps(&steps, 10_000)? as u32, now))))
+    }
+
     /// The dispatches of a training step on WebGPU, in order, whichever engine runs it now.
     #[wasm_bindgen(unchecked_return_type = "Promise<Dispatch[]>")]
     pub fn dispatches(&self) -> Promise {
@@ -487,6 +488,18 @@ impl Session {
             Ok(value) => Promise::resolve(&value),
             Err(error) => Promise::reject(&error),
         }
+    }
+}
+
+/// A number of steps.
+fn read_steps(steps: &JsValue, max: u32) -> Result<u64> {
+    let kind = Kind::Integer { min: 1, max, default: 1 };
+    match value::read(steps) {
+        Value::Null => Err(Error::invalid("steps", kind, "nothing")),
+        steps => match kind.check("steps", &steps)? {
+            Value::Number(n) => Ok(n as u64),
+            _ => unreachable!("an integer"),
+        },
     }
 }
 

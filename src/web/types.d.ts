@@ -249,6 +249,18 @@ export interface Probe {
   lossOffset: number;
 }
 
+/** How long a call of a training step takes on the CPU. */
+export interface CallTime {
+  /** Kernel and entry, such as `lstm.forward`. */
+  label: string;
+  /** The name of the first tensor that it writes. */
+  writes: string;
+  /** Milliseconds a step. */
+  ms: number;
+  /** Floating-point operations of its products, a step. */
+  flop: number;
+}
+
 /** One compute dispatch of a training step on WebGPU. */
 export interface Dispatch {
   /** Kernel and entry, such as `lstm.forward`. */

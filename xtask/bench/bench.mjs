@@ -95,6 +95,7 @@ function parseOptions(args) {
       engine: { type: "string", multiple: true },
       workload: { type: "string", multiple: true },
       samples: { type: "string", default: "9" },
+      profile: { type: "boolean", default: false },
       json: { type: "string" },
     },
   });
@@ -456,6 +457,35 @@ function chooseEngines(wanted, known, gpu) {
   return engines;
 }
 
+/** Steps that a profile is the mean of: the browser rounds its clock to 0.1 ms, and a step has many calls. */
+const PROFILED_STEPS = 200;
+
+/**
+ * Where a training step of our CPU engine goes, call by call.
+ * @param {Browser} browser
+ * @param {string} origin
+ * @param {{ id: string, title: string }} workload
+ */
+async function profile(browser, origin, { id, title }) {
+  const { page } = await open(browser, origin);
+  await page.evaluate((id) => bench.create("unroll", id), id);
+  for (let k = 0; k < WARM_UP_STEPS; k++) await page.evaluate((k) => bench.step(k), k);
+  const profile = await page.evaluate((steps) => bench.profile(steps), PROFILED_STEPS);
+  await page.context().close();
+  if (!profile) throw new Error("the engine cannot tell where its time goes");
+  const { limit, calls } = profile;
+  const sum = (/** @type {(call: (typeof calls)[number]) => number} */ of) => calls.reduce((total, call) => total + of(call), 0);
+  const total = { label: "all", writes: "", ms: sum(({ ms }) => ms), flop: sum(({ flop }) => flop) };
+  const rows = [...calls, total].map(({ label, writes, ms, flop }) => {
+    const rate = flop / 1e6 / ms;
+    const fraction = flop > 0 ? [rate.toFixed(1), `${((100 * rate) / limit).toFixed(0)} %`] : ["", ""];
+    return [label, writes, ms.toFixed(3), `${((100 * ms) / total.ms).toFixed(1)} %`, (flop / 1e6).toFixed(1), ...fraction];
+  });
+  const heads = ["call", "writes", "ms", "share", "MFLOP", "GFLOP/s", "of the limit"];
+  console.log(`\n${id}: ${title}\n\n${table([heads, ...rows])}\n`);
+  console.log(`limit: ${limit.toFixed(1)} GFLOP/s, products and sums in registers alone, one thread; mean of ${PROFILED_STEPS} steps`);
+}
+
 const load = () => loadavg().map((value) => value.toFixed(1)).join(" ");
 
 /**
@@ -483,6 +513,10 @@ async function main(args) {
     console.log(`Chromium ${browser.version()}, ${machine}, ${threads}; load ${load()}`);
     const samples = `${options.samples} samples (${FEW_SAMPLES} where a step takes over ${SLOW_STEP_MS / 1000} s)`;
     console.log(`${samples}, engines in turn; × is the ratio to the first row; cpu is processor time`);
+    if (options.profile) {
+      for (const workload of known.workloads.filter(({ id }) => workloads.includes(id))) await profile(browser, server.origin, workload);
+      return true;
+    }
     let allWell = true;
     const results = [];
     for (const workload of known.workloads.filter(({ id }) => workloads.includes(id))) {

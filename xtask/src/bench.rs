@@ -2,8 +2,8 @@
 //!
 //! Installs the peers (they lie in `xtask/bench/`, and nothing else needs them), builds the package, and hands over to
 //! `bench.mjs`, which measures and judges. `--gpu` compares the engines on WebGPU instead, on the software adapter, or
-//! with `--adapter system` on what Chromium finds. It also takes `--samples N` (at least 7) and `--json FILE`; several
-//! ids are separated by commas.
+//! with `--adapter system` on what Chromium finds. `--profile` says where a training step of the CPU engine
+//! goes instead, call by call. It also takes `--samples N` (at least 7) and `--json FILE`; several ids are separated by commas.
 
 use std::process::Command;
 

@@ -14,6 +14,13 @@ export interface Dispatch {
   bytes: number;
 }
 
+/** How an engine spends a training step, by its own clock. */
+export interface Profile {
+  /** What products and sums in registers alone reach, in GFLOP/s. */
+  limit: number;
+  calls: readonly { label: string; writes: string; ms: number; flop: number }[];
+}
+
 export interface Trainer {
   /** Of the library, and which of its binaries runs. */
   version: string;
@@ -26,6 +33,8 @@ export interface Trainer {
   train(batches: readonly Batch[], count: number): Promise<number>;
   /** The dispatches of a training step, where the engine can tell. */
   dispatches?(): Promise<readonly Dispatch[]>;
+  /** Where the time of a training step goes, over some steps, where the engine can tell. */
+  profile?(steps: number): Promise<Profile>;
 }
 
 /** A trainer for a library that is fed by its caller. `prepare` turns a batch into arrays of the library's form, untimed. */

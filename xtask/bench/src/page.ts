@@ -1,6 +1,6 @@
 /** The page that trains one engine. The driver calls `bench` from outside. */
 
-import type { Dispatch, Trainer } from "./engine.js";
+import type { Dispatch, Profile, Trainer } from "./engine.js";
 import { ENGINES } from "./engines/index.js";
 import { countWebgpuCalls } from "./webgpu-calls.js";
 import type { WebgpuCalls } from "./webgpu-calls.js";
@@ -52,6 +52,9 @@ const bench = {
 
   /** The dispatches of a training step; null where the engine computes elsewhere or cannot tell. */
   dispatches: async (): Promise<readonly Dispatch[] | null> => (counted && (await running().dispatches?.())) ?? null,
+
+  /** Where the time of a training step goes; null where the engine cannot tell. */
+  profile: async (steps: number): Promise<Profile | null> => (await running().profile?.(steps)) ?? null,
 
   /** What the engine has asked of WebGPU so far; null where it computes elsewhere. */
   webgpu: (): WebgpuCalls | null => counted,

@@ -1,6 +1,6 @@
 /** This project's engines, through its package as any page would use it. */
 
-import type { Batch as CallersBatch, Dispatch, Progress, SessionConfig } from "../../../../src/web/types.d.ts";
+import type { Batch as CallersBatch, CallTime, Dispatch, Progress, SessionConfig } from "../../../../src/web/types.d.ts";
 import type { Engine } from "../engine.js";
 import { encode } from "../safetensors.js";
 import type { Weights, Workload } from "../workload.js";
@@ -10,6 +10,7 @@ type Backend = "cpu" | "webgpu";
 /** What is used of the package. */
 interface Package {
   default(): Promise<unknown>;
+  simdLimit(): number;
   Session: { create(config: SessionConfig): Promise<Session> };
 }
 
@@ -19,6 +20,7 @@ interface Session {
   trainOn(batch: CallersBatch): Promise<Progress>;
   advance(steps: number): Promise<Progress>;
   dispatches(): Promise<Dispatch[]>;
+  profile(steps: number): Promise<CallTime[]>;
 }
 
 /** Only the form of the task counts for the compared steps: their batches are the bench's. */
@@ -57,6 +59,7 @@ export const engineOn = (backend: Backend): Engine => ({
     return {
       version: `${version}, ${session.backend}`,
       dispatches: () => session.dispatches(),
+      profile: async (steps) => ({ limit: unroll.simdLimit(), calls: await session.profile(steps) }),
       step: async ({ x, y }) => (await session.trainOn({ x, y, T: workload.T, B: workload.B })).loss,
       async train(_, count) {
         let loss = Number.NaN;
