@@ -41,14 +41,24 @@ pub fn store_some(value: f32x4, to: &mut [f32]) {
     }
 }
 
-/// Multiplies and adds in registers alone, 64 operations a round: what no kernel can be faster than. The sum only keeps the loop.
+/// Operations of a round of [`saturate`].
+pub const SATURATING: u32 = 2 * CHAINS as u32 * LANES as u32;
+
+/// Products and sums that do not wait for each other, as many as registers hold beside two constants.
+const CHAINS: usize = 7;
+
+/// Multiplies and adds in registers alone: what no kernel can be faster than. The result only keeps the loop.
 pub fn saturate(rounds: u32) -> f32 {
-    let (factor, term) = (f32x4::splat(std::hint::black_box(0.999)), f32x4::splat(std::hint::black_box(0.001)));
-    let mut sums = [f32x4::splat(1.0); 8];
+    // Numbers that stay as they are and differ from each other, which the compiler does not know: it would merge chains that are alike.
+    let number = |value: f32| f32x4::splat(std::hint::black_box(value));
+    let (one, zero) = (number(1.0), number(0.0));
+    let mut products: [f32x4; CHAINS] = std::array::from_fn(|chain| number(1.0 + chain as f32));
+    let mut sums: [f32x4; CHAINS] = std::array::from_fn(|chain| number(2.0 + chain as f32));
     for _ in 0..rounds {
-        sums = sums.map(|sum| sum * factor + term);
+        products = products.map(|product| product * one);
+        sums = sums.map(|sum| sum + zero);
     }
-    sums.into_iter().map(|sum| sum.reduce_add()).sum()
+    products.into_iter().chain(sums).map(|chain| chain.reduce_add()).sum()
 }
 
 /// 1.5·2²³: adding it rounds to an integer in the low bits of the mantissa.
