@@ -180,44 +180,7 @@ fn backward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) 
             d_state[state_c] = select(flush(d_c * f), 0.0, cut);
         }
         storageBarrier();
-        // Four units, `quarter` apart, and four rows.
-        let quarter = (hidden + 3u) / 4u;
-        for (var base = 0u; base < quarter * QUADS; base += WIDTH) {
-            let own = share(index, base, quarter * QUADS);
-            let k = own.item % quarter;
-            let quad = own.item / quarter;
-            let units = min(vec4(k, k + quarter, k + 2u * quarter, k + 3u * quarter), vec4(hidden - 1u));
-            var s0 = vec4(0.0);
-            var s1 = vec4(0.0);
-            var s2 = vec4(0.0);
-            var s3 = vec4(0.0);
-            for (var first = 0u; first < 4u * hidden; first += BLOCK) {
-                stage_d(index, t, rows.x, first);
-                let part = terms(own, 4u * hidden - first);
-                var w = uniforms.weight_hh.x + (first + part.x) * uniforms.weight_hh.y;
-                for (var n = part.x; n < part.y; n++) {
-                    let d = tile[n * QUADS + quad];
-                    s0 += backward_weight_hh[w + units.x] * d;
-                    s1 += backward_weight_hh[w + units.y] * d;
-                    s2 += backward_weight_hh[w + units.z] * d;
-                    s3 += backward_weight_hh[w + units.w] * d;
-                    w += uniforms.weight_hh.y;
-                }
-            }
-            s0 = merged(index, own, s0);
-            s1 = merged(index, own, s1);
-            s2 = merged(index, own, s2);
-            s3 = merged(index, own, s3);
-            for (var r = 0u; r < 4u; r++) {
-                let b = rows.x + quad * 4u + r;
-                if own.works && own.slice == 0u && b < uniforms.batch {
-                    keep(b, k, s0[r], cut);
-                    keep(b, k + quarter, s1[r], cut);
-                    keep(b, k + 2u * quarter, s2[r], cut);
-                    keep(b, k + 3u * quarter, s3[r], cut);
-                }
-            }
-        }
+        propagate(index, rows.x, t, 4u * hidden, cut, false);
         storageBarrier();
     }
 }
@@ -229,13 +192,4 @@ fn d_at(t: u32, b: u32, n: u32) -> f32 {
         return 0.0;
     }
     return backward_gates[uniforms.gates.x + (t * uniforms.batch + b) * uniforms.gates.y + n];
-}
-
-// ∂L/∂h of the step before, for a unit that there is.
-fn keep(b: u32, k: u32, sum: f32, cut: bool) {
-    let uniforms = backward_uniforms;
-    if k < uniforms.hidden {
-        let state = uniforms.d_state.x + b * uniforms.d_state.y + k;
-        d_state[state] = select(flush(sum), 0.0, cut);
-    }
 }

@@ -1,6 +1,6 @@
 // What the recurrences share: who owns which rows, order of time, truncation, the recurrent sum, curves, the floor of f32.
 // Twin: src/kernels/recurrence.rs. It reads what every recurrence binds under the same names: forward_uniforms, y, weight_hh and state0;
-// backward_uniforms, d_y and d_state.
+// backward_uniforms, backward_weight_hh, d_y and d_state.
 
 const WIDTH = 128u;
 
@@ -104,6 +104,60 @@ fn stage_d(index: u32, t: u32, first_row: u32, first: u32) {
         tile[at] = vec4(d_at(t, b, n), d_at(t, b + 1u, n), d_at(t, b + 2u, n), d_at(t, b + 3u, n));
     }
     workgroupBarrier();
+}
+
+// ∂L/∂h of the step before: W_hhᵀ d, `count` terms of d at timestep t, in d_state. `adds` keeps what the stem has put there. All
+// invocations of the workgroup come here together.
+fn propagate(index: u32, first_row: u32, t: u32, count: u32, cut: bool, adds: bool) {
+    let uniforms = backward_uniforms;
+    let hidden = uniforms.hidden;
+    // Four units, `quarter` apart, and four rows.
+    let quarter = (hidden + 3u) / 4u;
+    for (var base = 0u; base < quarter * QUADS; base += WIDTH) {
+        let own = share(index, base, quarter * QUADS);
+        let k = own.item % quarter;
+        let quad = own.item / quarter;
+        let units = min(vec4(k, k + quarter, k + 2u * quarter, k + 3u * quarter), vec4(hidden - 1u));
+        var s0 = vec4(0.0);
+        var s1 = vec4(0.0);
+        var s2 = vec4(0.0);
+        var s3 = vec4(0.0);
+        for (var first = 0u; first < count; first += BLOCK) {
+            stage_d(index, t, first_row, first);
+            let part = terms(own, count - first);
+            var w = uniforms.weight_hh.x + (first + part.x) * uniforms.weight_hh.y;
+            for (var n = part.x; n < part.y; n++) {
+                let d = tile[n * QUADS + quad];
+                s0 += backward_weight_hh[w + units.x] * d;
+                s1 += backward_weight_hh[w + units.y] * d;
+                s2 += backward_weight_hh[w + units.z] * d;
+                s3 += backward_weight_hh[w + units.w] * d;
+                w += uniforms.weight_hh.y;
+            }
+        }
+        s0 = merged(index, own, s0);
+        s1 = merged(index, own, s1);
+        s2 = merged(index, own, s2);
+        s3 = merged(index, own, s3);
+        for (var r = 0u; r < 4u; r++) {
+            let b = first_row + quad * 4u + r;
+            if own.works && own.slice == 0u && b < uniforms.batch {
+                keep(b, k, s0[r], cut, adds);
+                keep(b, k + quarter, s1[r], cut, adds);
+                keep(b, k + 2u * quarter, s2[r], cut, adds);
+                keep(b, k + 3u * quarter, s3[r], cut, adds);
+            }
+        }
+    }
+}
+
+// ∂L/∂h of the step before, for a unit that there is.
+fn keep(b: u32, k: u32, sum: f32, cut: bool, adds: bool) {
+    let uniforms = backward_uniforms;
+    if k < uniforms.hidden {
+        let state = uniforms.d_state.x + b * uniforms.d_state.y + k;
+        d_state[state] = select(flush(sum + select(0.0, d_state[state], adds)), 0.0, cut);
+    }
 }
 
 // The offset of an operand that a call leaves out.

@@ -300,8 +300,8 @@ impl Session {
         Err(stopped(step, tensor.to_owned(), "update"))
     }
 
-    /// How long each call of a training step takes on the host, on average over `steps` steps, by the clock `now` in milliseconds. The steps
-    /// are done on a copy: nothing changes.
+    /// How long each call of a training step takes on the host, on average over `steps` steps, by the clock `now` in milliseconds. The
+    /// steps are done on a copy: nothing changes.
     pub fn profile(&mut self, steps: u32, now: fn() -> f64) -> Vec<CallTime> {
         let plan = &self.train.plan;
         let calls = plan.range(Mark::Forward, Mark::Update);
