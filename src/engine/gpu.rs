@@ -41,7 +41,7 @@ pub struct Gpu {
     pipelines: RefCell<BTreeMap<&'static str, wgpu::ComputePipeline>>,
     /// What went wrong since, outside of what is awaited: the device was lost, or refused some work.
     fault: Arc<Mutex<Option<String>>>,
-    /// What the adapter calls itself.
+    /// What the adapter calls itself; many say nothing.
     pub adapter: String,
     /// True when the adapter is a program that computes on the processor.
     pub is_software: bool,
@@ -131,7 +131,7 @@ impl Gpu {
         });
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| refused(error.to_string())));
         let name = [info.name, info.driver].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
-        let adapter = if name.is_empty() { "an adapter without a name".to_owned() } else { name.join(" ") };
+        let adapter = name.join(" ");
         let is_software = info.device_type == wgpu::DeviceType::Cpu;
         Ok(Self { device, queue, pipelines: RefCell::default(), fault, adapter, is_software })
     }

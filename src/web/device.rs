@@ -14,7 +14,7 @@ use crate::train::{Diverged, Session as Core, StepReport};
 use js_sys::{Function, Promise, Reflect};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 /// Time that one submit should keep the device busy.
@@ -91,6 +91,24 @@ async fn open() -> Result<Rc<Gpu>> {
     Gpu::shared().await
 }
 
+/// What the adapter calls itself, or, where it does not, what the browser knows of its vendor and architecture.
+async fn adapter_name(gpu: &Gpu) -> String {
+    if !gpu.adapter.is_empty() {
+        return gpu.adapter.clone();
+    }
+    let get = |object: &JsValue, name: &str| Reflect::get(object, &name.into()).unwrap_or_default();
+    let gpu = get(&get(&js_sys::global(), "navigator"), "gpu");
+    let adapter = match get(&gpu, "requestAdapter").dyn_ref::<Function>().map(|request| request.call0(&gpu)) {
+        Some(Ok(promise)) => JsFuture::from(Promise::resolve(&promise)).await.unwrap_or_default(),
+        _ => JsValue::UNDEFINED,
+    };
+    let info = if adapter.is_object() { get(&adapter, "info") } else { adapter };
+    let word = |name: &str| if info.is_object() { get(&info, name).as_string() } else { None };
+    let words: Vec<_> =
+        ["vendor", "architecture"].into_iter().filter_map(word).filter(|word| !word.is_empty()).collect();
+    if words.is_empty() { "an adapter without a name".to_owned() } else { words.join(" ") }
+}
+
 const HOST: &str = "The CPU (WebAssembly SIMD)";
 
 impl Device {
@@ -138,7 +156,7 @@ impl Shared {
             let gpu = open().await?;
             let runner = self.runner(Rc::clone(&gpu)).await?;
             self.core(|core| core.accelerate(runner));
-            Ok::<_, Error>(format!("WebGPU on {}, as chosen.", gpu.adapter))
+            Ok::<_, Error>(format!("WebGPU on {}, as chosen.", adapter_name(&gpu).await))
         };
         let sentence = match moved.await {
             Ok(sentence) => sentence,
@@ -383,7 +401,8 @@ impl Shared {
     async fn consider(&self, host_ms: f64) -> Result<String> {
         let gpu = open().await?;
         if gpu.is_software {
-            return Ok(format!("{HOST}: WebGPU is here ({}), but computes on the same processor.", gpu.adapter));
+            let name = adapter_name(&gpu).await;
+            return Ok(format!("{HOST}: WebGPU is here ({name}), but computes on the same processor."));
         }
         let mut runner = self.runner(Rc::clone(&gpu)).await?;
         // Whatever the numbers, the work is the same. The host stands still meanwhile.
@@ -391,13 +410,14 @@ impl Shared {
         let best = Self::measure(&mut runner).await;
         self.device.is_measuring.set(false);
         let best = best?;
+        let name = adapter_name(&gpu).await;
         let compare = format!("{best:.2} ms a step there, {host_ms:.2} ms on the CPU");
         if best * WORTH > host_ms {
-            return Ok(format!("{HOST}: WebGPU on {} is not faster ({compare}).", gpu.adapter));
+            return Ok(format!("{HOST}: WebGPU on {name} is not faster ({compare})."));
         }
         self.core(|core| core.accelerate(runner));
         self.device.copied.set(now());
-        Ok(format!("WebGPU on {}: {compare}.", gpu.adapter))
+        Ok(format!("WebGPU on {name}: {compare}."))
     }
 }
 

@@ -193,9 +193,10 @@ test("webgpu_step_is_one_pass_of_few_dispatches_whatever_the_length", async () =
 });
 
 test("webgpu_cuts_time_loops_that_keep_a_device_too_long", async () => {
-  // An adapter that does not say that it is software: its dispatches must be short, and here they are not.
+  // An adapter that says neither what it is called nor that it is software: its dispatches must be short, and here they are not.
   const page = await bare(() => {
     Object.defineProperty(GPUAdapterInfo.prototype, "isFallbackAdapter", { get: () => false });
+    Object.defineProperty(GPUAdapterInfo.prototype, "description", { get: () => "" });
   });
   const seen = await page.evaluate(async () => {
     const { Session, counts, config } = window.bare;
@@ -208,9 +209,10 @@ test("webgpu_cuts_time_loops_that_keep_a_device_too_long", async () => {
     const before = { ...counts };
     losses.push(...(await gpu.advance(1)).losses);
     const spent = { dispatches: counts.dispatches - before.dispatches, passes: counts.passes - before.passes };
-    return { spent, backend: gpu.backend, losses, twin: [...(await cpu.advance(5)).losses] };
+    return { spent, backend: gpu.backend, reason: gpu.reason, losses, twin: [...(await cpu.advance(5)).losses] };
   });
   expect(seen.backend).toBe("webgpu");
+  expect(seen.reason).toBe("WebGPU on google swiftshader, as chosen.");
   expect(seen.spent.passes).toBe(1);
   // Six that are no loops, and both loops in parts.
   expect(seen.spent.dispatches).toBeGreaterThan(9);
