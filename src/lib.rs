@@ -2,7 +2,7 @@
 //!
 //! # The map
 //!
-//! Each floor uses only the floors below it; `tests/tidy.rs` keeps it so.
+//! Each floor uses only the floors below it; `tests/tidy.rs` keeps it so. The lowest two are a crate of their own (`base.rs`).
 //!
 //! ```text
 //! 9  www/        the page (TypeScript)          knows the package, not the crate
@@ -59,22 +59,22 @@
 //!   indices in every round, and builds a constant vector from three instructions at every use.
 //! * The probe's program declares the parameters as constants and asks for the adjoints of the states only, so that a picture costs no
 //!   weight gradients and never touches those of the training step.
+//! * The lowest two floors are compiled for speed and everything above for size, which only a crate can choose: a module of the same
+//!   inner loops compiled for size trains fifteen times slower, and all of it compiled for speed is a tenth more to download. Loops over
+//!   numbers therefore live in the kernels ([`kernels::Real`]), also those that engines need.
 //! * What the boundary does is tested in JavaScript (`www/test/boundary.test.ts`), where its callers live.
 
 pub mod engine;
-pub mod error;
 pub mod graph;
 pub mod io;
-pub mod kernels;
 pub mod lens;
 pub mod nn;
-pub mod options;
-pub mod rng;
-pub mod shape;
 pub mod tasks;
 pub mod train;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
+
+pub use unroll_base::{error, kernels, options, rng, shape};
 
 #[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
 compile_error!("build with -C target-feature=+simd128; a RUSTFLAGS variable replaces the flags of .cargo/config.toml");

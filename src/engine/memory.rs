@@ -114,19 +114,35 @@ impl<F: Precision> Memory<F> {
         }
     }
 
-    /// Writes a tensor, row after row.
-    pub fn write(&mut self, tensor: Tensor, mut values: impl ExactSizeIterator<Item = f64>) {
-        assert_eq!(values.len(), tensor.shape.len(), "as many values as the tensor has elements");
+    /// What a tensor holds, to be written with so many values: its rows in order, as one row where they lie side by side.
+    fn rows(&mut self, tensor: Tensor, len: usize) -> impl Iterator<Item = &mut [F]> {
+        assert_eq!(len, tensor.shape.len(), "as many values as the tensor has elements");
         let segment = match tensor.buffer {
             PERSISTENT => &mut self.persistent,
             ARENA => &mut self.arena,
             _ => panic!("indices are no reals"),
         };
-        for row in 0..tensor.shape.rows() {
-            let start = tensor.offset as usize + row * tensor.stride as usize;
-            for (to, from) in segment[start..start + tensor.shape.columns()].iter_mut().zip(&mut values) {
-                *to = F::of(from);
-            }
+        let (mut stride, mut columns) = (tensor.stride as usize, tensor.shape.columns());
+        if stride == columns {
+            (stride, columns) = (len, len);
+        }
+        let segment = &mut segment[tensor.offset as usize..][..tensor.span()];
+        segment.chunks_mut(stride.max(1)).map(move |row| &mut row[..columns])
+    }
+
+    /// Writes a tensor, row after row.
+    pub fn write(&mut self, tensor: Tensor, mut values: impl ExactSizeIterator<Item = f64>) {
+        for row in self.rows(tensor, values.len()) {
+            row.iter_mut().zip(&mut values).for_each(|(to, from)| *to = F::of(from));
+        }
+    }
+
+    /// As [`Memory::write`], from numbers in single precision.
+    pub fn write_f32(&mut self, tensor: Tensor, mut values: &[f32]) {
+        for row in self.rows(tensor, values.len()) {
+            let (own, rest) = values.split_at(row.len());
+            F::round(row, own);
+            values = rest;
         }
     }
 
@@ -147,25 +163,7 @@ impl<F: Precision> Memory<F> {
 
     /// The largest absolute value of a contiguous tensor; NaN when an element is not finite.
     pub fn largest(&self, tensor: Tensor) -> f64 {
-        let values = &self.segment(tensor)[tensor.offset as usize..][..tensor.shape.len()];
-        // Sixteen maxima side by side, and sums of 0·v, which are 0 unless some v is not finite: the loop has no branch.
-        let (mut largest, mut faults) = ([F::ZERO; 16], [F::ZERO; 16]);
-        let mut visit = |chunk: &[F]| {
-            for ((largest, fault), &value) in largest.iter_mut().zip(&mut faults).zip(chunk) {
-                let size = if value < F::ZERO { F::ZERO - value } else { value };
-                *largest = if size > *largest { size } else { *largest };
-                *fault += value * F::ZERO;
-            }
-        };
-        let chunks = values.chunks_exact(16);
-        let rest = chunks.remainder();
-        chunks.for_each(&mut visit);
-        visit(rest);
-        let nan: f64 = faults.iter().map(|fault| fault.wide()).sum();
-        largest
-            .iter()
-            .map(|largest| largest.wide())
-            .fold(nan, |most, largest| if most < largest { largest } else { most })
+        F::largest(&self.segment(tensor)[tensor.offset as usize..][..tensor.shape.len()])
     }
 
     /// One element of a contiguous tensor.

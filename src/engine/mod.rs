@@ -87,7 +87,7 @@ impl Engine {
 
     /// Writes a tensor, row after row.
     pub fn write(&mut self, tensor: Tensor, values: &[f32]) {
-        each!(self, memory => memory.write(tensor, values.iter().map(|&v| f64::from(v))));
+        each!(self, memory => memory.write_f32(tensor, values));
     }
 
     /// Writes a tensor, row after row, in double precision where the engine has it.

@@ -96,6 +96,29 @@ pub trait Real:
     fn flush(self) -> Self {
         if self.abs() < Self::FLOOR { Self::ZERO } else { self }
     }
+    /// The largest absolute value; NaN when one is not finite.
+    fn largest(values: &[Self]) -> f64;
+    /// The nearest numbers, element by element.
+    fn round(to: &mut [Self], from: &[f32]);
+}
+
+/// As [`Real::largest`]; instantiated here, where loops are compiled for speed.
+fn largest<F: Real>(values: &[F]) -> f64 {
+    // Sixteen maxima side by side, and sums of 0·v, which are 0 unless some v is not finite: the loop has no branch.
+    let (mut largest, mut faults) = ([F::ZERO; 16], [F::ZERO; 16]);
+    let mut visit = |chunk: &[F]| {
+        for ((largest, fault), &value) in largest.iter_mut().zip(&mut faults).zip(chunk) {
+            let size = if value < F::ZERO { F::ZERO - value } else { value };
+            *largest = if size > *largest { size } else { *largest };
+            *fault += value * F::ZERO;
+        }
+    };
+    let chunks = values.chunks_exact(16);
+    let rest = chunks.remainder();
+    chunks.for_each(&mut visit);
+    visit(rest);
+    let nan: f64 = faults.iter().map(|fault| fault.wide()).sum();
+    largest.iter().map(|largest| largest.wide()).fold(nan, |most, largest| if most < largest { largest } else { most })
 }
 
 impl Real for f32 {
@@ -120,6 +143,12 @@ impl Real for f32 {
     fn sqrt(self) -> Self {
         libm::sqrtf(self)
     }
+    fn largest(values: &[Self]) -> f64 {
+        largest(values)
+    }
+    fn round(to: &mut [Self], from: &[f32]) {
+        to.copy_from_slice(from);
+    }
 }
 
 impl Real for f64 {
@@ -143,6 +172,12 @@ impl Real for f64 {
     }
     fn sqrt(self) -> Self {
         libm::sqrt(self)
+    }
+    fn largest(values: &[Self]) -> f64 {
+        largest(values)
+    }
+    fn round(to: &mut [Self], from: &[f32]) {
+        to.iter_mut().zip(from).for_each(|(to, &from)| *to = f64::from(from));
     }
 }
 

@@ -197,7 +197,8 @@ fn lint_wasm(session: &mut Session) -> Result<Tally> {
     tools::rust_component("clippy", "clippy")?;
     tools::wasm_target()?;
     let mut command = session.workspace.cargo();
-    command.args(["clippy", "--package", "unroll", "--all-targets", "--target", WASM, "--", "--deny", "warnings"]);
+    command.args(["clippy", "--workspace", "--exclude", "xtask", "--all-targets", "--target", WASM]);
+    command.args(["--", "--deny", "warnings"]);
     tools::keep_wasm_flags(&mut command);
     one(command)
 }
