@@ -2,6 +2,10 @@
 //!
 //! `unroll` hands all of it on under the same names; its documentation has the map.
 
+// First, for its macro.
+#[macro_use]
+pub mod wgsl;
+
 pub mod error;
 pub mod kernels;
 pub mod options;

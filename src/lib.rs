@@ -14,7 +14,7 @@
 //! 3  engine      runs a plan                    the only floor that names wgpu
 //! 2  graph       record, differentiate, plan
 //! 1  kernels     one kernel a file              KERNELS
-//! 0  error · options · rng · shape
+//! 0  error · options · rng · shape · wgsl
 //! ```
 //!
 //! **One training step.** `Task::sample` draws a batch from counter-based random numbers → input slots of a plan → forward calls →
@@ -74,7 +74,7 @@ pub mod train;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
 
-pub use unroll_base::{error, kernels, options, rng, shape};
+pub use unroll_base::{error, kernels, options, rng, shape, wgsl};
 
 #[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
 compile_error!("build with -C target-feature=+simd128; a RUSTFLAGS variable replaces the flags of .cargo/config.toml");

@@ -11,8 +11,7 @@ use crate::shape::Tensor;
 use std::ops::Range;
 
 /// The shader; its entry point is [`POINT`].
-pub const SHADER: &str =
-    concat!(include_str!("../../shaders/group.wgsl"), include_str!("../../shaders/helpers/parts.wgsl"));
+pub const SHADER: &str = unroll_base::shader!("../../shaders/group.wgsl", "../../shaders/helpers/parts.wgsl");
 /// The entry point of the shader.
 pub const POINT: &str = "gradients";
 /// What its dispatch is called.

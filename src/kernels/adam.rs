@@ -112,11 +112,11 @@ fn cpu(mut args: Arguments<f32>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "adam",
     summary: "Adam and AdamW",
-    shader: concat!(
-        include_str!("../../shaders/adam.wgsl"),
-        include_str!("../../shaders/helpers/update.wgsl"),
-        include_str!("../../shaders/helpers/parts.wgsl"),
-        include_str!("../../shaders/helpers/clip.wgsl")
+    shader: shader!(
+        "../../shaders/adam.wgsl",
+        "../../shaders/helpers/update.wgsl",
+        "../../shaders/helpers/parts.wgsl",
+        "../../shaders/helpers/clip.wgsl"
     ),
     entries: &[&FORWARD],
     tolerance: Tolerance { relative: 0.0, reason: "the same operations in the same order" },

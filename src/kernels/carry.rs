@@ -53,7 +53,7 @@ fn run<F: Real>(mut args: Arguments<F>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "carry",
     summary: "the state that a sequence starts from",
-    shader: include_str!("../../shaders/carry.wgsl"),
+    shader: shader!("../../shaders/carry.wgsl"),
     entries: &[&FORWARD],
     tolerance: Tolerance { relative: 0.0, reason: "nothing is computed" },
     on_gpu: Tolerance { relative: 0.0, reason: "nothing is computed" },

@@ -51,7 +51,7 @@ fn run<F: Real>(mut args: Arguments<F>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "copy",
     summary: "y = x, or y += x",
-    shader: include_str!("../../shaders/copy.wgsl"),
+    shader: shader!("../../shaders/copy.wgsl"),
     entries: &[&FORWARD],
     tolerance: Tolerance { relative: 0.0, reason: "at most one addition, rounded the same way everywhere" },
     on_gpu: Tolerance { relative: 1e-6, reason: "at most one addition" },

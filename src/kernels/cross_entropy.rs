@@ -127,7 +127,7 @@ fn score<F: Real>(mut args: Arguments<F>, softmax: fn(&[F], F, &mut [F]) -> F) {
 pub static KERNEL: Kernel = Kernel {
     stem: "cross_entropy",
     summary: "softmax and weighted cross-entropy",
-    shader: concat!(include_str!("../../shaders/cross_entropy.wgsl"), include_str!("../../shaders/helpers/score.wgsl")),
+    shader: shader!("../../shaders/cross_entropy.wgsl", "../../shaders/helpers/score.wgsl"),
     entries: &[&FORWARD],
     tolerance: Tolerance { relative: 5e-7, reason: "exp by a polynomial, 2 units in the last place" },
     on_gpu: Tolerance {

@@ -262,7 +262,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "elman",
     summary: "the time loop of an Elman layer",
-    shader: concat!(include_str!("../../shaders/elman.wgsl"), include_str!("../../shaders/helpers/recurrence.wgsl")),
+    shader: shader!("../../shaders/elman.wgsl", "../../shaders/helpers/recurrence.wgsl"),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance {
         relative: 3e-6,

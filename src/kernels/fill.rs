@@ -51,7 +51,7 @@ fn run<F: Real>(mut args: Arguments<F>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "fill",
     summary: "y = value",
-    shader: include_str!("../../shaders/fill.wgsl"),
+    shader: shader!("../../shaders/fill.wgsl"),
     entries: &[&FORWARD],
     tolerance: Tolerance { relative: 0.0, reason: "nothing is computed" },
     on_gpu: Tolerance { relative: 0.0, reason: "nothing is computed" },

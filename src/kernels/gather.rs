@@ -161,7 +161,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "gather",
     summary: "the product with one-hot vectors, and its scatter",
-    shader: include_str!("../../shaders/gather.wgsl"),
+    shader: shader!("../../shaders/gather.wgsl"),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance { relative: 0.0, reason: "the same additions in the same order" },
     on_gpu: Tolerance { relative: 1e-6, reason: "the same additions in the same order" },

@@ -330,7 +330,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "gru",
     summary: "the time loop of a gated recurrent unit layer",
-    shader: concat!(include_str!("../../shaders/gru.wgsl"), include_str!("../../shaders/helpers/recurrence.wgsl")),
+    shader: shader!("../../shaders/gru.wgsl", "../../shaders/helpers/recurrence.wgsl"),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance {
         relative: 6e-6,

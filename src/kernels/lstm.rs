@@ -346,7 +346,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "lstm",
     summary: "the time loop of a long short-term memory layer",
-    shader: concat!(include_str!("../../shaders/lstm.wgsl"), include_str!("../../shaders/helpers/recurrence.wgsl")),
+    shader: shader!("../../shaders/lstm.wgsl", "../../shaders/helpers/recurrence.wgsl"),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance {
         relative: 4e-6,

@@ -88,10 +88,7 @@ fn score<F: Real>(mut args: Arguments<F>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "mean_squared_error",
     summary: "weighted mean squared error",
-    shader: concat!(
-        include_str!("../../shaders/mean_squared_error.wgsl"),
-        include_str!("../../shaders/helpers/score.wgsl")
-    ),
+    shader: shader!("../../shaders/mean_squared_error.wgsl", "../../shaders/helpers/score.wgsl"),
     entries: &[&FORWARD],
     tolerance: Tolerance { relative: 0.0, reason: "the same operations in the same order" },
     on_gpu: Tolerance { relative: 1e-5, reason: "sums over rows in another order" },

@@ -73,7 +73,7 @@ fn cpu(mut args: Arguments<f32>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "norm",
     summary: "the global norm of the gradient and its clip coefficient",
-    shader: concat!(include_str!("../../shaders/norm.wgsl"), include_str!("../../shaders/helpers/update.wgsl")),
+    shader: shader!("../../shaders/norm.wgsl", "../../shaders/helpers/update.wgsl"),
     entries: &[&FORWARD],
     tolerance: Tolerance { relative: 2e-7, reason: "f64 sums in another order, rounded once to f32" },
     on_gpu: Tolerance { relative: 1e-6, reason: "sums in f32, relative to the largest element, as a tree" },

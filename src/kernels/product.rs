@@ -307,7 +307,7 @@ fn view(rows: Rows<'_, f32>, transposed: bool) -> Strided<'_> {
 pub static KERNEL: Kernel = Kernel {
     stem: "product",
     summary: "matrix product, with either factor transposed",
-    shader: include_str!("../../shaders/product.wgsl"),
+    shader: shader!("../../shaders/product.wgsl"),
     entries: &[&FORWARD],
     tolerance: Tolerance {
         relative: 6e-6,

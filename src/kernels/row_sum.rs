@@ -68,7 +68,7 @@ fn cpu(mut args: Arguments<f32>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "row_sum",
     summary: "the sum of all rows",
-    shader: include_str!("../../shaders/row_sum.wgsl"),
+    shader: shader!("../../shaders/row_sum.wgsl"),
     entries: &[&FORWARD],
     tolerance: Tolerance { relative: 0.0, reason: "the same additions in the same order" },
     on_gpu: Tolerance { relative: 1e-6, reason: "the same additions in the same order, denormals flushed" },

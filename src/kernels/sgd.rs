@@ -61,11 +61,11 @@ fn run<F: Real>(mut args: Arguments<F>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "sgd",
     summary: "stochastic gradient descent with momentum",
-    shader: concat!(
-        include_str!("../../shaders/sgd.wgsl"),
-        include_str!("../../shaders/helpers/update.wgsl"),
-        include_str!("../../shaders/helpers/parts.wgsl"),
-        include_str!("../../shaders/helpers/clip.wgsl")
+    shader: shader!(
+        "../../shaders/sgd.wgsl",
+        "../../shaders/helpers/update.wgsl",
+        "../../shaders/helpers/parts.wgsl",
+        "../../shaders/helpers/clip.wgsl"
     ),
     entries: &[&FORWARD],
     tolerance: Tolerance { relative: 0.0, reason: "the same operations in the same order" },
