@@ -21,7 +21,8 @@ struct Adjoint {
 }
 
 impl Graph {
-    /// Appends the backward calls of all calls recorded so far. Loss calls start it, each with ∂L/∂L = 1.
+    /// Appends the backward calls of all calls recorded so far. Loss calls start it, each with ∂L/∂L = 1, and so
+    /// does [`Graph::seed`].
     ///
     /// Returns, for each buffer asked for with [`Graph::want`], its adjoint, pinned; `None` where the loss does not depend on it.
     pub fn differentiate(&mut self) -> Vec<Option<Tensor>> {
@@ -42,6 +43,9 @@ impl Graph {
         self.mark(Mark::Backward);
         let adjoints = vec![None; self.buffers.len()];
         let mut tape = Recorder { graph: self, adjoints, needed };
+        for (of, adjoint) in tape.graph.seeds.clone() {
+            tape.provide(of, adjoint);
+        }
         for call in calls.iter().rev() {
             let rule = call.entry.gradient.unwrap_or_else(|| panic!("{}: first order only", call.entry.label));
             rule(&mut tape, call);

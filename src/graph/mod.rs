@@ -57,11 +57,19 @@ pub struct Graph {
     mark: Mark,
     totals: Vec<(Tensor, Tensor)>,
     wanted: Vec<u32>,
+    seeds: Vec<(Tensor, Tensor)>,
 }
 
 impl Default for Graph {
     fn default() -> Self {
-        Self { buffers: Vec::new(), calls: Vec::new(), mark: Mark::Forward, totals: Vec::new(), wanted: Vec::new() }
+        Self {
+            buffers: Vec::new(),
+            calls: Vec::new(),
+            mark: Mark::Forward,
+            totals: Vec::new(),
+            wanted: Vec::new(),
+            seeds: Vec::new(),
+        }
     }
 }
 
@@ -117,6 +125,11 @@ impl Graph {
     /// depends on it.
     pub fn want(&mut self, tensor: Tensor) {
         self.wanted.push(tensor.buffer);
+    }
+
+    /// Says that `adjoint` holds the adjoint of `of` from outside: the backward pass starts there, without a loss.
+    pub fn seed(&mut self, of: Tensor, adjoint: Tensor) {
+        self.seeds.push((of, adjoint));
     }
 
     /// Asks the backward kernel of the recurrence that writes `y` to keep the total adjoints of its states in `totals`.

@@ -7,8 +7,8 @@
 //! Le, Jaitly and Hinton 2015 (arXiv:1504.00941). Twin: `shaders/elman.wgsl`.
 
 use super::recurrence::{
-    Cell, Channel, Layer, Params, ROWS, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, parts,
-    split, weight_gradients,
+    Cell, Channel, Layer, Params, ROWS, Role, Slope, Source, StepProduct, d_state, d_y, dot, flush_rows, initial,
+    parts, split, weight_gradients,
 };
 use super::simd::{Curves, Strided, Target, each, flush, take};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
@@ -38,6 +38,10 @@ pub static CELL: Cell = Cell {
     states: 1,
     keep: None,
     admit: None,
+    emit: None,
+    recurrent: &[0],
+    // ∂h_t/∂h_{t−1} = diag(φ′) W_hh.
+    slope: |unit| Slope { direct: 0.0, blocks: [slope(unit.state, unit.nonlinearity), 0.0, 0.0, 0.0], source: 1.0 },
     width: 1,
     saved: &[],
     channels: &[Channel {

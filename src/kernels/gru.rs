@@ -10,8 +10,8 @@
 //! Cho et al. 2014 (arXiv:1406.1078), in the form of `torch.nn.GRU`. Twin: `shaders/gru.wgsl`.
 
 use super::recurrence::{
-    Cell, Channel, Layer, Params, ROWS, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, parts,
-    split, weight_gradients,
+    Cell, Channel, Layer, Params, ROWS, Role, Slope, Source, StepProduct, d_state, d_y, dot, flush_rows, initial,
+    parts, split, weight_gradients,
 };
 use super::simd::{Curves, Strided, Target, each, flush, take};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
@@ -43,6 +43,15 @@ pub static CELL: Cell = Cell {
     states: 1,
     keep: Some(1),
     admit: None,
+    emit: None,
+    recurrent: &[0, 1, G],
+    slope: |unit| {
+        // ∂h_t/∂h_{t−1} = diag(z) + diag((h_{t−1} − n) z′) W_z + diag((1 − z) n′) (diag(q r′) W_r + diag(r) W_n).
+        let [r, z, n, q] = unit.gates;
+        let inner = (1.0 - z) * (1.0 - n * n);
+        let blocks = [inner * q * r * (1.0 - r), (unit.before - n) * z * (1.0 - z), inner * r, 0.0];
+        Slope { direct: z, blocks, source: 1.0 }
+    },
     width: G + 1,
     saved: &[],
     channels: &[

@@ -12,8 +12,8 @@
 //! (doi:10.1162/089976600300015015); no peepholes, two biases, as `torch.nn.LSTM`. Twin: `shaders/lstm.wgsl`.
 
 use super::recurrence::{
-    Cell, Channel, Layer, Params, ROWS, Role, Source, StepProduct, d_state, d_y, dot, flush_rows, initial, parts,
-    split, weight_gradients,
+    Cell, Channel, Layer, Params, ROWS, Role, Slope, Source, StepProduct, d_state, d_y, dot, flush_rows, initial,
+    parts, split, weight_gradients,
 };
 use super::simd::{Curves, Strided, Target, each, flush, take};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance};
@@ -50,6 +50,18 @@ pub static CELL: Cell = Cell {
     states: 2,
     keep: Some(1),
     admit: Some(0),
+    emit: Some(3),
+    recurrent: &[0, 1, 2, 3],
+    slope: |unit| {
+        // ∂c_t/∂c_{t−1} = diag(f) + (diag(g i′) W_i + diag(c_{t−1} f′) W_f + diag(i g′) W_g) diag(o_{t−1} (1 − tanh² c_{t−1})).
+        let [i, f, g, _] = unit.gates;
+        let tanh_c = libm::tanh(unit.before);
+        Slope {
+            direct: f,
+            blocks: [g * i * (1.0 - i), unit.before * f * (1.0 - f), i * (1.0 - g * g), 0.0],
+            source: unit.gates_before[3] * (1.0 - tanh_c * tanh_c),
+        }
+    },
     width: G,
     saved: &["c"],
     channels: &[

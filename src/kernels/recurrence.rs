@@ -142,6 +142,32 @@ pub struct Channel {
     pub state: Option<usize>,
 }
 
+/// One unit at one timestep: m is the state that carries the memory, c of an LSTM, else h.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unit {
+    /// Its gates, in the order of [`Layer::gates`].
+    pub gates: [f64; 4],
+    /// Its gates one step before.
+    pub gates_before: [f64; 4],
+    /// m_t.
+    pub state: f64,
+    /// m_{t−1}.
+    pub before: f64,
+    /// As [`Params::nonlinearity`].
+    pub nonlinearity: u32,
+}
+
+/// The share of one unit in ∂m_t/∂m_{t−1} = diag(direct) + Σ_k diag(blocks_k) W_k diag(source), over the blocks W_k of `weight_hh`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Slope {
+    /// Past all weights: the open keep gate.
+    pub direct: f64,
+    /// From each pre-activation of this unit to its m_t.
+    pub blocks: [f64; 4],
+    /// From its m_{t−1} to the h_{t−1} that the weights read, with the gates of t−1 held.
+    pub source: f64,
+}
+
 /// A recurrent cell. An entry of the architecture table.
 pub struct Cell {
     /// Kebab-case id.
@@ -166,6 +192,12 @@ pub struct Cell {
     pub keep: Option<usize>,
     /// The block whose open gate lets new content in, where it is a gate of its own (i of the LSTM).
     pub admit: Option<usize>,
+    /// The block whose open gate lets the memory out, where it is a gate of its own (o of the LSTM).
+    pub emit: Option<usize>,
+    /// For each block of `weight_hh`, the block of [`Layer::gates`] whose adjoint is that of its product.
+    pub recurrent: &'static [usize],
+    /// The slope of one step, for one unit.
+    pub slope: fn(&Unit) -> Slope,
     /// W, at least G: blocks of [`Layer::gates`].
     pub width: usize,
     /// What the forward pass keeps beside h and the gates, each `[T, B, H]`.
@@ -174,6 +206,17 @@ pub struct Cell {
     pub channels: &'static [Channel],
     /// The fused kernel over all timesteps.
     pub forward: fn(&Layer) -> Call,
+}
+
+impl Cell {
+    /// The block of `weight_hh` that makes new content: that of the candidate, or the only one.
+    pub fn candidate(&self) -> usize {
+        let of = |channel: &Channel| match (channel.role, channel.source) {
+            (Role::Candidate, Source::Gates { block }) => Some(block),
+            _ => None,
+        };
+        self.channels.iter().find_map(of).unwrap_or(0)
+    }
 }
 
 impl std::fmt::Debug for Cell {

@@ -4,8 +4,17 @@
 //! channels with values and gradients, and ribbons that say how much gradient reaches each timestep. Everything is read from
 //! slots that a real forward and backward pass has just written. Changes nothing in a session.
 
+mod credit;
+mod factors;
+mod inspection;
+mod ledger;
+mod pipe;
+mod poke;
 mod ribbon;
+mod spectrum;
+mod vectors;
 
+pub use inspection::{Inspection, InspectionHeader, Of, Panel, Poked, Query, Series, inspect};
 pub use ribbon::{Fit, fit, quantile};
 
 use crate::error::{Error, Result};

@@ -7,7 +7,7 @@ use super::{Model, Parameter};
 use crate::kernels::recurrence::Cell;
 use crate::options::{Chosen, Kind, OptionSpec};
 use crate::rng::{Rng, Stream};
-use nalgebra::DMatrix;
+use nalgebra::{DMatrix, Schur};
 
 /// An entry of [`INITS`].
 pub struct InitSpec {
@@ -137,9 +137,21 @@ fn orthogonal(rng: &mut Rng, n: usize) -> DMatrix<f64> {
     q
 }
 
-/// Largest absolute value of an eigenvalue, by the Schur form: power iteration fails on complex pairs.
-pub fn spectral_radius(matrix: DMatrix<f64>) -> f64 {
-    matrix.complex_eigenvalues().iter().map(|z| libm::hypot(z.re, z.im)).fold(0.0, f64::max)
+/// Real and imaginary parts of all eigenvalues, by the Schur form: power iteration fails on complex pairs.
+///
+/// `None` when the iteration finds no end, as with numbers that are not finite. Where eigenvalues coincide up to rounding, it needs a
+/// coarser idea of zero.
+#[inline(never)]
+pub fn eigenvalues(matrix: &DMatrix<f64>) -> Option<Vec<[f64; 2]>> {
+    let rounds = 100 + 30 * matrix.nrows();
+    let schur = [f64::EPSILON, 1e-12].iter().find_map(|&zero| Schur::try_new(matrix.clone(), zero, rounds))?;
+    let values: Vec<[f64; 2]> = schur.complex_eigenvalues().iter().map(|z| [z.re, z.im]).collect();
+    values.iter().flatten().all(|part| part.is_finite()).then_some(values)
+}
+
+/// Largest absolute value of an eigenvalue; `None` as with [`eigenvalues`].
+pub fn spectral_radius(matrix: &DMatrix<f64>) -> Option<f64> {
+    Some(eigenvalues(matrix)?.iter().map(|z| libm::hypot(z[0], z[1])).fold(0.0, f64::max))
 }
 
 fn always(_: &Cell) -> bool {
@@ -301,7 +313,8 @@ pub static INITS: &[InitSpec] = &[
         apply: |draft, options| {
             let rho = options.number("rho");
             draft.each_block("rnn.weight_hh", |_, n, _, _, values| {
-                let radius = spectral_radius(DMatrix::from_row_slice(n, n, values));
+                let matrix = DMatrix::from_row_slice(n, n, values);
+                let radius = spectral_radius(&matrix).expect("a random matrix has a Schur form");
                 // A nilpotent matrix has no radius to scale; W_hh of one draw never is.
                 let scale = if radius > 0.0 { rho / radius } else { 0.0 };
                 values.iter_mut().for_each(|v| *v *= scale);
@@ -375,13 +388,25 @@ mod tests {
     #[test]
     fn spectral_radius_is_the_asked_one_also_for_complex_pairs() {
         let rotation = DMatrix::from_row_slice(2, 2, &[0.0, -0.7, 0.7, 0.0]);
-        assert!((spectral_radius(rotation) - 0.7).abs() < 1e-12);
+        assert!((spectral_radius(&rotation).unwrap() - 0.7).abs() < 1e-12);
         let model = model("gru", 12);
         let values = draw(&model, "spectral", &[("rho", 1.1)]);
         for index in 0..3 {
             let w = DMatrix::from_row_slice(12, 12, block(&model, &values, "rnn.weight_hh_l0", index));
-            assert!((spectral_radius(w) - 1.1).abs() < 1e-9);
+            assert!((spectral_radius(&w).unwrap() - 1.1).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn eigenvalues_end_for_matrices_on_which_the_iteration_stalls() {
+        let shift = DMatrix::from_fn(6, 6, |i, j| f64::from(u8::from((i + 1) % 6 == j)));
+        let nearly = DMatrix::from_fn(9, 9, |i, j| if i == j { 0.81 } else { 1e-17 * (i * 7 % 5 + j) as f64 });
+        for (matrix, modulus) in [(shift, 1.0), (nearly, 0.81), (DMatrix::zeros(4, 4), 0.0)] {
+            let Some(values) = eigenvalues(&matrix) else { continue };
+            values.iter().for_each(|z| assert!((libm::hypot(z[0], z[1]) - modulus).abs() < 1e-9, "{values:?}"));
+        }
+        assert!(eigenvalues(&DMatrix::from_element(5, 5, f64::NAN)).is_none());
+        assert_eq!(spectral_radius(&DMatrix::zeros(4, 4)), Some(0.0));
     }
 
     #[test]

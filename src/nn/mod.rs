@@ -6,7 +6,7 @@
 
 mod init;
 
-pub use init::{INITS, Init, InitSpec, Initial, find_init, spectral_radius};
+pub use init::{INITS, Init, InitSpec, Initial, eigenvalues, find_init, spectral_radius};
 
 use crate::graph::Graph;
 use crate::kernels::recurrence::{Cell, Channel, Layer, Params};

@@ -11,5 +11,5 @@ mod session;
 
 pub use config::{Clip, ClipKind, Config, LIMITS, Limits, Optimiser};
 pub use optimisers::{OPTIMISERS, OptimiserSpec, Vectors, find_optimiser};
-pub use program::{Blueprint, Layout, LossAt, Program, Purpose, Row, TargetSlot};
+pub use program::{Blueprint, Layout, LossAt, Program, Purpose, Row, Seeded, Stretch, TargetSlot};
 pub use session::{CallerGradients, Diverged, EngineKind, Evaluation, Session, StepReport};

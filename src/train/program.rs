@@ -4,7 +4,7 @@ use super::optimisers::{OptimiserSpec, Vectors};
 use crate::graph::{Graph, Mark, Plan};
 use crate::kernels::{copy, cross_entropy, mean_squared_error, norm, update};
 use crate::nn::{Inputs, Model, Recorded};
-use crate::shape::Tensor;
+use crate::shape::{Shape, Tensor};
 use crate::tasks::{Form, Input, Target};
 
 /// Where the losses of the probe count.
@@ -89,6 +89,8 @@ pub struct Row {
     pub saved: Vec<Tensor>,
     /// `[T, B, W·H]`: its gates, where they are kept.
     pub gates: Option<Tensor>,
+    /// `[T, B, W·H]`: the adjoints of the pre-activations, where they are kept.
+    pub d_gates: Option<Tensor>,
     /// `[S, T, B, H]`: total adjoints of the states, where they are kept.
     pub totals: Option<Tensor>,
 }
@@ -125,11 +127,45 @@ pub struct Program {
     pub output: Tensor,
     /// `[N, V]`, for classes.
     pub probabilities: Option<Tensor>,
+    /// ∂L/∂output, `[N, O]`, where it is kept.
+    pub d_output: Option<Tensor>,
     /// `[N]`.
     pub losses: Tensor,
     /// Loss, accuracy, Σ of the weights.
     pub result: Tensor,
     /// Lowest layer first.
+    pub rows: Vec<Row>,
+}
+
+/// A plan without a loss: forward, and backward from adjoints of the output that the caller writes. The parameters are fixed.
+#[derive(Clone, Debug)]
+pub struct Seeded {
+    /// The plan.
+    pub plan: Plan,
+    /// B.
+    pub batch: usize,
+    /// Features or symbols.
+    pub inputs: Inputs,
+    /// `[T·B, O]`: logits or values.
+    pub output: Tensor,
+    /// `[T·B, O]`: their adjoints.
+    pub d_output: Tensor,
+    /// Lowest layer first; gates are not kept.
+    pub rows: Vec<Row>,
+}
+
+/// A plan forward alone, from initial states that the caller writes. The parameters are fixed.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    /// The plan.
+    pub plan: Plan,
+    /// Features or symbols.
+    pub inputs: Inputs,
+    /// Per row: its initial states, `[S, B, H]`.
+    pub state0: Vec<Tensor>,
+    /// `[T·B, O]`: logits or values.
+    pub output: Tensor,
+    /// Lowest layer first; gates are not kept.
     pub rows: Vec<Row>,
 }
 
@@ -159,10 +195,7 @@ impl Blueprint<'_> {
         let probe = matches!(purpose, Purpose::Probe);
         let carry = matches!(purpose, Purpose::Train { carry: true });
 
-        let inputs = match form.input {
-            Input::Features(n) => Inputs::Features(graph.slot("input", &[n_steps, batch, n])),
-            Input::Symbols(_) => Inputs::Symbols(graph.index_slot("input", &[n_steps, batch])),
-        };
+        let inputs = self.inputs(&mut graph);
         let bound = match probe {
             true => model.bind_fixed(&mut graph, &layout.places),
             false => model.bind(&mut graph, &layout.places, layout.gradient),
@@ -185,10 +218,7 @@ impl Blueprint<'_> {
         });
         let kept: Vec<Tensor> = kept.collect();
 
-        // The output of the last layer, all directions side by side.
-        let last = recorded.last().expect("a model has a layer").y;
-        let width = model.directions() * model.hidden;
-        let all = Tensor::whole(last.buffer, crate::shape::Shape::new(&[n_steps, batch, width]));
+        let all = self.last(&recorded);
         let (h, scored) = if self.last_only { (all.outer(n_steps - 1, 1), batch) } else { (all, n_steps * batch) };
         let output = graph.slot("output", &[scored, model.outputs]);
         model.head(&mut graph, &bound, h, output);
@@ -197,18 +227,20 @@ impl Blueprint<'_> {
         let weight = graph.slot("weight", &[scored]);
         let losses = graph.slot("losses", &[scored]);
         let result = graph.slot("loss", &[3]);
+        let d_output = graph.activation("d_output", &[scored, model.outputs]);
+        if probe {
+            graph.pin(d_output);
+        }
         let (target, probabilities) = match form.target {
             Target::Class(v) => {
                 let target = graph.index_slot("target", &[scored]);
                 let probabilities = graph.slot("probabilities", &[scored, v]);
-                let d_output = graph.activation("d_output", &[scored, v]);
                 let (read, write) = ([output, target, weight], [probabilities, losses, result]);
                 graph.record(cross_entropy::forward(read, write, Some(d_output)));
                 (TargetSlot::Classes(target), Some(probabilities))
             }
             Target::Value(n) => {
                 let target = graph.slot("target", &[scored, n]);
-                let d_output = graph.activation("d_output", &[scored, n]);
                 let (read, write) = ([output, target, weight], [losses, result]);
                 graph.record(mean_squared_error::forward(read, write, Some(d_output), form.tolerance));
                 (TargetSlot::Values(target), None)
@@ -216,21 +248,12 @@ impl Blueprint<'_> {
         };
 
         let keep = !matches!(purpose, Purpose::Train { .. });
-        let mut totals = Vec::new();
-        for row in recorded.iter().filter(|_| keep) {
-            let shape = [model.cell.states, n_steps, batch, model.hidden];
-            let kept = graph.slot(&format!("∂L/∂h of layer {}", row.layer), &shape);
-            graph.keep_totals(row.y, kept);
-            totals.push(kept);
-        }
+        let totals = if keep { self.keep_totals(&mut graph, &recorded) } else { Vec::new() };
         if probe {
-            for row in &recorded {
-                graph.want(row.y);
-                graph.pin(row.y);
-                row.saved.iter().for_each(|&saved| graph.pin(saved));
-            }
+            recorded.iter().for_each(|row| graph.want(row.gates));
+            want_states(&mut graph, &recorded);
         }
-        graph.differentiate();
+        let d_gates = graph.differentiate();
 
         if !probe {
             graph.mark(Mark::Clip);
@@ -250,22 +273,11 @@ impl Blueprint<'_> {
 
         let plan = graph.plan();
         let place = |tensor| plan.place(tensor);
-        let row = |(index, recorded): (usize, &Recorded)| Row {
-            layer: recorded.layer,
-            reverse: recorded.reverse,
-            y: place(recorded.y),
-            saved: recorded.saved.iter().map(|&saved| place(saved)).collect(),
-            gates: kept.get(index).map(|&gates| place(gates)),
-            totals: totals.get(index).map(|&totals| place(totals)),
-        };
         Program {
             n_steps,
             batch,
             last_only: self.last_only,
-            inputs: match inputs {
-                Inputs::Features(x) => Inputs::Features(place(x)),
-                Inputs::Symbols(x) => Inputs::Symbols(place(x)),
-            },
+            inputs: place_inputs(&plan, inputs),
             target: match target {
                 TargetSlot::Classes(target) => TargetSlot::Classes(place(target)),
                 TargetSlot::Values(target) => TargetSlot::Values(place(target)),
@@ -274,10 +286,126 @@ impl Blueprint<'_> {
             starts: starts.map(place),
             output: place(output),
             probabilities: probabilities.map(place),
+            d_output: probe.then(|| place(d_output)),
             losses: place(losses),
             result: place(result),
-            rows: recorded.iter().enumerate().map(row).collect(),
+            rows: place_rows(&plan, &recorded, &kept, &d_gates, &totals),
             plan,
         }
     }
+
+    /// Records and plans a pass forward, and back from adjoints of the output at every timestep.
+    pub fn compile_seeded(&self) -> Seeded {
+        let Self { model, n_steps, batch, .. } = *self;
+        let mut graph = Graph::new();
+        let inputs = self.inputs(&mut graph);
+        let bound = model.bind_fixed(&mut graph, &self.layout.places);
+        let recorded = model.recur(&mut graph, &bound, inputs, [n_steps, batch], &[]);
+        let shape = [n_steps * batch, model.outputs];
+        let (output, d_output) = (graph.slot("output", &shape), graph.slot("d_output", &shape));
+        model.head(&mut graph, &bound, self.last(&recorded), output);
+        graph.seed(output, d_output);
+        let totals = self.keep_totals(&mut graph, &recorded);
+        want_states(&mut graph, &recorded);
+        graph.differentiate();
+        let plan = graph.plan();
+        Seeded {
+            batch,
+            inputs: place_inputs(&plan, inputs),
+            output: plan.place(output),
+            d_output: plan.place(d_output),
+            rows: place_rows(&plan, &recorded, &[], &[], &totals),
+            plan,
+        }
+    }
+
+    /// Records and plans a pass forward from given initial states.
+    pub fn compile_stretch(&self) -> Stretch {
+        let Self { model, n_steps, batch, .. } = *self;
+        let mut graph = Graph::new();
+        let inputs = self.inputs(&mut graph);
+        let bound = model.bind_fixed(&mut graph, &self.layout.places);
+        let shape = [model.cell.states, batch, model.hidden];
+        let state0: Vec<Tensor> = model.rows().map(|_| graph.slot("initial state", &shape)).collect();
+        let recorded = model.recur(&mut graph, &bound, inputs, [n_steps, batch], &state0);
+        let output = graph.slot("output", &[n_steps * batch, model.outputs]);
+        model.head(&mut graph, &bound, self.last(&recorded), output);
+        keep_states(&mut graph, &recorded);
+        let plan = graph.plan();
+        Stretch {
+            inputs: place_inputs(&plan, inputs),
+            state0: state0.iter().map(|&state| plan.place(state)).collect(),
+            output: plan.place(output),
+            rows: place_rows(&plan, &recorded, &[], &[], &[]),
+            plan,
+        }
+    }
+
+    /// The slots for what the model sees.
+    fn inputs(&self, graph: &mut Graph) -> Inputs {
+        let Self { form, n_steps, batch, .. } = *self;
+        match form.input {
+            Input::Features(n) => Inputs::Features(graph.slot("input", &[n_steps, batch, n])),
+            Input::Symbols(_) => Inputs::Symbols(graph.index_slot("input", &[n_steps, batch])),
+        }
+    }
+
+    /// The output of the last layer, all directions side by side: `[T, B, D·H]`.
+    fn last(&self, recorded: &[Recorded]) -> Tensor {
+        let width = self.model.directions() * self.model.hidden;
+        let last = recorded.last().expect("a model has a layer").y;
+        Tensor::whole(last.buffer, Shape::new(&[self.n_steps, self.batch, width]))
+    }
+
+    /// Slots for the total adjoints of all states, in the order of the rows.
+    fn keep_totals(&self, graph: &mut Graph, recorded: &[Recorded]) -> Vec<Tensor> {
+        let shape = [self.model.cell.states, self.n_steps, self.batch, self.model.hidden];
+        let keep = |row: &Recorded| {
+            let kept = graph.slot(&format!("∂L/∂h of layer {}", row.layer), &shape);
+            graph.keep_totals(row.y, kept);
+            kept
+        };
+        recorded.iter().map(keep).collect()
+    }
+}
+
+/// Asks for the adjoints of all states, and keeps the states.
+fn want_states(graph: &mut Graph, recorded: &[Recorded]) {
+    recorded.iter().for_each(|row| graph.want(row.y));
+    keep_states(graph, recorded);
+}
+
+fn keep_states(graph: &mut Graph, recorded: &[Recorded]) {
+    for row in recorded {
+        graph.pin(row.y);
+        row.saved.iter().for_each(|&saved| graph.pin(saved));
+    }
+}
+
+fn place_inputs(plan: &Plan, inputs: Inputs) -> Inputs {
+    match inputs {
+        Inputs::Features(x) => Inputs::Features(plan.place(x)),
+        Inputs::Symbols(x) => Inputs::Symbols(plan.place(x)),
+    }
+}
+
+/// The rows with their places; all but what was recorded may be missing.
+fn place_rows(
+    plan: &Plan,
+    recorded: &[Recorded],
+    gates: &[Tensor],
+    d_gates: &[Option<Tensor>],
+    totals: &[Tensor],
+) -> Vec<Row> {
+    let place = |tensor: &Tensor| plan.place(*tensor);
+    let row = |(index, recorded): (usize, &Recorded)| Row {
+        layer: recorded.layer,
+        reverse: recorded.reverse,
+        y: place(&recorded.y),
+        saved: recorded.saved.iter().map(place).collect(),
+        gates: gates.get(index).map(place),
+        d_gates: d_gates.get(index).and_then(|d_gates| d_gates.as_ref().map(place)),
+        totals: totals.get(index).map(place),
+    };
+    recorded.iter().enumerate().map(row).collect()
 }

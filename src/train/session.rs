@@ -2,9 +2,10 @@
 
 #[cfg(target_arch = "wasm32")]
 mod accelerated;
+mod copies;
 
 use super::config::{Clip, ClipKind, Config, LIMITS};
-use super::program::{Blueprint, Layout, LossAt, Program, Purpose, TargetSlot};
+use super::program::{Blueprint, Layout, LossAt, Program, Purpose, Seeded, TargetSlot};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::graph::{Mark, PERSISTENT};
@@ -131,6 +132,8 @@ pub struct Session {
     engine: Engine,
     train: Program,
     probe: Option<Program>,
+    /// For copies of probe sequences, of the size that was asked for last.
+    copies: Option<Seeded>,
     callers: Vec<Program>,
     batch: Batch,
     probe_batch: Batch,
@@ -187,6 +190,7 @@ impl Session {
             engine,
             train,
             probe: None,
+            copies: None,
             callers: Vec::new(),
             batch,
             probe_batch,
@@ -457,17 +461,7 @@ impl Session {
             return Err(Error::invalid("options.lossAt", "a timestep at which the probe has a target", got));
         }
         if self.probe.is_none() {
-            let form = self.task.form();
-            let blueprint = Blueprint {
-                model: &self.model,
-                form,
-                layout: &self.layout,
-                n_steps,
-                batch,
-                last_only: false,
-                optimiser: self.config.optimiser.spec,
-            };
-            let program = blueprint.compile(Purpose::Probe);
+            let program = self.blueprint(n_steps, batch).compile(Purpose::Probe);
             check_memory(SIZES, program.plan.bytes() as u64 + self.bytes())?;
             self.engine.reserve(&program.plan);
             self.probe = Some(program);

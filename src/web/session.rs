@@ -10,10 +10,10 @@ use super::{batch, error, set, to_js, value};
 use crate::engine::schedule::{Dispatch, schedule};
 use crate::error::{Error, Result};
 use crate::io;
-use crate::lens::{FrameOptions, frame};
+use crate::lens::{FrameOptions, Panel, Query, frame, inspect};
 use crate::options::{Fields, Kind, Value};
 use crate::tasks::{Batch, Solved};
-use crate::train::{Config, Diverged, EngineKind, LossAt, Session as Core, StepReport};
+use crate::train::{Config, Diverged, EngineKind, LIMITS, LossAt, Session as Core, StepReport};
 use js_sys::{Float32Array, Function, Promise, Uint8Array};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
@@ -254,6 +254,59 @@ fn frame_options(object: Value, [n_steps, n_sequences]: [usize; 2]) -> Result<Fr
     Ok(FrameOptions { sequence, loss_at })
 }
 
+/// Reads `{ panel, row?, sequence?, block?, step?, unit?, by? }`.
+fn query(object: Value, [n_steps, n_sequences]: [usize; 2]) -> Result<Query> {
+    let mut fields = Fields::new("query", object)?;
+    let panel = fields.take("panel");
+    let named = |(id, _): &&(&str, Panel)| matches!(&panel, Value::Text(text) if text == id);
+    let Some(&(_, panel)) = Panel::ALL.iter().find(named) else {
+        let names: Vec<&str> = Panel::ALL.iter().map(|(id, _)| *id).collect();
+        return Err(Error::invalid("query.panel", format!("one of {}", names.join(", ")), panel));
+    };
+    let mut query = Query::new(panel);
+    query.row = whole(&mut fields, "row", ROWS)?.unwrap_or(0);
+    query.sequence = whole(&mut fields, "sequence", n_sequences as u32 - 1)?.unwrap_or(0);
+    query.block = whole(&mut fields, "block", BLOCKS)?;
+    query.step = whole(&mut fields, "step", n_steps as u32 - 1)?;
+    query.unit = whole(&mut fields, "unit", LIMITS.hidden - 1)?.unwrap_or(0);
+    query.by = number(&mut fields, "by", 100.0)?.unwrap_or(query.by);
+    fields.finish()?;
+    Ok(query)
+}
+
+/// Reads `{ keepBias }` or `{ spectralRadius, row?, block? }`, and makes the change.
+fn edit(core: &mut Core, object: Value) -> Result<()> {
+    let mut fields = Fields::new("change", object)?;
+    let bias = number(&mut fields, "keepBias", 20.0)?;
+    let radius = number(&mut fields, "spectralRadius", 100.0)?;
+    let row = whole(&mut fields, "row", ROWS)?.unwrap_or(0);
+    let block = whole(&mut fields, "block", BLOCKS)?.unwrap_or_else(|| core.model().cell.candidate());
+    fields.finish()?;
+    match (bias, radius) {
+        (Some(bias), None) => core.set_keep_bias(bias),
+        (None, Some(radius)) => core.set_spectral_radius(row, block, radius.abs()),
+        _ => Err(Error::invalid("change", "an object with one of the fields keepBias, spectralRadius", "another one")),
+    }
+}
+
+/// Rows and blocks of any network, at most.
+const ROWS: u32 = 2 * LIMITS.layers - 1;
+const BLOCKS: u32 = 3;
+
+/// A whole number from 0 to `max`; a missing one is `None`.
+fn whole(fields: &mut Fields, name: &str, max: u32) -> Result<Option<usize>> {
+    let value = fields.take(name);
+    Kind::Integer { min: 0, max, default: 0 }.check(&fields.path(name), &value)?;
+    Ok(if let Value::Number(n) = value { Some(n as usize) } else { None })
+}
+
+/// A number within ±`max`; a missing one is `None`.
+fn number(fields: &mut Fields, name: &str, max: f64) -> Result<Option<f64>> {
+    let value = fields.take(name);
+    let value = Kind::Maybe { min: -max, max, default: None }.check(&fields.path(name), &value)?;
+    Ok(if let Value::Number(n) = value { Some(n) } else { None })
+}
+
 fn criterion(solved: &Solved) -> String {
     match solved {
         Solved::LossBelow(bound) => format!("held-out loss below {bound}"),
@@ -319,10 +372,28 @@ impl Session {
         self.now(false, move |core| {
             let options = frame_options(options, [core.form().n_steps, core.probe_batch().batch])?;
             let frame = frame(core, options)?;
-            let object: JsValue = js_sys::Object::new().into();
-            set(&object, "header", &to_js(&frame.header));
-            set(&object, "data", &Float32Array::from(frame.data.as_slice()).buffer());
-            Ok(object)
+            Ok(packed(&frame.header, &frame.data))
+        })
+    }
+
+    /// A closer look at one layer, for a panel of the page.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Inspection>")]
+    pub fn inspect(&self, #[wasm_bindgen(unchecked_param_type = "InspectionQuery")] object: JsValue) -> Promise {
+        let object = value::read(&object);
+        self.now(false, move |core| {
+            let query = query(object, [core.form().n_steps, core.probe_batch().batch])?;
+            let inspection = inspect(core, query)?;
+            Ok(packed(&inspection.header, &inspection.data))
+        })
+    }
+
+    /// Changes the running network by hand; the optimiser goes on from there.
+    #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
+    pub fn edit(&self, #[wasm_bindgen(unchecked_param_type = "Change")] change: JsValue) -> Promise {
+        let change = value::read(&change);
+        self.now(true, move |core| {
+            edit(core, change)?;
+            Ok(JsValue::UNDEFINED)
         })
     }
 
@@ -480,6 +551,11 @@ impl Session {
     /// Runs one piece of work as a promise: at once, or in its turn when training runs on WebGPU. `changes` tells that it changes numbers
     /// that training goes on from.
     fn now(&self, changes: bool, work: impl FnOnce(&mut Core) -> Result<JsValue> + 'static) -> Promise {
+        self.promise(changes, Box::new(work))
+    }
+
+    /// As [`Session::now`], compiled once for all pieces of work.
+    fn promise(&self, changes: bool, work: Box<dyn FnOnce(&mut Core) -> Result<JsValue>>) -> Promise {
         if self.shared.is_on_device() {
             let shared = Rc::clone(&self.shared);
             return future_to_promise(async move { shared.on_host(changes, work).await });
@@ -501,6 +577,14 @@ fn read_steps(steps: &JsValue, max: u32) -> Result<u64> {
             _ => unreachable!("an integer"),
         },
     }
+}
+
+/// `{ header, data }`, the data as one transferable buffer.
+fn packed<T: Serialize>(header: &T, data: &[f32]) -> JsValue {
+    let object: JsValue = js_sys::Object::new().into();
+    set(&object, "header", &to_js(header));
+    set(&object, "data", &Float32Array::from(data).buffer());
+    object
 }
 
 fn bytes(bytes: &[u8]) -> Uint8Array {

@@ -271,6 +271,78 @@ export interface Dispatch {
   bytes: number;
 }
 
+/** What a panel asks for. */
+export interface InspectionQuery {
+  panel: "factors" | "pipe" | "credit" | "credit-of-loss" | "spectrum" | "ledger" | "poke-input" | "poke-state";
+  /** Place among the rows of a frame, 0 by default; the last one when there are fewer. */
+  row?: number;
+  /** Which sequence of the probe batch, 0 by default. */
+  sequence?: number;
+  /** Which block of W_hh a spectrum is of; by default the one that makes new content. */
+  block?: number;
+  /** The timestep whose outer product a ledger shows, and where a poke is: the first one by default. */
+  step?: number;
+  /** The unit or feature that a poke changes by `by` (1 by default), or the symbol that it puts in. */
+  unit?: number;
+  by?: number;
+}
+
+/**
+ * Named series about one layer and direction; which ones depends on the cell. m is the state that carries the memory: c of an LSTM,
+ * else h. Numbers that are not defined are NaN.
+ *
+ * `factors`: `step` [T] is ‖∂m_t/∂m_t₋₁‖_F / √H. Without a keep gate, step = `weight` · `saturation`, and `slope` is the mean of |φ′|.
+ * With one, |`gate` − `rest`| ≤ step ≤ gate + rest. `means` [n] holds the geometric mean of each of these series over the steps.
+ *
+ * `pipe`: `width` [3, T] is Π over the later steps of the keep gate, mean over the units, 10 % and 90 % quantile; `keep`, `admit`,
+ * `emit` [T] are means of gates, `bias` [1] the mean bias of the keep gate. Without such a gate, `step` [T] in its place.
+ *
+ * `credit`: `matrix` [R, T] is ‖∂y_t/∂m_k‖_F, column k; `rows` [R] holds t. `credit-of-loss` takes the loss at t alone for y_t. Medians
+ * over `header.sequences` probe sequences.
+ *
+ * `spectrum`: `eigenvalues` [H, 2] (real, imaginary) and `singular` [H] (the largest first) of one block of W_hh; `radius` [1], `block`
+ * [1]; without a keep gate `bound` [T], (γ σ_max)^(T−t). Networks of more than 256 units are refused.
+ *
+ * `ledger`: `segments` [T] are ⟨G_t, G⟩/‖G‖ for the share G_t of each timestep in G = ∂L/∂W_hh; their sum is `norm` [1]. With a `step` also
+ * `product`, G_t itself (pooled above 64 units), its `size` [1] and `step` [1].
+ *
+ * `poke-input`, `poke-state`: `ripple` [T] is ‖Δm_t‖, `output` [T] is ‖Δy_t‖, from the change at `at` [1] on; a state poke leaves the other
+ * states of its timestep.
+ */
+export interface Inspection {
+  header: InspectionHeader;
+  /** 32-bit floats; every offset in the header counts floats. */
+  data: ArrayBuffer;
+}
+
+export interface InspectionHeader {
+  /** Updates done when it was made. */
+  step: number;
+  /** T. */
+  nSteps: number;
+  /** Id of the row, as in a frame. */
+  row: string;
+  /** The state that carries the memory. */
+  state: string;
+  /** Number of probe sequences behind the numbers. */
+  sequences: number;
+  series: Series[];
+}
+
+export interface Series {
+  id: string;
+  title: string;
+  shape: number[];
+  offset: number;
+}
+
+/** A change of the running network by hand. */
+export type Change =
+  /** The mean over the units of the bias of the gate that keeps the state (b_ih + b_hh), in every layer. */
+  | { keepBias: number }
+  /** One block of W_hh of one row is rescaled to this spectral radius; by default the block that makes new content, of the first row. */
+  | { spectralRadius: number; row?: number; block?: number };
+
 export interface Evaluation {
   step: number;
   /** On held-out data that no training step sees. */

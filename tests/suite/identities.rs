@@ -15,7 +15,7 @@ use unroll::train::{EngineKind, LossAt, OPTIMISERS, Session};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 /// A configuration with some fields of the model replaced.
-fn config(task: Json, id: &str, hidden: usize, layers: usize, changes: &Json) -> Json {
+pub fn config(task: Json, id: &str, hidden: usize, layers: usize, changes: &Json) -> Json {
     let mut config = json!({
         "task": task,
         "model": { "id": id, "hidden": hidden, "layers": layers },
@@ -44,26 +44,26 @@ fn bits(values: &[f32]) -> Vec<u32> {
 
 /// A network by the equations of PyTorch's documentation, one sequence at a time in f64, without any code of the crate but
 /// the names of its parameters.
-struct Plain<'a> {
-    model: &'a Model,
-    values: &'a [f64],
+pub struct Plain<'a> {
+    pub model: &'a Model,
+    pub values: &'a [f64],
 }
 
 /// A change by hand of one state: after timestep `t` was computed, element `unit` moves by `by`. Changing c changes the h of
 /// the same timestep too.
 #[derive(Clone, Copy)]
-struct Edit {
-    layer: usize,
-    t: usize,
-    state: usize,
-    unit: usize,
-    by: f64,
+pub struct Edit {
+    pub layer: usize,
+    pub t: usize,
+    pub state: usize,
+    pub unit: usize,
+    pub by: f64,
 }
 
 #[derive(Clone, Debug)]
-struct State {
-    h: DVector<f64>,
-    c: DVector<f64>,
+pub struct State {
+    pub h: DVector<f64>,
+    pub c: DVector<f64>,
 }
 
 fn sigmoid(x: f64) -> f64 {
@@ -71,15 +71,15 @@ fn sigmoid(x: f64) -> f64 {
 }
 
 /// What a gated step computes on its way, for Jacobians.
-struct Step {
-    before: State,
-    after: State,
+pub struct Step {
+    pub before: State,
+    pub after: State,
     /// Elman: none; LSTM: i, f, g, o; GRU: r, z, n, q.
-    gates: [DVector<f64>; 4],
+    pub gates: [DVector<f64>; 4],
 }
 
 impl Plain<'_> {
-    fn matrix(&self, name: &str) -> DMatrix<f64> {
+    pub fn matrix(&self, name: &str) -> DMatrix<f64> {
         let parameters = self.model.parameters();
         let parameter = parameters.iter().find(|p| p.name == name).unwrap_or_else(|| panic!("no parameter {name}"));
         let columns = parameter.shape.get(1).copied().unwrap_or(1);
@@ -90,7 +90,7 @@ impl Plain<'_> {
         matrix.rows(block * self.model.hidden, self.model.hidden).into_owned()
     }
 
-    fn zeros(&self) -> State {
+    pub fn zeros(&self) -> State {
         let zeros = DVector::zeros(self.model.hidden);
         State { h: zeros.clone(), c: zeros }
     }
@@ -138,7 +138,7 @@ impl Plain<'_> {
     }
 
     /// Inputs of one sequence as vectors.
-    fn inputs(&self, batch: &Batch, b: usize) -> Vec<DVector<f64>> {
+    pub fn inputs(&self, batch: &Batch, b: usize) -> Vec<DVector<f64>> {
         let n = self.model.inputs;
         let at = |t: usize| {
             let position = t * batch.batch + b;
@@ -151,7 +151,7 @@ impl Plain<'_> {
     }
 
     /// All steps of all layers of one sequence, from the given states, which become the last ones.
-    fn run(&self, x: &[DVector<f64>], states: &mut [State], edit: Option<Edit>) -> Vec<Vec<Step>> {
+    pub fn run(&self, x: &[DVector<f64>], states: &mut [State], edit: Option<Edit>) -> Vec<Vec<Step>> {
         let mut x = x.to_vec();
         let mut layers = Vec::new();
         for (layer, state) in states.iter_mut().enumerate() {
@@ -588,7 +588,7 @@ fn the_ribbon_equals_finite_differences_of_states_changed_by_hand() {
 }
 
 /// ∂(state after) / ∂(state before) of one step, `[S·H, S·H]`, states h and c one after the other.
-fn jacobian(plain: &Plain, step: &Step) -> DMatrix<f64> {
+pub fn jacobian(plain: &Plain, step: &Step) -> DMatrix<f64> {
     let n = plain.model.hidden;
     let w = plain.matrix("rnn.weight_hh_l0");
     let block = |index: usize| plain.block(&w, index);

@@ -9,6 +9,7 @@ mod gpu;
 mod gradcheck;
 mod group;
 mod identities;
+mod panels;
 mod support;
 mod training;
 mod twins;

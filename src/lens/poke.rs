@@ -1,0 +1,88 @@
+//! The poke: is the information lost, or only the credit?
+
+use super::inspection::{Inspection, Poked, Query, memory};
+use super::vectors::{add, norm};
+use crate::error::{Error, Result};
+use crate::shape::{Shape, Tensor};
+use crate::tasks::Input;
+use crate::train::{LossAt, Row, Session};
+
+/// Changes something at timestep k = `query.step` (by default the first) and lets the network run on, beside a copy without the change.
+/// `ripple` `[T]` is ‖Δm_t‖₂ in the state m that carries the memory, `output` `[T]` is ‖Δy_t‖₂, logits or values; NaN before k. `at` `[1]`
+/// is k. In f32, a ripple below some 10⁻⁷ of the state is lost.
+///
+/// [`Poked::Input`]: feature `query.unit` of x_k grows by `query.by`; a symbol becomes symbol `query.unit`, or the one after it where it is
+/// that already. [`Poked::State`]: element `query.unit` of m_k grows by `query.by`, after step k was computed; the other states of k stay.
+///
+/// # Errors
+/// [`Error::Invalid`] when there is no such unit, feature or symbol.
+#[inline(never)]
+pub(super) fn poke(session: &mut Session, row: usize, poked: Poked, query: Query, to: &mut Inspection) -> Result<()> {
+    session.run_probe(LossAt::Task)?;
+    let (input, probe, sequence) = (session.form().input, session.probe_batch(), query.sequence);
+    let (n_steps, hidden, (_, state)) = (probe.n_steps, session.model().hidden, memory(session));
+    let k = query.step.unwrap_or(0).min(n_steps - 1);
+    let count = if poked == Poked::State { hidden } else { input.size() };
+    if query.unit >= count {
+        return Err(Error::invalid("query.unit", format!("a whole number from 0 to {}", count - 1), query.unit));
+    }
+    // What follows, from the states before it, twice: the second copy has the change.
+    let first = if poked == Poked::State { k + 1 } else { k };
+    let (mut features, mut symbols) = (Vec::new(), Vec::new());
+    for at in (first..n_steps).map(|t| t * probe.batch + sequence) {
+        match input {
+            Input::Features(n) => (0..2).for_each(|_| features.extend_from_slice(&probe.features[at * n..][..n])),
+            Input::Symbols(_) => symbols.extend([probe.symbols[at]; 2]),
+        }
+    }
+    let mut state0: Vec<Vec<f64>> = Vec::new();
+    for row in &session.probe_program().rows {
+        let mut before = Vec::new();
+        for index in 0..session.model().cell.states {
+            let of = state_of(row, index).outer(first.saturating_sub(1), 1);
+            let one = Tensor { offset: of.offset + sequence as u32 * of.stride, shape: Shape::new(&[1, hidden]), ..of };
+            let values = if first > 0 { session.engine().read_f64(one) } else { vec![0.0; hidden] };
+            (0..2).for_each(|_| before.extend_from_slice(&values));
+        }
+        state0.push(before);
+    }
+    let (mut ripple, mut output) = (vec![f64::NAN; n_steps], vec![f64::NAN; n_steps]);
+    match (poked, input) {
+        (Poked::Input, Input::Features(n)) => features[n + query.unit] += query.by as f32,
+        (Poked::Input, Input::Symbols(n)) => {
+            let is_there = symbols[1] as usize == query.unit;
+            symbols[1] = if is_there { (query.unit + 1) % n } else { query.unit } as u32;
+        }
+        (Poked::State, _) => {
+            state0[row][(2 * state + 1) * hidden + query.unit] += query.by;
+            // The change itself.
+            ripple[k] = query.by.abs();
+        }
+    }
+    if first < n_steps {
+        let program = session.run_stretch([n_steps - first, 2], &features, &symbols, &state0)?;
+        for (to, of) in [(&mut ripple, state_of(&program.rows[row], state)), (&mut output, program.output)] {
+            let apart = difference(&session.engine().read_f64(of), n_steps - first);
+            to[first..].copy_from_slice(&apart);
+        }
+    }
+    to.add("ripple", &format!("‖Δ{}‖", to.header.state), &[n_steps], &ripple);
+    to.add("output", "‖Δy‖", &[n_steps], &output);
+    to.add("at", "k", &[1], &[k as f64]);
+    Ok(())
+}
+
+fn state_of(row: &Row, index: usize) -> Tensor {
+    if index == 0 { row.y } else { row.saved[index - 1] }
+}
+
+/// ‖second − first‖₂ of two copies at each timestep, from `[T, 2, n]`.
+fn difference(values: &[f64], n_steps: usize) -> Vec<f64> {
+    let n = values.len() / (2 * n_steps);
+    let apart = |of: &[f64]| {
+        let mut difference = of[n..].to_vec();
+        add(&mut difference, -1.0, &of[..n]);
+        norm(&difference)
+    };
+    values.chunks_exact(2 * n).map(apart).collect()
+}

@@ -1,0 +1,422 @@
+//! What panels show, against exact answers and against the independent pass of the identities.
+
+use crate::identities::{Edit, Plain, Step, config, jacobian};
+use crate::support::{close, close_relative, session};
+use nalgebra::DMatrix;
+use serde_json::json;
+use unroll::lens::{FrameOptions, Inspection, Of, Panel, Poked, Query, frame, inspect, quantile};
+use unroll::nn::ARCHITECTURES;
+use unroll::train::{EngineKind, LossAt, Session};
+use wasm_bindgen_test::wasm_bindgen_test;
+
+fn look(session: &mut Session, panel: Panel, row: usize) -> Inspection {
+    ask(session, Query { row, sequence: 1, ..Query::new(panel) })
+}
+
+fn ask(session: &mut Session, query: Query) -> Inspection {
+    inspect(session, query).expect("a panel")
+}
+
+fn train(session: &mut Session, steps: usize) {
+    for _ in 0..steps {
+        session.train_step().expect("finite");
+    }
+}
+
+fn series(inspection: &Inspection, id: &str) -> Vec<f64> {
+    let series = inspection.series(id).unwrap_or_else(|| panic!("no series {id}"));
+    series.iter().map(|&value| f64::from(value)).collect()
+}
+
+/// An Elman network without a nonlinearity whose W_hh is ρ times an orthogonal matrix.
+fn linear(rho: f64, kind: EngineKind) -> Session {
+    let changes = json!({ "nonlinearity": "identity", "init": { "id": "orthogonal", "gain": rho } });
+    session(&config(json!({ "id": "adding", "length": 30 }), "elman", 10, 1, &changes), kind)
+}
+
+/// The steps of probe sequence `b` through layer 1.
+fn steps(session: &Session, values: &[f64], b: usize) -> Vec<Step> {
+    let plain = Plain { model: session.model(), values };
+    let mut states = vec![plain.zeros(); session.model().layers];
+    plain.run(&plain.inputs(session.probe_batch(), b), &mut states, None).remove(0)
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn panels_of_a_linear_network_say_the_power_of_rho() {
+    for kind in [EngineKind::Reference, EngineKind::Cpu] {
+        for rho in [0.9, 1.1] {
+            let mut session = linear(rho, kind);
+            let credit = look(&mut session, Panel::Credit(Of::Output), 0);
+            let (matrix, rows) = (series(&credit, "matrix"), series(&credit, "rows"));
+            assert_eq!(rows, (0..30).map(f64::from).collect::<Vec<_>>());
+            let head = session.parameter("head.weight").iter().map(|w| w * w).sum::<f64>().sqrt();
+            for t in 0..30 {
+                for k in 0..30 {
+                    let expected = if k <= t { head * libm::pow(rho, (t - k) as f64) } else { 0.0 };
+                    close(&format!("ρ {rho}: C[{t}, {k}]"), matrix[t * 30 + k], expected, 1e-4, expected.max(1e-30));
+                }
+            }
+            let factors = look(&mut session, Panel::Factors, 0);
+            for (id, expected) in [("step", rho), ("weight", rho), ("saturation", 1.0), ("slope", 1.0)] {
+                let values = series(&factors, id);
+                assert!(id == "weight" || values[0].is_nan(), "{id} of the first step");
+                values[1..].iter().for_each(|&value| close_relative(id, value, expected, 1e-5));
+            }
+            let width = series(&look(&mut session, Panel::Pipe, 0), "width");
+            let spectrum = look(&mut session, Panel::Spectrum, 0);
+            let bound = series(&spectrum, "bound");
+            for t in 0..30 {
+                close_relative("width", width[t], libm::pow(rho, (29 - t) as f64), 1e-4);
+                close_relative("bound", bound[t], libm::pow(rho, (29 - t) as f64), 1e-5);
+            }
+            for value in series(&spectrum, "eigenvalues").chunks_exact(2) {
+                close_relative("modulus", libm::hypot(value[0], value[1]), rho, 1e-6);
+            }
+            series(&spectrum, "singular").iter().for_each(|&value| close_relative("singular value", value, rho, 1e-6));
+            close_relative("radius", series(&spectrum, "radius")[0], rho, 1e-6);
+            // A state that is poked: ‖Δh_t‖ = |δ| ρ^(t−k).
+            let query = Query { step: Some(9), unit: 4, by: -0.5, ..Query::new(Panel::Poke(Poked::State)) };
+            let ripple = series(&ask(&mut session, query), "ripple");
+            assert!(ripple[..9].iter().all(|ripple| ripple.is_nan()));
+            (9..30).for_each(|t| close_relative("ripple", ripple[t], 0.5 * libm::pow(rho, (t - 9) as f64), 1e-4));
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_last_row_of_the_credit_matrix_is_the_ribbon_of_the_loss_at_the_last_step() {
+    for kind in [EngineKind::Reference, EngineKind::Cpu] {
+        for cell in ARCHITECTURES {
+            let config = config(json!({ "id": "parity", "length": 12 }), cell.id, 7, 2, &json!({}));
+            let mut session = session(&config, kind);
+            train(&mut session, 3);
+            let scene = frame(&mut session, FrameOptions { sequence: 0, loss_at: LossAt::Last }).expect("a frame");
+            for (row, header) in scene.header.rows.iter().enumerate() {
+                let credit = look(&mut session, Panel::Credit(Of::Loss), row);
+                assert_eq!((credit.header.sequences, &credit.header.row), (16, &header.id));
+                assert_eq!(credit.header.state, header.ribbons[0].id);
+                let matrix = series(&credit, "matrix");
+                for t in 0..12 {
+                    let ribbon = f64::from(scene.data[header.ribbons[0].offset + t]);
+                    let what = format!("{}, {}: step {t}", cell.id, header.id);
+                    close(&what, matrix[matrix.len() - 12 + t], ribbon, 1e-5, ribbon.max(1e-30));
+                }
+            }
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_credit_matrix_is_a_product_of_jacobians() {
+    for cell in ARCHITECTURES {
+        let config = config(json!({ "id": "temporal-order", "length": 12 }), cell.id, 5, 1, &json!({}));
+        let mut session = session(&config, EngineKind::Reference);
+        let credit = look(&mut session, Panel::Credit(Of::Output), 0);
+        let matrix = series(&credit, "matrix");
+        let values = session.values_f64();
+        let plain = Plain { model: session.model(), values: &values };
+        let (h, n) = (5, 5 * cell.states);
+        let all: Vec<Vec<Step>> = (0..16).map(|b| steps(&session, &values, b)).collect();
+        for t in 0..12 {
+            let mut read = DMatrix::zeros(session.model().outputs, n);
+            read.view_mut((0, 0), (session.model().outputs, h)).copy_from(&plain.matrix("head.weight"));
+            let mut back = vec![read; 16];
+            for k in (0..=t).rev() {
+                let mut norms: Vec<f32> = Vec::new();
+                for (back, steps) in back.iter_mut().zip(&all) {
+                    let mut by_memory = back.columns(0, h).into_owned();
+                    if cell.states == 2 {
+                        // c_k is read by h_k too.
+                        let slope = steps[k].after.c.map(|c| 1.0 - libm::tanh(c) * libm::tanh(c));
+                        let through = DMatrix::from_diagonal(&steps[k].gates[3].component_mul(&slope));
+                        by_memory = back.columns(h, h) + by_memory * through;
+                    }
+                    norms.push(by_memory.norm() as f32);
+                    *back *= jacobian(&plain, &steps[k]);
+                }
+                norms.sort_by(f32::total_cmp);
+                let expected = f64::from(quantile(&norms, 0.5));
+                close_relative(&format!("{}: C[{t}, {k}]", cell.id), matrix[t * 12 + k], expected, 1e-6);
+            }
+            (t + 1..12).for_each(|k| assert_eq!(matrix[t * 12 + k], 0.0, "{}: the future", cell.id));
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_factor_chain_makes_up_the_jacobian_of_each_step() {
+    for cell in ARCHITECTURES {
+        let config = config(json!({ "id": "adding", "length": 20 }), cell.id, 6, 1, &json!({}));
+        let mut session = session(&config, EngineKind::Reference);
+        train(&mut session, 20);
+        let factors = look(&mut session, Panel::Factors, 0);
+        let of = |id: &str| series(&factors, id);
+        let step = of("step");
+        let values = session.values_f64();
+        let plain = Plain { model: session.model(), values: &values };
+        let steps = steps(&session, &values, 1);
+        for t in 1..20 {
+            let full = jacobian(&plain, &steps[t]);
+            let mut size = full.norm();
+            if cell.states == 2 {
+                // c_{t−1} is read directly and through h_{t−1}, with o_{t−1} held.
+                let slope = steps[t].before.c.map(|c| 1.0 - libm::tanh(c) * libm::tanh(c));
+                let through = DMatrix::from_diagonal(&steps[t - 1].gates[3].component_mul(&slope));
+                size = (full.view((6, 6), (6, 6)) + full.view((6, 0), (6, 6)) * through).norm();
+            }
+            close_relative(&format!("{}: step {t}", cell.id), step[t], size / libm::sqrt(6.0), 1e-6);
+            if cell.keep.is_none() {
+                close_relative("weight · saturation", of("weight")[t] * of("saturation")[t], step[t], 1e-6);
+                let slope = steps[t].after.h.map(|h| 1.0 - h * h).mean();
+                close_relative("mean slope", of("slope")[t], slope, 1e-6);
+            } else {
+                let (gate, rest) = (of("gate")[t], of("rest")[t]);
+                let kept = &steps[t].gates[1];
+                close_relative("gate", gate, (kept.norm_squared() / 6.0).sqrt(), 1e-6);
+                assert!((gate - rest).abs() <= step[t] && step[t] <= gate + rest, "{}: step {t}", cell.id);
+            }
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_pipe_is_the_product_of_the_keep_gates() {
+    for cell in ARCHITECTURES.iter().filter(|cell| cell.keep.is_some()) {
+        let config = config(json!({ "id": "adding", "length": 20 }), cell.id, 6, 2, &json!({}));
+        let mut session = session(&config, EngineKind::Reference);
+        let pipe = look(&mut session, Panel::Pipe, 0);
+        let (width, keep, admit) = (series(&pipe, "width"), series(&pipe, "keep"), series(&pipe, "admit"));
+        let values = session.values_f64();
+        let steps = steps(&session, &values, 1);
+        let mut product = nalgebra::DVector::from_element(6, 1.0);
+        for t in (0..20).rev() {
+            close_relative("width", width[t], product.mean(), 1e-6);
+            assert!(width[20 + t] <= width[t] && width[t] <= width[40 + t] || t == 19, "quantiles at {t}");
+            product.component_mul_assign(&steps[t].gates[1]);
+            close_relative("keep", keep[t], steps[t].gates[1].mean(), 1e-6);
+            let expected = if cell.id == "lstm" { steps[t].gates[0].mean() } else { 1.0 - keep[t] };
+            close_relative("admit", admit[t], expected, 1e-5);
+        }
+        assert_eq!(pipe.series("emit").is_some(), cell.id == "lstm");
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn an_open_keep_gate_gives_a_flat_pipe() {
+    for cell in ARCHITECTURES.iter().filter(|cell| cell.keep.is_some()) {
+        for kind in [EngineKind::Reference, EngineKind::Cpu] {
+            let config = config(json!({ "id": "adding", "length": 20 }), cell.id, 6, 1, &json!({}));
+            let mut session = session(&config, kind);
+            // σ(1000) is 1, exactly; of an LSTM, the input gate is shut too.
+            session.set_keep_bias(1000.0).expect("a keep gate");
+            if let Some(admit) = cell.admit {
+                let mut bias = session.parameter("rnn.bias_ih_l0");
+                bias[admit * 6..][..6].fill(-1000.0);
+                session.set_parameter("rnn.bias_ih_l0", &bias);
+            }
+            let pipe = look(&mut session, Panel::Pipe, 0);
+            assert!(series(&pipe, "width").iter().all(|&width| width == 1.0), "{}", cell.id);
+            // The fast σ of an LSTM never gives 0.
+            assert!(series(&pipe, "admit").iter().all(|&admit| admit < 1e-30), "{}", cell.id);
+            let step = series(&look(&mut session, Panel::Factors, 0), "step");
+            assert!(step[1..].iter().all(|&step| step == 1.0), "{}: {step:?}", cell.id);
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_keep_bias_moves_as_a_whole() {
+    for cell in ARCHITECTURES {
+        let config = config(json!({ "id": "adding", "length": 10 }), cell.id, 6, 2, &json!({}));
+        let mut session = session(&config, EngineKind::Reference);
+        let before = session.parameter("rnn.bias_ih_l1");
+        let Some(old) = session.keep_bias(1, false) else {
+            assert!(session.set_keep_bias(3.0).is_err(), "{}", cell.id);
+            assert_eq!(session.parameter("rnn.bias_ih_l1"), before);
+            continue;
+        };
+        session.set_keep_bias(3.0).expect("a keep gate");
+        for layer in 0..2 {
+            close_relative("mean", session.keep_bias(layer, false).expect("a keep gate"), 3.0, 1e-12);
+        }
+        let bias = look(&mut session, Panel::Pipe, 1);
+        close_relative("the pipe's bias", series(&bias, "bias")[0], 3.0, 1e-6);
+        let keep = cell.keep.expect("a keep gate") * 6;
+        for (at, (after, before)) in session.parameter("rnn.bias_ih_l1").iter().zip(&before).enumerate() {
+            let by = if (keep..keep + 6).contains(&at) { 3.0 - old } else { 0.0 };
+            close("moved by", after - before, by, 1e-12, 1.0);
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn looking_at_panels_does_not_disturb_training() {
+    for cell in ARCHITECTURES {
+        let config = config(json!({ "id": "first-symbol", "length": 15 }), cell.id, 9, 1, &json!({}));
+        let losses = |looks: bool| {
+            let mut session = session(&config, EngineKind::Cpu);
+            let step = |_| {
+                for &(_, panel) in Panel::ALL.iter().filter(|_| looks) {
+                    look(&mut session, panel, 0);
+                }
+                session.train_step().expect("finite").loss.to_bits()
+            };
+            (0..8).map(step).collect::<Vec<_>>()
+        };
+        assert_eq!(losses(true), losses(false), "{}", cell.id);
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_spectrum_is_that_of_the_block_and_can_be_rescaled() {
+    for cell in ARCHITECTURES {
+        let config = config(json!({ "id": "adding", "length": 10 }), cell.id, 8, 2, &json!({}));
+        let mut session = session(&config, EngineKind::Reference);
+        for row in 0..2 {
+            for block in 0..cell.blocks.len() {
+                let values = session.values_f64();
+                let plain = Plain { model: session.model(), values: &values };
+                let matrix = plain.matrix(&format!("rnn.weight_hh_l{row}")).rows(block * 8, 8).into_owned();
+                let query = Query { row, block: Some(block), ..Query::new(Panel::Spectrum) };
+                let spectrum = ask(&mut session, query);
+                let eigen = series(&spectrum, "eigenvalues");
+                let product = (0..8).fold((1.0, 0.0), |(re, im), n| {
+                    let (a, b) = (eigen[2 * n], eigen[2 * n + 1]);
+                    (re * a - im * b, re * b + im * a)
+                });
+                // Trace and determinant; singular values by another algorithm.
+                close("trace", eigen.iter().step_by(2).sum(), matrix.trace(), 1e-5, 1.0);
+                close("determinant", product.0, matrix.determinant(), 1e-5, 1.0);
+                close("imaginary part", product.1, 0.0, 1e-6, 1.0);
+                let mut expected: Vec<f64> = matrix.singular_values().iter().copied().collect();
+                expected.sort_by(|a, b| b.total_cmp(a));
+                for (got, expected) in series(&spectrum, "singular").iter().zip(expected) {
+                    close("singular value", *got, expected, 1e-6, 1.0);
+                }
+                assert_eq!(spectrum.series("bound").is_some(), cell.keep.is_none());
+                session.set_spectral_radius(row, block, 0.9).expect("a block");
+                close_relative("radius", series(&ask(&mut session, query), "radius")[0], 0.9, 1e-6);
+            }
+            // Nothing else has moved.
+            let values = session.values_f64();
+            let others: Vec<String> = session.parameters().iter().map(|p| p.name.clone()).collect();
+            let others = || others.iter().filter(|name| **name != format!("rnn.weight_hh_l{row}"));
+            let before: Vec<Vec<f64>> = others().map(|name| session.parameter(name)).collect();
+            session.set_spectral_radius(row, 0, 0.7).expect("a block");
+            let after: Vec<Vec<f64>> = others().map(|name| session.parameter(name)).collect();
+            assert_eq!(before, after);
+            assert_ne!(values, session.values_f64());
+        }
+        assert!(session.set_spectral_radius(2, 0, 0.9).is_err());
+        assert!(session.set_spectral_radius(0, cell.blocks.len(), 0.9).is_err());
+        session.set_parameter("rnn.weight_hh_l0", &vec![0.0; cell.blocks.len() * 64]);
+        assert!(session.set_spectral_radius(0, 0, 0.9).is_err(), "{}: nothing to rescale", cell.id);
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_ledger_adds_up_to_the_gradient_of_the_recurrent_weight() {
+    for kind in [EngineKind::Reference, EngineKind::Cpu] {
+        for cell in ARCHITECTURES {
+            let config = config(json!({ "id": "parity", "length": 9 }), cell.id, 6, 2, &json!({}));
+            let mut session = session(&config, kind);
+            train(&mut session, 5);
+            let probe = session.probe_batch().clone();
+            let gradient = session.gradients(&probe).expect("the probe is a batch").gradient;
+            for row in 0..2 {
+                let name = format!("rnn.weight_hh_l{row}");
+                let parameter = session.parameters().iter().find(|p| p.name == name).expect("a weight").clone();
+                let expected: Vec<f64> =
+                    gradient[parameter.offset..][..parameter.len()].iter().map(|&g| f64::from(g)).collect();
+                let norm = expected.iter().map(|g| g * g).sum::<f64>().sqrt();
+                let ledger = look(&mut session, Panel::Ledger, row);
+                assert_eq!(ledger.header.sequences, 16);
+                let segments = series(&ledger, "segments");
+                assert_eq!(segments[0], 0.0, "before the first step there is no state");
+                close_relative("‖G‖", series(&ledger, "norm")[0], norm, 1e-5);
+                close_relative("the sum of the segments", segments.iter().sum(), norm, 1e-5);
+                let mut sum = vec![0.0; expected.len()];
+                for t in 0..9 {
+                    let query = Query { row, step: Some(t), ..Query::new(Panel::Ledger) };
+                    let product = series(&ask(&mut session, query), "product");
+                    let along: f64 = product.iter().zip(&expected).map(|(a, b)| a * b).sum();
+                    close(&format!("{}: segment {t}", cell.id), segments[t], along / norm, 1e-5, norm);
+                    sum.iter_mut().zip(product).for_each(|(sum, of)| *sum += of);
+                }
+                for (got, expected) in sum.iter().zip(&expected) {
+                    close(&format!("{}: Σ G_t", cell.id), *got, *expected, 1e-5, norm);
+                }
+            }
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_poke_gives_the_difference_of_two_runs() {
+    for cell in ARCHITECTURES {
+        for task in ["adding", "parity"] {
+            let config = config(json!({ "id": task, "length": 12 }), cell.id, 5, 2, &json!({}));
+            let mut session = session(&config, EngineKind::Reference);
+            train(&mut session, 3);
+            let values = session.values_f64();
+            let model = session.model().clone();
+            let plain = Plain { model: &model, values: &values };
+            let run = |inputs: &[nalgebra::DVector<f64>], edit: Option<Edit>| {
+                plain.run(inputs, &mut [plain.zeros(), plain.zeros()], edit)
+            };
+            let x = plain.inputs(session.probe_batch(), 1);
+            let before = run(&x, None);
+            let memory = |step: &Step| if cell.states == 2 { step.after.c.clone() } else { step.after.h.clone() };
+            let k = 4;
+            let mut poked = x.clone();
+            let unit = if task == "adding" {
+                poked[k][1] += 0.25;
+                1
+            } else {
+                poked[k] = poked[k].map(|one| 1.0 - one);
+                usize::from(poked[k][1] == 1.0)
+            };
+            let after = run(&poked, None);
+            for row in 0..2 {
+                let query =
+                    Query { row, sequence: 1, step: Some(k), unit, by: 0.25, ..Query::new(Panel::Poke(Poked::Input)) };
+                let poke = ask(&mut session, query);
+                let (ripple, output) = (series(&poke, "ripple"), series(&poke, "output"));
+                for t in 0..12 {
+                    if t < k {
+                        assert!(ripple[t].is_nan() && output[t].is_nan());
+                        continue;
+                    }
+                    let expected = (memory(&after[row][t]) - memory(&before[row][t])).norm();
+                    close_relative(&format!("{}, {task}: ripple {t}", cell.id), ripple[t], expected, 1e-6);
+                    let top = &after[1][t].after.h - &before[1][t].after.h;
+                    close_relative("output", output[t], (plain.matrix("head.weight") * top).norm(), 1e-6);
+                }
+            }
+            // A state, where it is the only one: that of an LSTM is changed without its h.
+            if cell.states == 1 {
+                let edit = Edit { layer: 0, t: k, state: 0, unit: 3, by: 0.5 };
+                let after = run(&x, Some(edit));
+                let query =
+                    Query { sequence: 1, step: Some(k), unit: 3, by: 0.5, ..Query::new(Panel::Poke(Poked::State)) };
+                let ripple = series(&ask(&mut session, query), "ripple");
+                for t in k..12 {
+                    let expected = (&after[0][t].after.h - &before[0][t].after.h).norm();
+                    close_relative(&format!("{}, {task}: state, {t}", cell.id), ripple[t], expected, 1e-6);
+                }
+            } else {
+                let query = Query { step: Some(k), unit: 3, by: 0.5, ..Query::new(Panel::Poke(Poked::State)) };
+                let ripple = series(&ask(&mut session, query), "ripple");
+                // One step on, c has changed by f δ alone: h is held.
+                let (sequence, t) = (0, k + 1);
+                let x = plain.inputs(session.probe_batch(), sequence);
+                let f = run(&x, None)[0][t].gates[1][3];
+                close_relative("one step", ripple[t], 0.5 * f, 1e-6);
+            }
+            let last = Query { step: Some(11), ..Query::new(Panel::Poke(Poked::State)) };
+            assert_eq!(series(&ask(&mut session, last), "ripple")[11], 1.0);
+            let none = Query { unit: 5, ..Query::new(Panel::Poke(Poked::State)) };
+            assert!(inspect(&mut session, none).is_err());
+        }
+    }
+}
