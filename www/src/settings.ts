@@ -18,13 +18,14 @@ export type Kind =
   | { kind: "maybe"; min: number; max: number; whole: boolean }
   | { kind: "choice"; among: readonly { id: string; title: string }[] }
   | { kind: "switch" }
-  | { kind: "word" };
+  | { kind: "word" }
+  | { kind: "list"; among: readonly { id: string; title: string }[] };
 
 /** `restart`: a lane must begin anew; `live`: acts on a running lane; `view`: changes only what is shown. */
 export type Effect = "restart" | "live" | "view";
 
 /** Which part of the page shows the control. */
-export type Group = "task" | "training" | "lane" | "view";
+export type Group = "task" | "training" | "lane" | "view" | "panels";
 
 export interface Setting {
   /** Key in the URL hash and in `Values`. */
@@ -98,6 +99,30 @@ export const ENGINES = [
   { id: "webgpu", title: "WebGPU" },
 ] as const;
 
+/** The panels below the lanes, in the order in which they stand on the page. */
+export const PANELS = [
+  { id: "factors", title: "Factors" },
+  { id: "spectrum", title: "Spectrum" },
+  { id: "pipe", title: "Pipe" },
+  { id: "ledger", title: "Ledger" },
+  { id: "credit", title: "Credit" },
+  { id: "poke", title: "Poke" },
+] as const;
+
+export type PanelId = (typeof PANELS)[number]["id"];
+
+/** What the credit matrix differentiates. */
+const CREDIT_OF = [
+  { id: "output", title: "the outputs" },
+  { id: "loss", title: "the loss" },
+] as const;
+
+/** What a poke changes. */
+const POKED = [
+  { id: "input", title: "the input" },
+  { id: "state", title: "the state" },
+] as const;
+
 const THEMES = [
   { id: "auto", title: "as the system" },
   { id: "light", title: "light" },
@@ -107,6 +132,11 @@ const THEMES = [
 /** The letter of a lane. */
 export function letterOf(lane: number): string {
   return LANE_LETTERS[lane] ?? "?";
+}
+
+/** The entries of a list's value. */
+export function listed(value: Value): string[] {
+  return typeof value === "string" && value !== "" ? value.split(",") : [];
 }
 
 /** The kind of a package option, without its default. */
@@ -147,6 +177,11 @@ function fits(kind: Kind, value: Value): boolean {
       return typeof value === "boolean";
     case "word":
       return typeof value === "string" && /^[\p{L}\d_-]{1,24}$/u.test(value);
+    case "list": {
+      const ids = listed(value);
+      const isKnown = (id: string): boolean => kind.among.some((choice) => choice.id === id);
+      return typeof value === "string" && ids.every(isKnown) && new Set(ids).size === ids.length;
+    }
     default:
       return kind satisfies never;
   }
@@ -167,6 +202,8 @@ export function expected(kind: Kind): string {
       return "on or off";
     case "word":
       return "a short name";
+    case "list":
+      return `some of ${kind.among.map((choice) => choice.id).join(", ")}, with commas between`;
     default:
       return kind satisfies never;
   }
@@ -187,6 +224,7 @@ function read(kind: Kind, text: string): Value | undefined {
       return text === "none" ? null : readNumber(text);
     case "choice":
     case "word":
+    case "list":
       return text;
     case "switch":
       return text === "on" ? true : text === "off" ? false : undefined;
@@ -462,6 +500,64 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
     default: "auto",
     ...ofView,
   });
+  const ofPanels = { effect: "view", group: "panels", lane: null } as const;
+  table.add({
+    name: "panels",
+    title: "Panels",
+    help: "Closer looks at the running networks.",
+    kind: { kind: "list", among: PANELS },
+    default: "",
+    ...ofPanels,
+  });
+  table.add({
+    name: "panel-layer",
+    title: "Layer",
+    help: "Which layer the panels show; a network with fewer shows its last one.",
+    kind: { kind: "integer", min: 1, max: Math.max(1, limits.layers) },
+    default: 1,
+    ...ofPanels,
+  });
+  table.add({
+    name: "credit-of",
+    title: "Credit for",
+    help: "Whose dependence on earlier states the credit matrix shows.",
+    kind: { kind: "choice", among: CREDIT_OF },
+    default: "output",
+    ...ofPanels,
+  });
+  table.add({
+    name: "spectrum-block",
+    title: "Block of W_hh",
+    help: "Which gate's matrix the spectrum shows; a network without it shows the one that makes new content.",
+    // The gates come with the catalogue's architectures, so any short name is taken here.
+    kind: { kind: "word" },
+    default: "new",
+    ...ofPanels,
+  });
+  table.add({
+    name: "poke-of",
+    title: "Poke",
+    help: "What is changed by hand at the pinned timestep.",
+    kind: { kind: "choice", among: POKED },
+    default: "input",
+    ...ofPanels,
+  });
+  table.add({
+    name: "poke-unit",
+    title: "Unit",
+    help: "The unit or feature that is changed, or the symbol that is put in; the last one where there are fewer.",
+    kind: { kind: "integer", min: 1, max: limits.hidden },
+    default: 1,
+    ...ofPanels,
+  });
+  table.add({
+    name: "poke-by",
+    title: "by",
+    help: "How much is added to a unit or feature.",
+    kind: { kind: "number", min: -100, max: 100, log: false },
+    default: 1,
+    ...ofPanels,
+  });
   return { settings: table.settings, values: table.values };
 }
 
@@ -472,7 +568,7 @@ export function toHash(catalog: Catalog, given: Values): string {
   for (const setting of settings) {
     const value = values[setting.name];
     if (value !== undefined && value !== setting.default) {
-      parts.push(`${setting.name}=${encodeURIComponent(print(value))}`);
+      parts.push(`${setting.name}=${encodeURIComponent(print(value)).replaceAll("%2C", ",")}`);
     }
   }
   return parts.length === 1 ? "" : `#${parts.join("&")}`;

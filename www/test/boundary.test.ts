@@ -12,10 +12,13 @@ import init, { Session, catalog } from "../../pkg/unroll.js";
 import type {
   Batch,
   Catalog,
+  Change,
   Evaluation,
   Frame,
   FrameOptions,
   Gradients,
+  Inspection,
+  InspectionQuery,
   OptionInfo,
   Progress,
   SessionConfig,
@@ -31,6 +34,10 @@ true satisfies Same<Parameters<typeof Session.create>, [config: SessionConfig]>;
 true satisfies Same<ReturnType<typeof catalog>, Catalog>;
 true satisfies Same<ReturnType<Session["advance"]>, Promise<Progress>>;
 true satisfies Same<ReturnType<Session["frame"]>, Promise<Frame>>;
+true satisfies Same<ReturnType<Session["inspect"]>, Promise<Inspection>>;
+true satisfies Same<Parameters<Session["inspect"]>, [object: InspectionQuery]>;
+true satisfies Same<ReturnType<Session["edit"]>, Promise<void>>;
+true satisfies Same<Parameters<Session["edit"]>, [change: Change]>;
 true satisfies Same<ReturnType<Session["evaluate"]>, Promise<Evaluation>>;
 true satisfies Same<ReturnType<Session["gradients"]>, Promise<Gradients>>;
 true satisfies Same<ReturnType<Session["trainOn"]>, Promise<Progress>>;
@@ -69,6 +76,17 @@ const small = (change: Record<string, unknown> = {}): SessionConfig => ({
 
 /** Milliseconds that only go forward. */
 const clock = () => Number(process.hrtime.bigint()) / 1e6;
+
+const PANELS = [
+  "factors",
+  "pipe",
+  "credit",
+  "credit-of-loss",
+  "spectrum",
+  "ledger",
+  "poke-input",
+  "poke-state",
+] as const satisfies InspectionQuery["panel"][];
 
 const turn = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
@@ -561,6 +579,48 @@ describe("a call is refused", () => {
     for (const value of [3, "last", true, [], () => 3, 3n, new Float32Array(1)]) {
       cases.push({ what: "options", call: frame(value), field: "options", expected: "an object", got: named(value) });
     }
+    await allRefused(cases);
+  });
+
+  it("inspect and edit: for a panel, a row, a sequence or a field that there is not, and a change that cannot be made", async () => {
+    const cases: Refusal[] = [];
+    const add = (what: string, call: Refusal["call"], expected: string | RegExp, value: unknown) =>
+      cases.push({ what, call, field: what, expected, got: named(value) });
+    const inspect = (query: unknown) => (session: Session) => session.inspect(query as InspectionQuery);
+    const edit = (change: unknown) => (session: Session) => session.edit(change as Change);
+    for (const value of [undefined, null, "", "Credit", 1, true, ...strangers])
+      add("query.panel", inspect({ panel: value }), `one of ${PANELS.join(", ")}`, value);
+    const wholes = { row: 15, sequence: 15, block: 3, step: T - 1, unit: tables.limits.hidden - 1 };
+    for (const [name, max] of Object.entries(wholes)) {
+      for (const value of [-1, 0.5, max + 1, NaN, Infinity, "0", true, ...strangers])
+        add(`query.${name}`, inspect({ panel: "pipe", [name]: value }), `a whole number from 0 to ${max}`, value);
+    }
+    for (const value of [-100.1, 101, NaN, Infinity, "0", true, ...strangers]) {
+      add("query.by", inspect({ panel: "poke-state", by: value }), "a number from -100 to 100, or null", value);
+      add("change.spectralRadius", edit({ spectralRadius: value }), "a number from -100 to 100, or null", value);
+    }
+    for (const value of [-20.1, 21, NaN, Infinity, "0", true, ...strangers])
+      add("change.keepBias", edit({ keepBias: value }), "a number from -20 to 20, or null", value);
+    for (const change of [{}, { keepBias: 1, spectralRadius: 1 }, { row: 0 }]) {
+      const expected = "an object with one of the fields keepBias, spectralRadius";
+      cases.push({ what: "no change", call: edit(change), field: "change", expected, got: "another one" });
+    }
+    const only: [string, unknown, string, number][] = [
+      ["query.unit", inspect({ panel: "poke-state", unit: 5 }), "a whole number from 0 to 4", 5],
+      ["query.unit", inspect({ panel: "poke-input", unit: V }), `a whole number from 0 to ${V - 1}`, V],
+      ["change.row", edit({ spectralRadius: 1, row: 1 }), "a whole number from 0 to 0", 1],
+      ["change.block", edit({ spectralRadius: 1, block: 1 }), "a whole number from 0 to 0", 1],
+    ];
+    for (const [what, call, expected, value] of only) add(what, call as Refusal["call"], expected, value);
+    for (const value of [undefined, null, 3, "pipe", []]) {
+      add("query", inspect(value), "an object", value);
+      add("change", edit(value), "an object", value);
+    }
+    add("query.layer", inspect({ panel: "pipe", layer: 3 }), /^one of the fields panel, row, sequence, /, 3);
+    add("change.lr", edit({ keepBias: 1, lr: 3 }), /^one of the fields keepBias, spectralRadius, /, 3);
+    // An Elman network has no gate that keeps.
+    const [field, expected] = ["change.keepBias", "a cell with a gate that keeps its state"];
+    cases.push({ what: "no gate", call: edit({ keepBias: 1 }), field, expected, got: "Elman" });
     await allRefused(cases);
   });
 
@@ -1447,6 +1507,33 @@ describe("round trips", () => {
         expect(await session.snapshot()).toEqual(before);
         session.free();
       }
+    }
+  });
+
+  it("inspections lie within their data, for every panel of every architecture, and a change by hand is seen in them", async () => {
+    for (const { id, gates } of tables.architectures) {
+      const session = await Session.create(small({ model: { id, hidden: 5, layers: 2 } }));
+      await session.advance(3);
+      for (const panel of PANELS) {
+        for (const row of [0, 1]) {
+          const { header, data } = await session.inspect({ panel, row, sequence: 2 });
+          expect([header.step, header.nSteps, header.row]).toEqual([3, T, `l${row}`]);
+          expect(header.series.length, `${id} ${panel}`).toBeGreaterThan(0);
+          const end = header.series.map(({ shape, offset }) => offset + shape.reduce((n, of) => n * of, 1));
+          expect(data.byteLength).toBe(4 * Math.max(...end));
+        }
+      }
+      if (gates.length > 1) {
+        await session.edit({ keepBias: 2.5 });
+        const { header, data } = await session.inspect({ panel: "pipe" });
+        const bias = header.series.find((series) => series.id === "bias");
+        expect(new Float32Array(data)[bias?.offset ?? -1]).toBeCloseTo(2.5, 5);
+      }
+      await session.edit({ spectralRadius: 0.75, row: 1 });
+      const { header, data } = await session.inspect({ panel: "spectrum", row: 1 });
+      const radius = header.series.find((series) => series.id === "radius");
+      expect(new Float32Array(data)[radius?.offset ?? -1]).toBeCloseTo(0.75, 5);
+      session.free();
     }
   });
 

@@ -2,49 +2,11 @@
 
 import { beforeAll, describe, expect, it } from "vitest";
 import * as draw from "../src/draw/index.js";
-import { type Call, installOffscreenCanvas, recorder, type Recorder } from "./support/recorder.js";
+import { installOffscreenCanvas, recorder, type Recorder } from "./support/recorder.js";
+import { sound } from "./support/sound.js";
 import { adding, firstSymbol, frameOf, network, parity, sine, type Task } from "./support/tiny.js";
 
 beforeAll(installOffscreenCanvas);
-
-const GEOMETRY = [
-  "moveTo",
-  "lineTo",
-  "fillRect",
-  "strokeRect",
-  "rect",
-  "arc",
-  "quadraticCurveTo",
-  "roundRect",
-  "fillText",
-  "strokeText",
-  "drawImage",
-];
-
-function geometry(calls: readonly Call[]): { name: string; numbers: number[] }[] {
-  return calls
-    .filter(({ name }) => GEOMETRY.includes(name))
-    .map(({ name, args }) => ({ name, numbers: args.filter((arg): arg is number => typeof arg === "number") }));
-}
-
-function sound(made: Recorder, what: string): void {
-  for (const { name, numbers } of geometry(made.calls)) {
-    for (const n of numbers) if (!Number.isFinite(n)) throw new Error(`${what}: ${name}(${numbers.join(", ")})`);
-    const last = numbers.at(-1) ?? 0;
-    if (["fillRect", "drawImage", "roundRect"].includes(name) && last < 0)
-      throw new Error(`${what}: ${name} of negative height`);
-  }
-  expect(made.depth(), what).toBe(0);
-  for (const { name, args } of made.calls) {
-    if (name === "set font") expect(Number(/([0-9.]+)px/.exec(String(args[0]))?.[1])).toBeGreaterThanOrEqual(11);
-  }
-  // Nothing may stand far outside of the box, to the left or right.
-  for (const { args, name } of made.calls) {
-    if (name !== "fillText") continue;
-    expect(args[1], `${what}: "${String(args[0])}"`).toBeGreaterThanOrEqual(0);
-    expect(args[1], `${what}: "${String(args[0])}"`).toBeLessThanOrEqual(900);
-  }
-}
 
 const box = (width: number, height: number): draw.Box => ({ x: 0, y: 0, width, height });
 const cursors = { hover: 1, pins: [0, 5000] };

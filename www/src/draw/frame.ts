@@ -75,9 +75,13 @@ export interface FrameView {
   floor: number;
 }
 
-function reader(data: ArrayBuffer): (offset: number, shape: readonly number[], what: string) => Float32Array {
+/** Reads floats of a buffer at an offset; complains about what does not lie in it, and names `whole` and what was read. */
+export function reader(
+  data: ArrayBuffer,
+  whole = "frame",
+): (offset: number, shape: readonly number[], what: string) => Float32Array {
   if (data.byteLength % 4 !== 0)
-    throw new Error(`frame: data has ${String(data.byteLength)} bytes, expected a multiple of 4`);
+    throw new Error(`${whole}: data has ${String(data.byteLength)} bytes, expected a multiple of 4`);
   const held = data.byteLength / 4;
   return (offset, shape, what) => {
     const length = shape.reduce((product, n) => product * n, 1);
@@ -85,7 +89,7 @@ function reader(data: ArrayBuffer): (offset: number, shape: readonly number[], w
       Number.isInteger(offset) && offset >= 0 && Number.isInteger(length) && length >= 0 && offset + length <= held;
     if (!sound) {
       throw new Error(
-        `frame: ${what} is [${shape.join(", ")}] at ${String(offset)}, expected within ${String(held)} floats`,
+        `${whole}: ${what} is [${shape.join(", ")}] at ${String(offset)}, expected within ${String(held)} floats`,
       );
     }
     return new Float32Array(data, offset * 4, length);

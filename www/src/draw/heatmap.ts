@@ -61,7 +61,7 @@ export function heatmapHeight(units: number): number {
  * Steady: `previous` stays as long as the largest magnitude neither leaves it nor falls below a third of it.
  */
 export function symmetricRange(
-  channels: readonly ChannelView[],
+  channels: readonly { values: Float32Array }[],
   previous: readonly [number, number] | null,
 ): [number, number] {
   let most = 0;

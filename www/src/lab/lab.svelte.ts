@@ -3,7 +3,7 @@
 // It owns the workers' clients and keeps lanes in step. It must not know elements or canvases; what it needs of the
 // browser is passed in.
 
-import type { Catalog, FrameOptions, SessionConfig } from "unroll-types";
+import type { Catalog, Change, FrameOptions, InspectionQuery, SessionConfig } from "unroll-types";
 import {
   addLane,
   describe,
@@ -12,10 +12,13 @@ import {
   fromHash,
   hyperOf,
   letterOf,
+  listed,
+  PANELS,
   removeLane,
   restartValues,
   sessionConfig,
   toHash,
+  type PanelId,
   type Setting,
   type Value,
   type Values,
@@ -78,6 +81,11 @@ export class Lab {
       if (titles.length > 0) found.set(lane.key, titles);
     }
     return found;
+  });
+  /** The open panels, in the order of the page. */
+  readonly panels: readonly PanelId[] = $derived.by(() => {
+    const open = listed(this.value("panels"));
+    return PANELS.map((panel) => panel.id).filter((id) => open.includes(id));
   });
   readonly step = $derived(Math.max(0, ...this.lanes.map((lane) => lane.step)));
   readonly stepsPerSecond = $derived.by(() => {
@@ -255,6 +263,7 @@ export class Lab {
       this.hear(lane, report);
     });
     lane.isPulling = false;
+    lane.looking.clear();
   }
 
   private clientOf(lane: Lane): LaneClient {
@@ -288,7 +297,7 @@ export class Lab {
       this.complain(lane, error);
       return;
     }
-    this.pull(lane);
+    this.show(lane);
     if (this.isRunning) this.runLane(lane);
   }
 
@@ -322,7 +331,7 @@ export class Lab {
       .catch((error: unknown) => {
         this.complain(lane, error);
       });
-    this.pull(lane);
+    this.show(lane);
   }
 
   async pause(): Promise<void> {
@@ -414,7 +423,7 @@ export class Lab {
         lane.status = "diverged";
         lane.message = report.diverged.message;
         this.note("problem", `Lane ${letterOf(lane.index).toUpperCase()} stopped: ${report.diverged.message}`);
-        this.pull(lane);
+        this.show(lane);
         if (this.lanes.every((other) => other.status !== "ready")) this.isRunning = false;
         return;
       case "engine": {
@@ -489,15 +498,25 @@ export class Lab {
 
   /** New pictures of all lanes: options or weights have changed. */
   refresh(): void {
-    for (const lane of this.lanes) this.pull(lane);
+    for (const lane of this.lanes) this.show(lane);
+  }
+
+  /** A new picture and new panels of one lane. */
+  private show(lane: Lane): void {
+    this.pull(lane);
+    for (const panel of this.panels) this.look(lane, panel);
+  }
+
+  /** The sequence that pictures and panels show. The package says how many there are with the first frame. */
+  private sequence(): number {
+    const last = Math.min(...this.lanes.map((lane) => lane.frame?.header.nSequences ?? 1)) - 1;
+    return Math.max(0, Math.min(Number(this.value("example")) - 1, last));
   }
 
   private frameOptions(): FrameOptions {
     const at = this.value("loss-at");
-    // The package says how many probe sequences there are with the first frame.
-    const last = Math.min(...this.lanes.map((lane) => lane.frame?.header.nSequences ?? 1)) - 1;
     return {
-      sequence: Math.max(0, Math.min(Number(this.value("example")) - 1, last)),
+      sequence: this.sequence(),
       lossAt: at === "last" || at === "all" ? at : "task",
     };
   }
@@ -528,6 +547,116 @@ export class Lab {
       });
   }
 
+  // —— Panels ——
+
+  isOpen(panel: PanelId): boolean {
+    return this.panels.includes(panel);
+  }
+
+  togglePanel(panel: PanelId): void {
+    const open = PANELS.filter(({ id }) => (id === panel) !== this.isOpen(id));
+    this.set("panels", open.map(({ id }) => id).join(","));
+  }
+
+  /** Where a panel's layer lies among the rows of a lane's frame: with two directions, a layer has two. */
+  private rowOf(lane: Lane): number {
+    const layer = Number(this.value("panel-layer")) - 1;
+    const at = lane.frame?.rows.findIndex((row) => row.layer === layer) ?? -1;
+    return at < 0 ? layer : at;
+  }
+
+  /** Which block of W_hh the spectrum of a lane shows; undefined for the package's own choice. */
+  private blockOf(lane: Lane): number | undefined {
+    const model = this.catalog?.architectures.find((entry) => entry.id === lane.applied?.get(".model")?.value);
+    const at = model?.gates.indexOf(String(this.value("spectrum-block"))) ?? -1;
+    return at < 0 ? undefined : at;
+  }
+
+  /** How many units, features or symbols of a lane can be poked. */
+  pokable(lane: Lane): number {
+    if (lane.frame === null) return 1;
+    return this.value("poke-of") === "state" ? (lane.frame.rows[0]?.units ?? 1) : lane.frame.probe.input.names.length;
+  }
+
+  private query(panel: PanelId, lane: Lane): InspectionQuery {
+    const common = { row: this.rowOf(lane), sequence: this.sequence() };
+    const step = this.pins.at(-1);
+    const pinned = step === undefined || step >= (lane.frame?.nSteps ?? 0) ? {} : { step };
+    switch (panel) {
+      case "credit":
+        return { panel: this.value("credit-of") === "loss" ? "credit-of-loss" : "credit", ...common };
+      case "spectrum": {
+        const block = this.blockOf(lane);
+        return { panel, ...common, ...(block === undefined ? {} : { block }) };
+      }
+      case "ledger":
+        return { panel, ...common, ...pinned };
+      case "poke": {
+        const unit = Math.min(Number(this.value("poke-unit")), this.pokable(lane)) - 1;
+        const by = Number(this.value("poke-by"));
+        const of = this.value("poke-of") === "state" ? "poke-state" : "poke-input";
+        return { panel: of, ...common, ...pinned, unit, by };
+      }
+      case "factors":
+      case "pipe":
+        return { panel, ...common };
+      default:
+        return panel satisfies never;
+    }
+  }
+
+  /** One block of the recurrent matrix of a lane gets another spectral radius: the block and layer that the spectrum shows. */
+  async rescale(lane: Lane, spectralRadius: number): Promise<void> {
+    const block = lane.inspections.get("spectrum")?.series.get("block")?.values[0];
+    await this.edit(lane, { spectralRadius, row: this.rowOf(lane), ...(block === undefined ? {} : { block }) });
+  }
+
+  /** Asks for a panel's numbers: the next time only after the last ones have been drawn. */
+  private look(lane: Lane, panel: PanelId): void {
+    const { client } = lane;
+    if (client === null || lane.status === "failed") return;
+    if (lane.looking.has(panel)) {
+      lane.looking.set(panel, "again");
+      return;
+    }
+    lane.looking.set(panel, "once");
+    client
+      .call("inspect", { query: this.query(panel, lane) })
+      .then((inspection) => {
+        lane.takeInspection(panel, inspection);
+      })
+      .catch((error: unknown) => {
+        if (error instanceof CallFailed && error.failure.kind === "refused")
+          lane.refuseInspection(panel, error.message);
+      })
+      .finally(() => {
+        if (lane.client !== client) return;
+        this.host.nextFrame(() => {
+          const isStale = lane.looking.get(panel) === "again";
+          lane.looking.delete(panel);
+          if (!this.isOpen(panel)) return;
+          if (isStale || (this.isRunning && lane.status === "ready")) this.look(lane, panel);
+        });
+      });
+  }
+
+  /** Changes one lane's running network by hand, and shows what comes of it. Of several changes that wait, the last one counts. */
+  async edit(lane: Lane, change: Change): Promise<void> {
+    const isUnderWay = lane.nextChange !== null;
+    lane.nextChange = change;
+    if (isUnderWay) return;
+    try {
+      for (let sent: Change | null = null; sent !== lane.nextChange;) {
+        sent = lane.nextChange;
+        await this.clientOf(lane).call("edit", { change: sent });
+      }
+    } catch (error) {
+      this.complain(lane, error);
+    }
+    lane.nextChange = null;
+    this.show(lane);
+  }
+
   // —— Cursors ——
 
   private get nSteps(): number {
@@ -539,6 +668,14 @@ export class Lab {
 
   togglePin(step: number): void {
     this.pins = this.pins.includes(step) ? this.pins.filter((pin) => pin !== step) : [...this.pins, step];
+    this.followPin();
+  }
+
+  /** The panels that show the pinned timestep. */
+  private followPin(): void {
+    for (const lane of this.lanes) {
+      for (const panel of ["ledger", "poke"] as const) if (this.isOpen(panel)) this.look(lane, panel);
+    }
   }
 
   /** Moves the last pin, or sets the first one at the sequence's end. */
@@ -547,12 +684,14 @@ export class Lab {
     const next = last === undefined ? this.nSteps - 1 : Math.min(this.nSteps - 1, Math.max(0, last + by));
     this.hover = null;
     this.pins = [...this.pins.slice(0, -1).filter((pin) => pin !== next), next];
+    this.followPin();
   }
 
   clearCursors(): void {
     this.pins = [];
     this.hover = null;
     this.hoverStep = null;
+    this.followPin();
   }
 
   // —— Notes ——

@@ -1,8 +1,10 @@
 // One lane as the page sees it: its worker, what it last told, its curves. Reactive state; draws nothing.
 
-import type { Evaluation, Frame } from "unroll-types";
+import { SvelteMap } from "svelte/reactivity";
+import type { Change, Evaluation, Frame, Inspection } from "unroll-types";
 import { viewFrame, type FrameView } from "../draw/frame.js";
-import type { Value } from "../settings";
+import { viewInspection, type InspectionView } from "../draw/inspection.js";
+import type { PanelId, Value } from "../settings";
 import type { LaneClient } from "../worker/client";
 import type { Engine, ProgressReport } from "../worker/protocol";
 import { History, type Curve } from "./history";
@@ -27,6 +29,10 @@ export class Lane {
   frame = $state.raw<FrameView | null>(null);
   /** The same frame as the package gave it, for whoever wants to check the page. */
   rawFrame: Frame | null = null;
+  /** What open panels show, by panel. */
+  readonly inspections = new SvelteMap<PanelId, InspectionView>();
+  /** Why an open panel has nothing to show, in one sentence. */
+  readonly refusals = new SvelteMap<PanelId, string>();
   lossCurve = $state.raw<Curve>(EMPTY);
   accuracyCurve = $state.raw<Curve>(EMPTY);
 
@@ -38,6 +44,10 @@ export class Lane {
   isPulling = false;
   /** The picture is older than the network or than the options. */
   isStale = false;
+  /** Panels whose numbers have been asked for and have not come: `again` when they are outdated already. */
+  readonly looking = new Map<PanelId, "once" | "again">();
+  /** The last change by hand that was asked for, until it is made. */
+  nextChange: Change | null = null;
   /** Workers lost since the last progress. */
   crashes = 0;
   /** Counts restarts: an answer to an older one is not used. */
@@ -62,6 +72,8 @@ export class Lane {
     this.progress = null;
     this.evaluation = null;
     this.solvedAt = null;
+    this.inspections.clear();
+    this.refusals.clear();
     this.losses = new History();
     this.accuracies.length = 0;
     this.lossCurve = EMPTY;
@@ -108,6 +120,16 @@ export class Lane {
       steps: Float64Array.from(this.accuracies, (point) => point.step),
       values: Float64Array.from(this.accuracies, (point) => point.value),
     };
+  }
+
+  takeInspection(panel: PanelId, inspection: Inspection): void {
+    this.refusals.delete(panel);
+    this.inspections.set(panel, viewInspection(inspection));
+  }
+
+  refuseInspection(panel: PanelId, message: string): void {
+    this.inspections.delete(panel);
+    this.refusals.set(panel, message);
   }
 
   takeFrame(frame: Frame): void {

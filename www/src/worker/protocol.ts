@@ -3,7 +3,19 @@
 // Every request carries an id and gets exactly one answer, also when it fails or is cancelled. Reports come unasked.
 // Must not know Svelte, the canvas or the package's functions.
 
-import type { Catalog, Diverged, Evaluation, Frame, FrameOptions, Hyper, Progress, SessionConfig } from "unroll-types";
+import type {
+  Catalog,
+  Change,
+  Diverged,
+  Evaluation,
+  Frame,
+  FrameOptions,
+  Hyper,
+  Inspection,
+  InspectionQuery,
+  Progress,
+  SessionConfig,
+} from "unroll-types";
 
 /** What trains a lane, and one sentence that says why. */
 export interface Engine {
@@ -27,6 +39,10 @@ export interface Calls {
   trainTo: { ask: { step: number }; answer: { step: number } };
   /** A picture, when the budget allows it; at once when paused. */
   frame: { ask: { options: FrameOptions }; answer: Frame };
+  /** What a panel shows, when the panel's own budget allows it; at once when paused. A newer one for the same panel takes its place. */
+  inspect: { ask: { query: InspectionQuery }; answer: Inspection };
+  /** A change of the running network by hand. Answered when it is made. */
+  edit: { ask: { change: Change }; answer: object };
   /** Held-out data, now. */
   evaluate: { ask: object; answer: Evaluation };
   /** Live settings. */
@@ -83,7 +99,8 @@ export type PeerMessage = { step: number; stepsPerSecond: number } | null;
 /** What must move rather than be copied. */
 export function transferables(message: FromWorker): Transferable[] {
   if (message.type === "progress") return [message.losses.buffer];
-  if (message.type === "answer" && message.call === "frame") return [message.value.data];
+  if (message.type === "answer" && (message.call === "frame" || message.call === "inspect"))
+    return [message.value.data];
   return [];
 }
 

@@ -9,6 +9,8 @@
 export const SLICE_MS = { cpu: 8, webgpu: 50 } as const;
 /** The share of the worker's time that pictures may take: they slow down before the training does. */
 export const FRAME_SHARE = 0.08;
+/** The share of the worker's time that each open panel may take, beside the pictures. A dear panel is shown less often. */
+export const PANEL_SHARE = 0.012;
 /** Reports are at least this far apart. */
 export const REPORT_MS = 33;
 /** The share of training time that held-out evaluation may take. */

@@ -3,12 +3,24 @@
 // Everything it touches is passed in (package, clock, post), so that tests can drive it. One loop calls the session, so
 // calls never overlap, and every request is answered exactly once.
 
-import type { Catalog, Evaluation, Frame, FrameOptions, Hyper, Progress, SessionConfig } from "unroll-types";
+import type {
+  Catalog,
+  Change,
+  Evaluation,
+  Frame,
+  FrameOptions,
+  Hyper,
+  Inspection,
+  InspectionQuery,
+  Progress,
+  SessionConfig,
+} from "unroll-types";
 import type { Answer, CallName, Calls, Engine, FromWorker, PeerMessage, Request } from "./protocol";
 import { toFailure, transferables } from "./protocol";
 import {
   FrameBudget,
   LEAD_MS,
+  PANEL_SHARE,
   REPORT_MS,
   SLICE_MS,
   SliceSize,
@@ -22,6 +34,8 @@ import {
 export interface LaneSession {
   advance(steps: number): Promise<Progress>;
   frame(options?: FrameOptions): Promise<Frame>;
+  inspect(query: InspectionQuery): Promise<Inspection>;
+  edit(change: Change): Promise<void>;
   evaluate(): Promise<Evaluation>;
   setHyper(hyper: Hyper): void;
   readonly backend: Engine["backend"];
@@ -110,9 +124,12 @@ export class Trainer {
   /** Training ends at this step. */
   private target: Ask<"trainTo"> | null = null;
   private wantedFrame: Ask<"frame"> | null = null;
+  /** One for each panel, the one that waits longest first. */
+  private readonly wantedLooks = new Map<InspectionQuery["panel"], Ask<"inspect">>();
 
   private slice = new SliceSize();
   private readonly frames = new FrameBudget();
+  private readonly looks = new Map<InspectionQuery["panel"], FrameBudget>();
   private readonly reports = new Throttle(REPORT_MS);
   /** Steps a second of the clock, waiting for others included: what the reader sees. */
   private readonly speed = new Speed();
@@ -142,10 +159,11 @@ export class Trainer {
         } else {
           // A lane that waits for others has no next slice to report with.
           if (this.isRunning && this.reports.due(this.around.now())) this.report();
-          if (this.wantedFrame === null && this.waiting.length === 0) return;
+          if (this.wantedFrame === null && this.wantedLooks.size === 0 && this.waiting.length === 0) return;
         }
         // A lane that stands still has all the time in the world for a picture.
         if (this.wantedFrame !== null && (steps === 0 || this.frames.allows(this.around.now()))) await this.takeFrame();
+        else await this.takeLook(steps === 0);
         await this.around.breathe();
       }
     } catch (error) {
@@ -278,6 +296,32 @@ export class Trainer {
     this.frames.record(start, this.around.now());
   }
 
+  /** Takes the look that waits longest among those whose budget allows it, or with all the time in the world. */
+  private async takeLook(isStanding: boolean): Promise<void> {
+    const now = this.around.now();
+    for (const [panel, request] of this.wantedLooks) {
+      let budget = this.looks.get(panel);
+      if (budget === undefined) this.looks.set(panel, (budget = new FrameBudget(PANEL_SHARE)));
+      if (!isStanding && !budget.allows(now)) continue;
+      this.wantedLooks.delete(panel);
+      try {
+        const session = this.need();
+        const inspection = await session.inspect(request.query);
+        this.standAt(inspection.header.step, session);
+        this.answer(request, inspection);
+      } catch (error) {
+        this.refuse(request, error);
+      }
+      budget.record(now, this.around.now());
+      return;
+    }
+  }
+
+  private cancelLooks(): void {
+    for (const request of this.wantedLooks.values()) this.cancel(request);
+    this.wantedLooks.clear();
+  }
+
   private async handle(request: Request): Promise<void> {
     if (this.isFatallyBroken) {
       this.fail(request, { kind: "crashed", message: "this worker has crashed and waits to be replaced" });
@@ -318,6 +362,17 @@ export class Trainer {
           if (this.wantedFrame !== null) this.cancel(this.wantedFrame);
           this.wantedFrame = request;
           return;
+        case "inspect": {
+          const { panel } = request.query;
+          const older = this.wantedLooks.get(panel);
+          if (older !== undefined) this.cancel(older);
+          this.wantedLooks.set(panel, request);
+          return;
+        }
+        case "edit":
+          await this.need().edit(request.change);
+          this.answer(request, {});
+          return;
         case "evaluate":
           this.answer(request, await this.evaluate(this.need()));
           return;
@@ -344,6 +399,7 @@ export class Trainer {
     this.stand();
     if (this.wantedFrame !== null) this.cancel(this.wantedFrame);
     this.wantedFrame = null;
+    this.cancelLooks();
     this.session?.free();
     this.session = session;
     this.step = 0;
@@ -386,11 +442,12 @@ export class Trainer {
     this.isFatallyBroken = true;
     this.isRunning = false;
     const failure = toFailure(error, "crashed");
-    for (const request of [this.target, this.wantedFrame, ...this.waiting]) {
+    for (const request of [this.target, this.wantedFrame, ...this.wantedLooks.values(), ...this.waiting]) {
       if (request !== null) this.fail(request, failure);
     }
     this.target = null;
     this.wantedFrame = null;
+    this.wantedLooks.clear();
     this.waiting.length = 0;
     this.around.post({ type: "crashed", message: failure.message }, []);
   }

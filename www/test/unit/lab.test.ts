@@ -1,4 +1,4 @@
-import type { Evaluation, Frame, FrameHeader } from "unroll-types";
+import type { Evaluation, Frame, FrameHeader, Inspection } from "unroll-types";
 import { describe as group, expect, test } from "vitest";
 import { Lab } from "../../src/lab/lab.svelte";
 import type { WorkerLike } from "../../src/worker/client";
@@ -27,6 +27,11 @@ function frame(step: number): Frame {
   };
   return { header, data: new ArrayBuffer(4) };
 }
+
+const inspection = (step: number): Inspection => ({
+  header: { step, nSteps: 1, row: "l0", state: "h", sequences: 1, series: [] },
+  data: new ArrayBuffer(4),
+});
 
 const evaluation = (step: number, solved: boolean): Evaluation => ({
   step,
@@ -70,6 +75,8 @@ class Answering implements WorkerLike {
         return this.engine;
       case "frame":
         return frame(this.step);
+      case "inspect":
+        return inspection(this.step);
       case "trainTo":
         this.step = request.step;
         this.progress(request.step);
@@ -310,6 +317,49 @@ group("lab", () => {
     expect(lab.lanes.map((lane) => [lane.index, lane.step])).toEqual([[0, 42]]);
     expect(lab.value("a.model")).toBe("lstm");
     expect(lab.pending.size).toBe(0);
+  });
+
+  test("lab_asks_for_the_numbers_of_open_panels_only", async () => {
+    const { lab, workers, hashes } = await start("#v=1&lanes=1&panels=pipe");
+    const [worker] = workers;
+    const [lane] = lab.lanes;
+    const asked = (): string[] =>
+      (worker?.asked ?? []).flatMap((request) => (request.type === "inspect" ? [request.query.panel] : []));
+    expect(asked()).toEqual(["pipe"]);
+    expect([...(lane?.inspections.keys() ?? [])]).toEqual(["pipe"]);
+    lab.togglePanel("credit");
+    await settle();
+    expect(hashes.at(-1)).toBe("#v=1&lanes=1&panels=pipe,credit");
+    expect(new Set(asked().slice(1))).toEqual(new Set(["pipe", "credit"]));
+    lab.set("credit-of", "loss");
+    await settle();
+    expect(asked()).toContain("credit-of-loss");
+    lab.togglePanel("pipe");
+    lab.togglePanel("credit");
+    await settle();
+    const before = asked().length;
+    lab.run();
+    worker?.progress(5);
+    await settle();
+    expect(asked()).toHaveLength(before);
+    expect(hashes.at(-1)).toBe("#v=1&lanes=1&credit-of=loss");
+  });
+
+  test("lab_sends_the_last_of_several_changes_by_hand_and_looks_again", async () => {
+    const { lab, workers } = await start("#v=1&lanes=1&panels=pipe");
+    const [lane] = lab.lanes;
+    if (lane === undefined) throw new Error("no lane");
+    const before = workers[0]?.asked.length ?? 0;
+    void lab.edit(lane, { keepBias: 1 });
+    void lab.edit(lane, { keepBias: 2 });
+    await lab.edit(lane, { keepBias: 3 });
+    await settle();
+    const asked = (workers[0]?.asked ?? []).slice(before);
+    expect(asked.flatMap((request) => (request.type === "edit" ? [request.change] : []))).toEqual([
+      { keepBias: 1 },
+      { keepBias: 3 },
+    ]);
+    expect(asked.some((request) => request.type === "inspect")).toBe(true);
   });
 
   test("lab_pins_timesteps", async () => {

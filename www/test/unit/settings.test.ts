@@ -36,6 +36,8 @@ function other(setting: Setting): Value {
       return setting.default !== true;
     case "word":
       return "other";
+    case "list":
+      return kind.among.map((choice) => choice.id).join(",");
   }
 }
 
@@ -103,6 +105,11 @@ group("settings", () => {
     expect(toHash(catalog, values)).toBe("#v=1&seed=7&b.model=gru");
   });
 
+  test("settings_of_the_panels_can_be_read_in_the_address", () => {
+    const { values } = describe(catalog, { panels: "credit,factors" });
+    expect(toHash(catalog, values)).toBe("#v=1&panels=credit,factors");
+  });
+
   test.each([
     ["#v=1&seed=banana", "seed", 3],
     ["#v=1&seed=-3", "seed", 3],
@@ -121,6 +128,8 @@ group("settings", () => {
     ["#v=1&in-step=yes", "in-step", true],
     ["#v=1&lanes=9", "lanes", 2],
     ["#v=1&states=%3Cscript%3E", "states", "h"],
+    ["#v=1&panels=credit,nonsense", "panels", ""],
+    ["#v=1&panels=credit,credit", "panels", ""],
   ])("settings_bad_value_%s_gives_a_note_and_the_default", (hash, name, value) => {
     const { values, notes } = fromHash(catalog, hash);
     expect(values[name]).toBe(value);

@@ -1,4 +1,4 @@
-import type { Evaluation, Frame, Progress, SessionConfig } from "unroll-types";
+import type { Change, Evaluation, Frame, Inspection, InspectionQuery, Progress, SessionConfig } from "unroll-types";
 import { describe as group, expect, test } from "vitest";
 import type { Engine, FromWorker, PeerMessage, Request } from "../../src/worker/protocol";
 import { CallFailed, toFailure } from "../../src/worker/protocol";
@@ -21,6 +21,10 @@ class Bench {
   readonly log: { at: number; message: FromWorker }[] = [];
   readonly slices: number[] = [];
   readonly framesAt: { start: number; end: number }[] = [];
+  readonly looksAt: { panel: string; start: number; end: number }[] = [];
+  readonly changes: Change[] = [];
+  /** Milliseconds that a panel takes. */
+  readonly panels: Partial<Record<InspectionQuery["panel"], number>> = { factors: 0.2, pipe: 0.1, credit: 30 };
   divergeAt = Number.POSITIVE_INFINITY;
   fatal: Error | null = null;
   freed = 0;
@@ -114,6 +118,16 @@ class Bench {
         this.now += this.costs.frame;
         this.framesAt.push({ start, end: this.now });
         return Promise.resolve({ header: { step } as Frame["header"], data: new ArrayBuffer(4) });
+      },
+      inspect: ({ panel }): Promise<Inspection> => {
+        const start = this.now;
+        this.now += this.panels[panel] ?? 1;
+        this.looksAt.push({ panel, start, end: this.now });
+        return Promise.resolve({ header: { step } as Inspection["header"], data: new ArrayBuffer(4) });
+      },
+      edit: (change): Promise<void> => {
+        this.changes.push(change);
+        return Promise.resolve();
       },
       evaluate: (): Promise<Evaluation> => {
         step = this.lostTo("evaluate") ?? step;
@@ -227,6 +241,52 @@ group("trainer", () => {
     expect(bench.slices.length - before).toBeGreaterThan(100);
     expect(spent / 2000).toBeLessThan(0.085);
     bench.client.close();
+  });
+
+  test("trainer_looks_at_each_open_panel_within_its_share_and_the_dear_one_rarely", async () => {
+    const bench = new Bench();
+    await bench.create();
+    const ask = (panel: InspectionQuery["panel"]): void => {
+      bench.client.call("inspect", { query: { panel } }).then(
+        () => {
+          ask(panel);
+        },
+        // The lane is closed at the end of the test.
+        () => undefined,
+      );
+    };
+    const end = bench.now + 20_000;
+    await bench.client.call("run", {});
+    for (const panel of ["factors", "pipe", "credit"] as const) ask(panel);
+    await bench.runUntil(end);
+    const spent = (panel: string): number =>
+      bench.looksAt.reduce(
+        (sum, look) => sum + (look.panel === panel && look.end <= end ? look.end - look.start : 0),
+        0,
+      );
+    const looks = (panel: string): number => bench.looksAt.filter((look) => look.panel === panel).length;
+    for (const panel of ["factors", "pipe", "credit"]) expect(spent(panel) / 20_000, panel).toBeLessThan(0.0135);
+    expect(looks("credit")).toBeGreaterThan(5);
+    expect(looks("credit")).toBeLessThan(10);
+    expect(looks("factors")).toBeGreaterThan(500);
+    bench.client.close();
+  });
+
+  test("trainer_looks_at_once_when_paused_and_a_newer_look_at_the_same_panel_takes_the_older_ones_place", async () => {
+    const bench = new Bench();
+    await bench.create();
+    const look = (query: InspectionQuery): Promise<Inspection> => bench.client.call("inspect", { query });
+    const calls = await Promise.allSettled([
+      look({ panel: "credit" }),
+      look({ panel: "pipe" }),
+      look({ panel: "credit", row: 1 }),
+      bench.client.call("edit", { change: { keepBias: 3 } }),
+    ]);
+    expect(calls.map((call) => call.status)).toEqual(["rejected", "fulfilled", "fulfilled", "fulfilled"]);
+    expect(bench.changes).toEqual([{ keepBias: 3 }]);
+    // What waits when the session is replaced is answered.
+    const late = Promise.allSettled([look({ panel: "credit" }), bench.create()]);
+    expect((await late).map((call) => call.status)).toEqual(["rejected", "fulfilled"]);
   });
 
   test("trainer_draws_at_once_when_paused", async () => {
@@ -404,8 +464,9 @@ group("trainer", () => {
     const calls = await Promise.allSettled([
       bench.client.call("trainTo", { step: 10 }),
       bench.client.call("frame", { options: {} }),
+      bench.client.call("inspect", { query: { panel: "pipe" } }),
     ]);
-    expect(calls.map((call) => call.status)).toEqual(["rejected", "rejected"]);
+    expect(calls.map((call) => call.status)).toEqual(["rejected", "rejected", "rejected"]);
     await expect(bench.client.call("pause", {})).rejects.toMatchObject({ failure: { kind: "cancelled" } });
   });
 });
