@@ -11,6 +11,8 @@ export const SLICE_MS = { cpu: 8, webgpu: 50 } as const;
 export const FRAME_SHARE = 0.08;
 /** The share of the worker's time that each open panel may take, beside the pictures. A dear panel is shown less often. */
 export const PANEL_SHARE = 0.012;
+/** Nor more often than this, however cheap it is: numbers that change faster cannot be read, and the page would draw for nothing. */
+export const PANEL_MS = 250;
 /** Reports are at least this far apart. */
 export const REPORT_MS = 33;
 /** The share of training time that held-out evaluation may take. */
@@ -50,7 +52,11 @@ export class SliceSize {
 export class FrameBudget {
   private notBefore = Number.NEGATIVE_INFINITY;
 
-  constructor(private readonly share: number = FRAME_SHARE) {}
+  /** `everyMs`: pictures are at least this far apart, whatever they cost. */
+  constructor(
+    private readonly share: number = FRAME_SHARE,
+    private readonly everyMs = 0,
+  ) {}
 
   /** True when a picture taken now keeps pictures within their share. */
   allows(nowMs: number): boolean {
@@ -61,7 +67,7 @@ export class FrameBudget {
   record(startMs: number, endMs: number): void {
     const cost = Math.max(endMs - startMs, 0);
     // cost / (cost + pause) = share
-    this.notBefore = endMs + cost * (1 / this.share - 1);
+    this.notBefore = Math.max(endMs + cost * (1 / this.share - 1), startMs + this.everyMs);
   }
 }
 

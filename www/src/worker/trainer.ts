@@ -20,6 +20,7 @@ import { toFailure, transferables } from "./protocol";
 import {
   FrameBudget,
   LEAD_MS,
+  PANEL_MS,
   PANEL_SHARE,
   REPORT_MS,
   SLICE_MS,
@@ -301,7 +302,7 @@ export class Trainer {
     const now = this.around.now();
     for (const [panel, request] of this.wantedLooks) {
       let budget = this.looks.get(panel);
-      if (budget === undefined) this.looks.set(panel, (budget = new FrameBudget(PANEL_SHARE)));
+      if (budget === undefined) this.looks.set(panel, (budget = new FrameBudget(PANEL_SHARE, PANEL_MS)));
       if (!isStanding && !budget.allows(now)) continue;
       this.wantedLooks.delete(panel);
       try {

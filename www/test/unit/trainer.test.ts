@@ -268,7 +268,9 @@ group("trainer", () => {
     for (const panel of ["factors", "pipe", "credit"]) expect(spent(panel) / 20_000, panel).toBeLessThan(0.0135);
     expect(looks("credit")).toBeGreaterThan(5);
     expect(looks("credit")).toBeLessThan(10);
-    expect(looks("factors")).toBeGreaterThan(500);
+    // A cheap panel is bounded by what can be read: four times a second.
+    expect(looks("factors")).toBeGreaterThan(60);
+    expect(looks("factors")).toBeLessThanOrEqual(82);
     bench.client.close();
   });
 
