@@ -38,6 +38,12 @@
 //! time loop is one dispatch unless it takes a device longer than 200 ms: then it is cut ([`graph::Plan::in_parts`]). What is
 //! still to be done: sums split over workgroups, tiles chosen by measurement, weights laid out for the recurrences.
 //!
+//! **Panels** of the page ask [`lens::inspect`] for named series about one layer: what makes up a step's Jacobian, the spectrum of
+//! W_hh, the product of the keep gates, the shares of ∂L/∂W_hh, the credit matrix, the ripple of a change by hand. They run the probe,
+//! copies of its sequences with adjoints of the output given from outside ([`graph::Graph::seed`]), or a stretch of one from given
+//! states. A cell says what its panels need: its slope, its gates that keep, admit and emit. Two changes by hand act on the running
+//! network: the keep gate's bias, and the spectral radius of a block of W_hh.
+//!
 //! # Where building showed a better way than the design
 //!
 //! * A recurrence reads its initial states from an optional operand `[S, B, H]`, not from row 0 of a longer output: sequences stay

@@ -6,8 +6,8 @@ use super::{quantile, totals};
 use crate::error::Result;
 use crate::train::Session;
 
-/// Multiplications that one credit matrix may take, forward and back: some 30 ms on one thread.
-const WORK: usize = 600_000_000;
+/// Multiplications that one credit matrix may take, forward and back: some 20 ms on one thread.
+const WORK: usize = 200_000_000;
 
 /// Copies of probe sequences in one pass, at most.
 const COPIES: usize = 4096;
