@@ -27,6 +27,9 @@ const SLICE_MS: f64 = 8.0;
 /// Losses that one `advance` returns at most.
 const LOSSES: usize = 4096;
 
+/// A piece of work on a session.
+type Work = Box<dyn FnOnce(&mut Core) -> Result<JsValue>>;
+
 pub(super) struct Shared {
     /// `None` once the session is freed.
     pub(super) core: RefCell<Option<Core>>,
@@ -555,7 +558,7 @@ impl Session {
     }
 
     /// As [`Session::now`], compiled once for all pieces of work.
-    fn promise(&self, changes: bool, work: Box<dyn FnOnce(&mut Core) -> Result<JsValue>>) -> Promise {
+    fn promise(&self, changes: bool, work: Work) -> Promise {
         if self.shared.is_on_device() {
             let shared = Rc::clone(&self.shared);
             return future_to_promise(async move { shared.on_host(changes, work).await });
