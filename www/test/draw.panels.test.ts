@@ -145,7 +145,7 @@ describe("the spectrum", () => {
     expect(draw.spectrumReach([view], reach + 1)).toBe(reach);
     const options = { lane: 0, reach };
     // The middle of the plane is 0; the same way off it in any direction is the same radius.
-    const half = (400 * 0.62) / 2 < 100 ? 120 : 96;
+    const half = 200 / 2 - 4;
     const centre = { x: half + 4, y: 100 };
     expect(draw.radiusAt(box(400, 200), options, centre.x, centre.y)).toBeCloseTo(0, 6);
     const right = draw.radiusAt(box(400, 200), options, centre.x + 40, centre.y);
