@@ -195,8 +195,9 @@ test("webgpu_step_is_one_pass_of_few_dispatches_whatever_the_length", async () =
 test("webgpu_cuts_time_loops_that_keep_a_device_too_long", async () => {
   // An adapter that says neither what it is called nor that it is software: its dispatches must be short, and here they are not.
   const page = await bare(() => {
-    Object.defineProperty(GPUAdapterInfo.prototype, "isFallbackAdapter", { get: () => false });
-    Object.defineProperty(GPUAdapterInfo.prototype, "description", { get: () => "" });
+    const { prototype } = Reflect.get(globalThis, "GPUAdapterInfo") as { prototype: object };
+    Object.defineProperty(prototype, "isFallbackAdapter", { get: () => false });
+    Object.defineProperty(prototype, "description", { get: () => "" });
   });
   const seen = await page.evaluate(async () => {
     const { Session, counts, config } = window.bare;
