@@ -8,24 +8,6 @@ use crate::kernels::{Access, Arguments, Element, Entry, Real, Slot};
 use crate::shape::Tensor;
 use std::ops::Range;
 
-/// Real numbers that a memory can hold: those with a reference version of every kernel.
-pub trait Precision: Real {
-    /// The plain version of an entry.
-    fn reference(entry: &Entry) -> fn(Arguments<Self>);
-}
-
-impl Precision for f32 {
-    fn reference(entry: &Entry) -> fn(Arguments<Self>) {
-        entry.reference_f32
-    }
-}
-
-impl Precision for f64 {
-    fn reference(entry: &Entry) -> fn(Arguments<Self>) {
-        entry.reference_f64
-    }
-}
-
 /// The segments of a plan, and scratch memory.
 #[derive(Clone, Debug)]
 pub struct Memory<F> {
@@ -41,7 +23,7 @@ fn grow<T: Clone>(segment: &mut Vec<T>, len: usize, value: T) {
     }
 }
 
-impl<F: Precision> Memory<F> {
+impl<F: Real> Memory<F> {
     /// Zeros.
     pub fn new(persistent_len: usize) -> Self {
         Self { persistent: vec![F::ZERO; persistent_len], arena: Vec::new(), index: Vec::new(), scratch: Vec::new() }

@@ -11,7 +11,7 @@ mod memory;
 mod runner;
 pub mod schedule;
 
-pub use memory::{Memory, Precision};
+pub use memory::Memory;
 #[cfg(target_arch = "wasm32")]
 pub use runner::{IN_FLIGHT, Runner};
 
@@ -24,6 +24,7 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub enum Engine {
     /// Plain loops in f64: slow, and the judge of the others.
+    #[cfg(feature = "reference")]
     Reference(Memory<f64>),
     /// SIMD loops in f32.
     Cpu(Memory<f32>),
@@ -43,6 +44,7 @@ pub struct NonFinite {
 macro_rules! each {
     ($engine:expr, $memory:ident => $body:expr) => {
         match $engine {
+            #[cfg(feature = "reference")]
             Self::Reference($memory) => $body,
             Self::Cpu($memory) => $body,
         }
@@ -51,6 +53,7 @@ macro_rules! each {
 
 impl Engine {
     /// The plain engine.
+    #[cfg(feature = "reference")]
     pub fn reference(persistent_len: usize) -> Self {
         Self::Reference(Memory::new(persistent_len))
     }
@@ -68,7 +71,8 @@ impl Engine {
     /// Runs some calls of a plan.
     pub fn run(&mut self, plan: &Plan, calls: Range<usize>) {
         match self {
-            Self::Reference(memory) => memory.run(plan, calls, |entry| entry.reference_f64),
+            #[cfg(feature = "reference")]
+            Self::Reference(memory) => memory.run(plan, calls, |entry| entry.reference.double),
             Self::Cpu(memory) => memory.run(plan, calls, |entry| entry.cpu),
         }
     }

@@ -27,8 +27,7 @@ pub fn forward(carried: Tensor, starts: Tensor, s0: Tensor) -> Call {
 pub static FORWARD: Entry = Entry {
     label: "carry.forward",
     operands: &[Operand::read("carried"), Operand::read("starts"), Operand::write("s0")],
-    reference_f32: run,
-    reference_f64: run,
+    reference: reference!(run),
     cpu: run,
     scratch: no_scratch,
     grid: |call| [(call.tensor(2).shape.len() as u32).div_ceil(256), 1, 1],

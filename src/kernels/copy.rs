@@ -15,8 +15,7 @@ pub fn forward(x: Tensor, y: Tensor, accumulate: bool) -> Call {
 pub static FORWARD: Entry = Entry {
     label: "copy.forward",
     operands: &[Operand::read("x"), Operand::update("y")],
-    reference_f32: run,
-    reference_f64: run,
+    reference: reference!(run),
     cpu: run,
     scratch: no_scratch,
     grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(256), 1, 1],

@@ -46,8 +46,7 @@ pub static FORWARD: Entry = Entry {
         Operand::write("result"),
         Operand::write("d_logits").optional(),
     ],
-    reference_f32: |args| score(args, softmax),
-    reference_f64: |args| score(args, softmax),
+    reference: reference!(reference),
     cpu: |args| score(args, softmax_simd),
     scratch: no_scratch,
     grid: |_| [1, 1, 1],
@@ -59,6 +58,10 @@ pub static FORWARD: Entry = Entry {
         }
     }),
 };
+
+fn reference<F: Real>(args: Arguments<F>) {
+    score(args, softmax);
+}
 
 /// Writes e^{x − max} and returns their sum.
 fn softmax<F: Real>(logits: &[F], max: F, to: &mut [F]) -> F {

@@ -29,8 +29,7 @@ pub fn is_zero(call: &Call) -> bool {
 pub static FORWARD: Entry = Entry {
     label: "fill.forward",
     operands: &[Operand::write("y")],
-    reference_f32: run,
-    reference_f64: run,
+    reference: reference!(run),
     cpu: run,
     scratch: no_scratch,
     grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(256), 1, 1],

@@ -47,8 +47,7 @@ pub fn linear(symbols: Tensor, w: Tensor, bias: Tensor, y: Tensor) -> Call {
 pub static FORWARD: Entry = Entry {
     label: "gather.forward",
     operands: &[Operand::index("symbols"), Operand::read("w"), Operand::update("y"), Operand::read("bias").optional()],
-    reference_f32: reference_forward,
-    reference_f64: reference_forward,
+    reference: reference!(reference_forward),
     cpu: cpu_forward,
     scratch: |call| call.tensor(1).shape.len(),
     grid: |call| [(call.tensor(2).shape.len() as u32).div_ceil(256), 1, 1],
@@ -72,8 +71,7 @@ pub static FORWARD: Entry = Entry {
 pub static BACKWARD: Entry = Entry {
     label: "gather.backward",
     operands: &[Operand::index("symbols"), Operand::read("d_y"), Operand::update("d_w")],
-    reference_f32: reference_backward,
-    reference_f64: reference_backward,
+    reference: reference!(reference_backward),
     cpu: cpu_backward,
     scratch: |call| call.tensor(2).shape.len(),
     grid: |call| {

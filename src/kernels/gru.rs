@@ -92,8 +92,7 @@ pub static FORWARD: Entry = Entry {
         Operand::read("state0").optional(),
         Operand::write("y"),
     ],
-    reference_f32: reference_forward,
-    reference_f64: reference_forward,
+    reference: reference!(reference_forward),
     cpu: cpu_forward,
     scratch: |call| {
         let params: Params = call.params();
@@ -138,8 +137,7 @@ pub static BACKWARD: Entry = Entry {
         Operand::update("gates"),
         Operand::write("totals").optional(),
     ],
-    reference_f32: reference_backward,
-    reference_f64: reference_backward,
+    reference: reference!(reference_backward),
     cpu: cpu_backward,
     scratch: |call| {
         let params: Params = call.params();

@@ -114,8 +114,7 @@ pub static FORWARD: Entry = Entry {
         Operand::write("y"),
         Operand::write("c"),
     ],
-    reference_f32: reference_forward,
-    reference_f64: reference_forward,
+    reference: reference!(reference_forward),
     cpu: cpu_forward,
     scratch: |call| {
         let params: Params = call.params();
@@ -158,8 +157,7 @@ pub static BACKWARD: Entry = Entry {
         Operand::write("totals").optional(),
         Operand::read("y"),
     ],
-    reference_f32: reference_backward,
-    reference_f64: reference_backward,
+    reference: reference!(reference_backward),
     cpu: cpu_backward,
     scratch: |call| {
         let params: Params = call.params();

@@ -5,6 +5,19 @@
 //! dispatch and its gradient rule. A [`Call`] is one entry with operands and sizes: pure data. [`KERNELS`] lists every kernel.
 //! Kernels know tensors, not models: what a call means to a network is the business of the floors above.
 
+/// A generic function as [`Reference`].
+macro_rules! reference {
+    ($plain:ident) => {{
+        const _: fn(super::Arguments<f64>) = $plain;
+        super::Reference {
+            #[cfg(feature = "reference")]
+            single: $plain,
+            #[cfg(feature = "reference")]
+            double: $plain,
+        }
+    }};
+}
+
 pub mod adam;
 pub mod carry;
 pub mod copy;
@@ -289,16 +302,25 @@ impl Call {
     }
 }
 
+/// The plain version of an entry in both precisions. It judges the others, in tests: the package that is shipped is built without the
+/// feature `reference`, and does not carry it.
+pub struct Reference {
+    /// In f32.
+    #[cfg(feature = "reference")]
+    pub single: fn(Arguments<f32>),
+    /// In f64.
+    #[cfg(feature = "reference")]
+    pub double: fn(Arguments<f64>),
+}
+
 /// One entry point of a kernel.
 pub struct Entry {
     /// `stem.name`, such as `gru.forward`; also the label on the GPU.
     pub label: &'static str,
     /// Its operands.
     pub operands: &'static [Operand],
-    /// Plain loops in f32.
-    pub reference_f32: fn(Arguments<f32>),
-    /// Plain loops in f64.
-    pub reference_f64: fn(Arguments<f64>),
+    /// Plain loops.
+    pub reference: Reference,
     /// The fast version.
     pub cpu: fn(Arguments<f32>),
     /// Elements of scratch memory that `cpu` needs.

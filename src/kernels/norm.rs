@@ -29,8 +29,7 @@ pub fn forward(gradient: Tensor, hyper: Tensor, result: Tensor) -> Call {
 pub static FORWARD: Entry = Entry {
     label: "norm.forward",
     operands: &[Operand::read("gradient"), Operand::read("hyper"), Operand::update("norm")],
-    reference_f32: reference,
-    reference_f64: reference,
+    reference: reference!(reference),
     cpu,
     scratch: no_scratch,
     grid: |_| [1, 1, 1],

@@ -81,8 +81,7 @@ fn record(a: Factor, b: Factor, c: Tensor, bias: Option<Tensor>, accumulate: boo
 pub static FORWARD: Entry = Entry {
     label: "product.forward",
     operands: &[Operand::read("a"), Operand::read("b"), Operand::update("c"), Operand::read("bias").optional()],
-    reference_f32: reference,
-    reference_f64: reference,
+    reference: reference!(reference),
     cpu,
     scratch,
     grid: |call| {

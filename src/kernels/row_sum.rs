@@ -21,8 +21,7 @@ pub fn is_fresh(call: &Call) -> bool {
 pub static FORWARD: Entry = Entry {
     label: "row_sum.forward",
     operands: &[Operand::read("x"), Operand::update("y")],
-    reference_f32: reference,
-    reference_f64: reference,
+    reference: reference!(reference),
     cpu,
     scratch: no_scratch,
     grid: |call| [(call.tensor(1).shape.len() as u32).div_ceil(64), 1, 1],

@@ -32,6 +32,7 @@ const CALLER_PROGRAMS: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineKind {
     /// Plain loops in f64.
+    #[cfg(feature = "reference")]
     Reference,
     /// SIMD loops in f32.
     Cpu,
@@ -172,6 +173,7 @@ impl Session {
         let bytes = train.plan.bytes() as u64 + 4 * layout.len as u64;
         check_memory(SIZES, bytes)?;
         let mut engine = match kind {
+            #[cfg(feature = "reference")]
             EngineKind::Reference => Engine::reference(layout.len),
             EngineKind::Cpu => Engine::cpu(layout.len),
         };

@@ -46,7 +46,7 @@ fn compare(mut case: Case, worst: &mut BTreeMap<&'static str, f32>) {
         let what = format!("{}: {}", call.entry.label, case.what);
         let before = plain.clone();
         let mut fast = plain.clone();
-        plain.run(&plan, index..index + 1, |entry| entry.reference_f32);
+        plain.run(&plan, index..index + 1, |entry| entry.reference.single);
         fast.run(&plan, index..index + 1, |entry| entry.cpu);
         check_untouched(&what, &plan, call, &before, &plain);
         check_untouched(&what, &plan, call, &before, &fast);

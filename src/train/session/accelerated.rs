@@ -67,7 +67,7 @@ impl Session {
     /// # Errors
     /// [`Error::Unavailable`] when the session runs in double precision.
     pub fn recipe(&self) -> Result<Recipe> {
-        if matches!(self.engine, Engine::Reference(_)) {
+        if !matches!(self.engine, Engine::Cpu(_)) {
             return Err(Error::unavailable("WebGPU", "double precision runs on the CPU"));
         }
         let plan = self.train.plan.clone();
