@@ -1,6 +1,6 @@
 // Adam, and AdamW when decoupled: m += (1 - β₁)(g - m);  v = β₂v + (1 - β₂)g²;  p -= step · m / (√v/√(1 - β₂ᵗ) + ε).
 //
-// Twin: src/kernels/adam.rs. One invocation updates one parameter.
+// Twin: src/kernels/adam.rs. A workgroup updates PER_WORKGROUP parameters.
 
 struct Uniforms {
     // offset and stride of each operand, in elements
@@ -22,26 +22,30 @@ struct Uniforms {
 @group(0) @binding(5) var<storage, read_write> hyper: array<f32>;
 @group(0) @binding(6) var<storage, read_write> norm: array<f32>;
 
-@compute @workgroup_size(256)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(local_invocation_index) index: u32,
-    @builtin(workgroup_id) group: vec3<u32>,
-) {
+@compute @workgroup_size(WIDTH)
+fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let share = coefficient(index, group.x);
-    if id.x >= uniforms.n || share < 0.0 {
+    if share < 0.0 {
         return;
     }
-    let place = uniforms.parameters.x + id.x;
+    let first = group.x * PER_WORKGROUP;
+    for (var i = first + index; i < min(first + PER_WORKGROUP, uniforms.n); i += WIDTH) {
+        update(i, share);
+    }
+}
+
+// One parameter, with the gradient scaled by `share`.
+fn update(i: u32, share: f32) {
+    let place = uniforms.parameters.x + i;
     let decay = hyper_at(WEIGHT_DECAY);
     let decoupled = uniforms.decoupled == 1u;
     let weight = parameters[place] * select(1.0, 1.0 - hyper_at(LEARNING_RATE) * decay, decoupled);
-    let g = clipped(id.x, share) + select(decay, 0.0, decoupled) * weight;
-    let old = m[uniforms.m.x + id.x];
+    let g = clipped(i, share) + select(decay, 0.0, decoupled) * weight;
+    let old = m[uniforms.m.x + i];
     let mean = old + (1.0 - hyper_at(MOMENTUM)) * (g - old);
-    m[uniforms.m.x + id.x] = mean;
+    m[uniforms.m.x + i] = mean;
     let beta2 = hyper_at(SQUARES);
-    let squares = beta2 * v[uniforms.v.x + id.x] + (1.0 - beta2) * g * g;
-    v[uniforms.v.x + id.x] = squares;
+    let squares = beta2 * v[uniforms.v.x + i] + (1.0 - beta2) * g * g;
+    v[uniforms.v.x + i] = squares;
     parameters[place] = weight - hyper_at(STEP_SIZE) * mean / (sqrt(squares) / hyper_at(ROOT_CORRECTION) + hyper_at(EPSILON));
 }

@@ -24,18 +24,17 @@ const SIDE = 8u;
 const FOURS = 16u;
 const DEPTH = 8u;
 const THIN_ROWS = 16u;
+const FEW = 4u;
 const SLICES = 4u;
-const SYMBOLS = 32u;
 
 // Words of a job and of a pair.
-const JOB = 9u;
+const JOB = 8u;
 const PAIR = 5u;
 const N_PARTS = 3u;
 const ONES = 0xffffffffu;
 
 struct Job {
     first_tile: u32,
-    kind: u32,
     m: u32,
     n: u32,
     c: u32,
@@ -64,7 +63,6 @@ fn job(which: u32) -> Job {
         table[at + 5u],
         table[at + 6u],
         table[at + 7u],
-        table[at + 8u],
     );
 }
 
@@ -121,6 +119,18 @@ fn four(first: u32, n: u32, j: u32) -> vec4<f32> {
     return values;
 }
 
+// Four elements of row `l` of B.
+fn four_of_b(factors: Pair, n: u32, l: u32, j: u32) -> vec4<f32> {
+    if factors.b == ONES {
+        return vec4(1.0);
+    }
+    if factors.b_stride == 0u {
+        let symbol = symbols[factors.b + l];
+        return select(vec4(0.0), vec4(1.0), vec4(j, j + 1u, j + 2u, j + 3u) == vec4(symbol));
+    }
+    return four(factors.b + l * factors.b_stride, n, j);
+}
+
 // Four rows of Aᵀ, or four columns of B, for each term.
 var<workgroup> a_tile: array<vec4<f32>, DEPTH * FOURS>;
 var<workgroup> b_tile: array<vec4<f32>, DEPTH * FOURS>;
@@ -159,7 +169,7 @@ fn square(own: Job, tile: u32, index: u32) {
                 let i = first_row + at % FOURS * 4u;
                 let j = first_column + at % FOURS * 4u;
                 a_tile[at] = four(factors.a + l * factors.a_stride, own.m, i);
-                b_tile[at] = four(factors.b + l * factors.b_stride, own.n, j);
+                b_tile[at] = four_of_b(factors, own.n, l, j);
             }
             workgroupBarrier();
             for (var l = 0u; l < depth; l++) {
@@ -216,11 +226,7 @@ fn thin(own: Job, tile: u32, index: u32) {
         let factors = pair(which);
         for (var l = index / THIN_ROWS; l < factors.k; l += SLICES) {
             let a = a_at(factors, own, l, i);
-            if factors.b == ONES {
-                sums.x += a;
-            } else {
-                sums += a * four(factors.b + l * factors.b_stride, own.n, 0u);
-            }
+            sums += a * four_of_b(factors, own.n, l, 0u);
         }
     }
     workgroupBarrier();
@@ -228,30 +234,6 @@ fn thin(own: Job, tile: u32, index: u32) {
     workgroupBarrier();
     if index < THIN_ROWS {
         write_row(own, i, 0u, slices[index] + slices[index + 16u] + slices[index + 32u] + slices[index + 48u]);
-    }
-}
-
-var<workgroup> sums: array<f32, SYMBOLS * TILE>;
-
-// The columns of C gather what their symbol's rows of A hold. Each invocation has a row of C, and none waits for another.
-fn one_hot(own: Job, tile: u32, index: u32) {
-    let across = (own.n + SYMBOLS - 1u) / SYMBOLS;
-    let i = tile / across * TILE + index;
-    let first = tile % across * SYMBOLS;
-    for (var v = 0u; v < SYMBOLS; v++) {
-        sums[v * TILE + index] = 0.0;
-    }
-    for (var which = own.first_pair; which < own.end_pair; which++) {
-        let factors = pair(which);
-        for (var l = 0u; l < factors.k; l++) {
-            let v = symbols[factors.b + l] - first;
-            if v < SYMBOLS {
-                sums[v * TILE + index] += a_at(factors, own, l, i);
-            }
-        }
-    }
-    for (var v = 0u; v < SYMBOLS; v++) {
-        write(own, i, first + v, sums[v * TILE + index]);
     }
 }
 
@@ -266,16 +248,10 @@ fn gradients(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id)
         }
         let own = job(which);
         let within = tile - own.first_tile;
-        switch own.kind {
-            case 0u: {
-                square(own, within, index);
-            }
-            case 1u: {
-                thin(own, within, index);
-            }
-            default: {
-                one_hot(own, within, index);
-            }
+        if own.n <= FEW {
+            thin(own, within, index);
+        } else {
+            square(own, within, index);
         }
     }
     measured[index] = vec2(largest, squares);

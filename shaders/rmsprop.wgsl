@@ -1,6 +1,6 @@
 // g = clip(g) + λp;  v = αv + (1 - α)g²;  b = μb + g / (√v + ε);  p -= ηb.
 //
-// Twin: src/kernels/rmsprop.rs. One invocation updates one parameter.
+// Twin: src/kernels/rmsprop.rs. A workgroup updates PER_WORKGROUP parameters.
 
 struct Uniforms {
     // offset and stride of each operand, in elements
@@ -21,23 +21,27 @@ struct Uniforms {
 @group(0) @binding(5) var<storage, read_write> hyper: array<f32>;
 @group(0) @binding(6) var<storage, read_write> norm: array<f32>;
 
-@compute @workgroup_size(256)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(local_invocation_index) index: u32,
-    @builtin(workgroup_id) group: vec3<u32>,
-) {
+@compute @workgroup_size(WIDTH)
+fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let share = coefficient(index, group.x);
-    if id.x >= uniforms.n || share < 0.0 {
+    if share < 0.0 {
         return;
     }
-    let place = uniforms.parameters.x + id.x;
+    let first = group.x * PER_WORKGROUP;
+    for (var i = first + index; i < min(first + PER_WORKGROUP, uniforms.n); i += WIDTH) {
+        update(i, share);
+    }
+}
+
+// One parameter, with the gradient scaled by `share`.
+fn update(i: u32, share: f32) {
+    let place = uniforms.parameters.x + i;
     let alpha = hyper_at(SQUARES);
     let p = parameters[place];
-    let g = clipped(id.x, share) + hyper_at(WEIGHT_DECAY) * p;
-    let squares = alpha * v[uniforms.v.x + id.x] + (1.0 - alpha) * g * g;
-    v[uniforms.v.x + id.x] = squares;
-    let velocity = hyper_at(MOMENTUM) * b[uniforms.b.x + id.x] + g / (sqrt(squares) + hyper_at(EPSILON));
-    b[uniforms.b.x + id.x] = velocity;
+    let g = clipped(i, share) + hyper_at(WEIGHT_DECAY) * p;
+    let squares = alpha * v[uniforms.v.x + i] + (1.0 - alpha) * g * g;
+    v[uniforms.v.x + i] = squares;
+    let velocity = hyper_at(MOMENTUM) * b[uniforms.b.x + i] + g / (sqrt(squares) + hyper_at(EPSILON));
+    b[uniforms.b.x + i] = velocity;
     parameters[place] = p - hyper_at(LEARNING_RATE) * velocity;
 }

@@ -1,6 +1,6 @@
 // g = clip(g) + λp;  b = μb + g;  p -= η(g + μb) with Nesterov, else p -= ηb.
 //
-// Twin: src/kernels/sgd.rs. One invocation updates one parameter.
+// Twin: src/kernels/sgd.rs. A workgroup updates PER_WORKGROUP parameters.
 
 struct Uniforms {
     // offset and stride of each operand, in elements
@@ -19,22 +19,26 @@ struct Uniforms {
 @group(0) @binding(4) var<storage, read_write> hyper: array<f32>;
 @group(0) @binding(5) var<storage, read_write> norm: array<f32>;
 
-@compute @workgroup_size(256)
-fn forward(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(local_invocation_index) index: u32,
-    @builtin(workgroup_id) group: vec3<u32>,
-) {
+@compute @workgroup_size(WIDTH)
+fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let share = coefficient(index, group.x);
-    if id.x >= uniforms.n || share < 0.0 {
+    if share < 0.0 {
         return;
     }
-    let place = uniforms.parameters.x + id.x;
+    let first = group.x * PER_WORKGROUP;
+    for (var i = first + index; i < min(first + PER_WORKGROUP, uniforms.n); i += WIDTH) {
+        update(i, share);
+    }
+}
+
+// One parameter, with the gradient scaled by `share`.
+fn update(i: u32, share: f32) {
+    let place = uniforms.parameters.x + i;
     let rate = hyper_at(LEARNING_RATE);
     let momentum = hyper_at(MOMENTUM);
-    let at = uniforms.velocity.x + id.x;
+    let at = uniforms.velocity.x + i;
     let p = parameters[place];
-    let g = clipped(id.x, share) + hyper_at(WEIGHT_DECAY) * p;
+    let g = clipped(i, share) + hyper_at(WEIGHT_DECAY) * p;
     let b = momentum * velocity[at] + g;
     velocity[at] = b;
     parameters[place] = p - rate * select(b, g + momentum * b, hyper_at(NESTEROV) != 0.0);

@@ -201,6 +201,7 @@ fn every_kernel_has_its_shader_and_every_shader_its_kernel() {
         ("helpers/recurrence", format!("const ROWS = {}u;", recurrence::ROWS)),
         ("product", format!("const TILE: u32 = {}u;", product::TILE)),
         ("helpers/update", format!("const PARTS = {}u;", update::PARTS)),
+        ("helpers/clip", format!("const PER_WORKGROUP = {}u;", update::PER_WORKGROUP)),
     ];
     for (name, line) in constants {
         assert!(

@@ -1,6 +1,10 @@
 // Clipping, for optimisers: they bind the gradient as `gradient` and the result of the norm as `norm`. Twin: src/kernels/update.rs.
 
-const READERS = 32u;
+const WIDTH = 256u;
+// Parameters of a workgroup: enough for its share of the norm to be little beside them.
+const PER_WORKGROUP = 2048u;
+
+const READERS = 16u;
 
 var<workgroup> measured: array<vec2<f32>, READERS>;
 

@@ -23,8 +23,6 @@ const TILE: u32 = 64;
 const THIN_ROWS: u32 = 16;
 /// Columns of a thin C.
 const FEW: u32 = 4;
-/// Symbols of a tile, whose C has [`TILE`] rows.
-const SYMBOLS: u32 = 32;
 
 /// What B is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,14 +81,9 @@ impl Job {
         Self { m, n, c: output.offset, strides, pairs: Vec::new(), output, is_swapped }
     }
 
-    fn is_one_hot(&self) -> bool {
-        self.pairs.iter().any(|pair| matches!(pair.b, Factor::OneHot(_)))
-    }
-
     /// Rows and columns of a tile of C.
     fn tile(&self) -> [u32; 2] {
         match self.n {
-            _ if self.is_one_hot() => [TILE, SYMBOLS],
             0..=FEW => [THIN_ROWS, FEW],
             _ => [TILE, TILE],
         }
@@ -146,16 +139,15 @@ impl Group {
         4 * self.jobs.iter().map(job).sum::<u64>()
     }
 
-    /// The table of the shader: for each job its first tile, what kind of B it has, m, n, c, both strides, and its first and last pair;
-    /// then for each pair the offset and stride of A and of B, and k.
+    /// The table of the shader: for each job its first tile, m, n, c, both strides, and its first and last pair;
+    /// then for each pair the offset and stride of A and of B, and k. Ones have no offset, one-hot symbols no stride.
     pub fn table(&self) -> Vec<u32> {
         let (mut jobs, mut pairs, mut tile) = (Vec::new(), Vec::<Pair>::new(), 0);
         for job in &self.jobs {
             let first = pairs.len() as u32;
             pairs.extend(&job.pairs);
-            let kind = if job.is_one_hot() { 2 } else { u32::from(job.n <= FEW) };
             let [rows, columns] = job.strides;
-            jobs.extend([tile, kind, job.m, job.n, job.c, rows, columns, first, pairs.len() as u32]);
+            jobs.extend([tile, job.m, job.n, job.c, rows, columns, first, pairs.len() as u32]);
             tile += job.tiles();
         }
         for pair in pairs {

@@ -6,7 +6,8 @@
 
 use super::simd::{clamp, each};
 use super::update::{
-    EPSILON, LEARNING_RATE, MAX_VALUE, MOMENTUM, ROOT_CORRECTION, SQUARES, STEP_SIZE, WEIGHT_DECAY, clip, coefficient,
+    EPSILON, LEARNING_RATE, MAX_VALUE, MOMENTUM, PER_WORKGROUP, ROOT_CORRECTION, SQUARES, STEP_SIZE, WEIGHT_DECAY,
+    clip, coefficient,
 };
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, no_scratch};
 use crate::shape::Tensor;
@@ -47,7 +48,7 @@ pub static FORWARD: Entry = Entry {
     reference: reference!(run),
     cpu,
     scratch: no_scratch,
-    grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(256), 1, 1],
+    grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(PER_WORKGROUP), 1, 1],
     flop: |_| 0,
     parts: None,
     gradient: None,

@@ -4,7 +4,9 @@
 //! All operands are flat, `[P]`. Tieleman and Hinton 2012 (Coursera, Neural Networks for Machine Learning, lecture 6.5).
 //! Twin: `shaders/rmsprop.wgsl`.
 
-use super::update::{EPSILON, LEARNING_RATE, MAX_VALUE, MOMENTUM, SQUARES, WEIGHT_DECAY, clip, coefficient};
+use super::update::{
+    EPSILON, LEARNING_RATE, MAX_VALUE, MOMENTUM, PER_WORKGROUP, SQUARES, WEIGHT_DECAY, clip, coefficient,
+};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, no_scratch};
 use crate::shape::Tensor;
 use bytemuck::{Pod, Zeroable};
@@ -35,7 +37,7 @@ pub static FORWARD: Entry = Entry {
     reference: reference!(run),
     cpu: run,
     scratch: no_scratch,
-    grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(256), 1, 1],
+    grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(PER_WORKGROUP), 1, 1],
     flop: |_| 0,
     parts: None,
     gradient: None,

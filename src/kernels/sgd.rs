@@ -4,7 +4,7 @@
 //! All operands are flat, `[P]`; `b` starts at 0, so the first step has b = g. Sutskever et al. 2013 (PMLR 28(3):1139) for Nesterov.
 //! Twin: `shaders/sgd.wgsl`.
 
-use super::update::{LEARNING_RATE, MAX_VALUE, MOMENTUM, NESTEROV, WEIGHT_DECAY, clip, coefficient};
+use super::update::{LEARNING_RATE, MAX_VALUE, MOMENTUM, NESTEROV, PER_WORKGROUP, WEIGHT_DECAY, clip, coefficient};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, no_scratch};
 use crate::shape::Tensor;
 use bytemuck::{Pod, Zeroable};
@@ -34,7 +34,7 @@ pub static FORWARD: Entry = Entry {
     reference: reference!(run),
     cpu: run,
     scratch: no_scratch,
-    grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(256), 1, 1],
+    grid: |call| [(call.tensor(0).shape.len() as u32).div_ceil(PER_WORKGROUP), 1, 1],
     flop: |_| 0,
     parts: None,
     gradient: None,

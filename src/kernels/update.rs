@@ -42,6 +42,9 @@ pub const PARTS: usize = 512;
 /// Length of the result of the norm: after the four numbers, for each part its largest |g| and Σ (g / that)².
 pub const NORM: usize = 4 + 2 * PARTS;
 
+/// Parameters that one workgroup of an optimiser's shader updates.
+pub const PER_WORKGROUP: u32 = 2048;
+
 /// No limit, in a form that every engine can store.
 pub const UNLIMITED: f64 = 3.0e38;
 

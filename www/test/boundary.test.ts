@@ -24,6 +24,7 @@ import type {
   SessionConfig,
   UnrollError,
 } from "../../pkg/unroll.js";
+import { PANELS } from "./support/panels.js";
 
 // What the generated types must say, judged by the compiler: the exact promises, and no `any`, which would suit everything.
 type IsAny<A> = 0 extends 1 & A ? true : false;
@@ -76,17 +77,6 @@ const small = (change: Record<string, unknown> = {}): SessionConfig => ({
 
 /** Milliseconds that only go forward. */
 const clock = () => Number(process.hrtime.bigint()) / 1e6;
-
-const PANELS = [
-  "factors",
-  "pipe",
-  "credit",
-  "credit-of-loss",
-  "spectrum",
-  "ledger",
-  "poke-input",
-  "poke-state",
-] as const satisfies InspectionQuery["panel"][];
 
 const turn = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import init, { Session } from "../../pkg/unroll.js";
 import type { InspectionQuery } from "../../pkg/unroll.js";
 import * as draw from "../src/draw/index.js";
+import { PANELS } from "./support/panels.js";
 import { installOffscreenCanvas, recorder, type Recorder } from "./support/recorder.js";
 import { sound } from "./support/sound.js";
 
@@ -71,17 +72,6 @@ function drawn(
   }
   return made;
 }
-
-const PANELS = [
-  "factors",
-  "pipe",
-  "credit",
-  "credit-of-loss",
-  "spectrum",
-  "ledger",
-  "poke-input",
-  "poke-state",
-] as const satisfies InspectionQuery["panel"][];
 
 describe.each(["elman", "lstm", "gru"])("panels of %s", (id) => {
   it.each([2, 25, 100, 700])("are sound at T = %i", async (length) => {

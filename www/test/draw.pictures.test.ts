@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import * as draw from "../src/draw/index.js";
 import { installOffscreenCanvas, recorder, type Recorder } from "./support/recorder.js";
 import { sound } from "./support/sound.js";
-import { adding, firstSymbol, frameOf, network, parity, sine, type Task } from "./support/tiny.js";
+import { adding, firstSymbol, fit as fitOf, frameOf, network, parity, sine, type Task } from "./support/tiny.js";
 
 beforeAll(installOffscreenCanvas);
 
@@ -197,6 +197,56 @@ describe("drawCurves", () => {
         sound(made, `curves ${scale} ${String(n)}`);
         expect(made.texts()).toEqual(expect.arrayContaining(["Loss", "without memory"]));
         if (n === 300) expect(made.texts().some((text) => text.startsWith("A 0.0769"))).toBe(true);
+      }
+    }
+  });
+});
+
+describe("the names of lines in a ribbon", () => {
+  it("never stand on the label of the fit, however narrow the picture is", () => {
+    const nSteps = 25;
+    const measured = fitOf(
+      Array.from({ length: nSteps }, (_, t) => 2 ** t),
+      false,
+    );
+    if (measured === null) throw new Error("a straight line has a fit");
+    const ribbon = (id: string, factor: number): draw.RibbonView => {
+      const line = Float32Array.from({ length: nSteps }, (_, t) => 0.2 * factor ** (nSteps - 1 - t));
+      const fit = { ...measured, factor, atTo: 0.2, from: 0, to: nSteps - 1 };
+      return { id, title: id, reverse: false, reference: nSteps - 1, median: line, lower: line, upper: line, fit };
+    };
+    const [main, ghost] = [ribbon("h", 0.5), ribbon("bound", 0.98)];
+    const row = { id: "l0", layer: 0, reverse: false, channels: [], ribbons: [main] } as unknown as draw.RowView;
+    // The upper line leaves no room above itself, as a bound does.
+    for (let width = 300; width <= 800; width += 10) {
+      for (const [height, high] of [
+        [90, 0],
+        [110, 0],
+        [110, 1],
+        [130, 0],
+        [130, 1],
+      ] as const) {
+        const made = recorder();
+        const options = {
+          domain: [-10, high],
+          lane: 0,
+          fit: true,
+          ghosts: [{ ribbon: ghost, label: "bound" }],
+        } as const;
+        draw.drawRibbon(made.ctx, box(width, height), row, 1e-38, draw.palettes.light, options);
+        const at = (text: string): draw.Box => {
+          const call = made.calls.find(({ name, args }) => name === "fillText" && String(args[0]).endsWith(text));
+          if (call === undefined) throw new Error(`${text} is not drawn`);
+          const length = made.ctx.measureText(String(call.args[0])).width;
+          return { x: Number(call.args[1]), y: Number(call.args[2]) - 11, width: length, height: 13 };
+        };
+        const [fit, name] = [at("a step back"), at("bound")];
+        const apart =
+          name.x >= fit.x + fit.width ||
+          name.x + name.width <= fit.x ||
+          name.y >= fit.y + fit.height ||
+          name.y + name.height <= fit.y;
+        expect(apart, `${String(width)} × ${String(height)} px: ${JSON.stringify([fit, name])}`).toBe(true);
       }
     }
   });

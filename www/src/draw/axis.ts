@@ -6,7 +6,7 @@
  * one the panel's scale (colour bar, zones).
  */
 
-import { type Box, type Canvas2D, drawText, FONT, snap, textWidth } from "./canvas.js";
+import { type Box, type Canvas2D, drawText, FONT, type Scratch, snap, textWidth } from "./canvas.js";
 import { count } from "./numbers.js";
 import type { Palette } from "./palette.js";
 
@@ -243,4 +243,30 @@ export function drawHeading(
   });
   if (note !== "")
     drawText(ctx, note, axis.x1, y, { colour: palette.inkSoft, size: FONT.tick, align: "right", baseline: "middle" });
+}
+
+/** Puts a picture with a pixel for each column on the axis, in a frame. Without one, only the frame. */
+export function drawColumns(
+  ctx: Canvas2D,
+  axis: TimeAxis,
+  top: number,
+  height: number,
+  picture: Scratch | null,
+  palette: Palette,
+  pixelRatio: number,
+): void {
+  if (picture !== null) {
+    picture.ctx.putImageData(picture.image, 0, 0);
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(axis.x0, top, axis.x1 - axis.x0, height);
+    ctx.clip();
+    ctx.imageSmoothingEnabled = false;
+    ctx.drawImage(picture.canvas, axis.x0, top, axis.nColumns * axis.columnWidth, height);
+    ctx.restore();
+  }
+  ctx.strokeStyle = palette.line;
+  ctx.lineWidth = 1;
+  ctx.setLineDash([]);
+  ctx.strokeRect(snap(axis.x0, 1, pixelRatio), snap(top, 1, pixelRatio), axis.x1 - axis.x0, height);
 }

@@ -5,7 +5,7 @@
  * blank: the future, what a truncation window cuts off, and what is below the floor of f32. Columns lie on the time axis.
  */
 
-import { drawCursors, drawTimeTicks, NO_CURSORS, type PanelOptions, plotBox, timeAxis } from "./axis.js";
+import { drawColumns, drawCursors, drawTimeTicks, NO_CURSORS, type PanelOptions, plotBox, timeAxis } from "./axis.js";
 import {
   type Box,
   type Canvas2D,
@@ -21,7 +21,7 @@ import { MISSING_PIXEL } from "./heatmap.js";
 import type { InspectionView } from "./inspection.js";
 import { drawVerticalBar, gradientScale } from "./legend.js";
 import { type Palette, rampIndex } from "./palette.js";
-import type { Domain } from "./ribbon.js";
+import { type Domain, steady } from "./ribbon.js";
 
 /** The matrix of a view: rows of `nSteps` columns, and the timestep of each row. */
 export interface Matrix {
@@ -60,10 +60,7 @@ export function creditDomain(matrices: readonly Matrix[], previous: Domain | nul
   // Not −0.
   const top = Math.ceil(Math.log10(high)) + 0;
   const bottom = Math.min(top - 3, Math.max(top - SPAN, Math.floor(Math.log10(low))));
-  if (previous === null) return [bottom, top];
-  const keep = (held: number, wanted: number, grows: boolean): number =>
-    grows || Math.abs(held - wanted) > 2 ? wanted : held;
-  return [keep(previous[0], bottom, bottom < previous[0]), keep(previous[1], top, top > previous[1])];
+  return steady([bottom, top], previous, 2);
 }
 
 export interface CreditOptions extends PanelOptions {
@@ -125,19 +122,8 @@ export function drawCredit(
         picture.pixels[r * axis.nColumns + column] = most === 0 ? 0 : pixel;
       }
     }
-    picture.ctx.putImageData(picture.image, 0, 0);
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(axis.x0, top, axis.x1 - axis.x0, height);
-    ctx.clip();
-    ctx.imageSmoothingEnabled = false;
-    ctx.drawImage(picture.canvas, axis.x0, top, axis.nColumns * axis.columnWidth, height);
-    ctx.restore();
   }
-  ctx.strokeStyle = palette.line;
-  ctx.lineWidth = 1;
-  ctx.setLineDash([]);
-  ctx.strokeRect(snap(axis.x0, 1, pixelRatio), snap(top, 1, pixelRatio), axis.x1 - axis.x0, height);
+  drawColumns(ctx, axis, top, height, picture, palette, pixelRatio);
 
   const style = { colour: palette.inkSoft, size: FONT.tick, align: "right" } as const;
   const rowHeight = height / Math.max(1, nRows);

@@ -6,24 +6,11 @@
  */
 
 import { drawCursors, drawTimeTicks, NO_CURSORS, type PanelOptions, plotBox, timeAxis } from "./axis.js";
-import { type Box, type Canvas2D, drawText, fillBox, FONT, horizontal, pixelRatioOf, withClip } from "./canvas.js";
-import { type InspectionView, type SeriesView, timed } from "./inspection.js";
-import { laneOf, type Palette, withAlpha } from "./palette.js";
+import { type Box, type Canvas2D, drawText, fillBox, FONT, horizontal, pixelRatioOf } from "./canvas.js";
+import { type InspectionView, timed } from "./inspection.js";
+import { type Palette, withAlpha } from "./palette.js";
 import type { Domain } from "./ribbon.js";
-
-/** Dashes of the series, in order; the first one is solid and strong. */
-const DASHES = [[], [9, 4], [2.5, 3.5], [11, 4, 2.5, 4]] as const;
-
-/** How a series is drawn, for the picture and for its legend. */
-export function factorStyle(
-  palette: Palette,
-  at: number,
-  lane: number,
-): { colour: string; dash: readonly number[]; width: number } {
-  const dash = DASHES[at % DASHES.length] ?? [];
-  if (at === 0) return { colour: laneOf(palette, lane).colour, dash, width: 3 };
-  return { colour: at === 1 ? palette.ink : palette.inkSoft, dash, width: at === 3 ? 1.5 : 2 };
-}
+import { drawSeries, heightIn } from "./series.js";
 
 /** Gains below this are drawn at the lower edge. */
 const LEAST = -2;
@@ -69,10 +56,7 @@ export function drawFactors(
   const axis = timeAxis(view.nSteps, box);
   const plot = plotBox(box, axis, options);
   const [low, high] = options.domain;
-  const yOf = (value: number): number => {
-    const log = value > 0 ? Math.log10(value) : low;
-    return plot.y + plot.height * (1 - Math.min(1, Math.max(0, (log - low) / (high - low))));
-  };
+  const yOf = heightIn(plot, options.domain);
   ctx.save();
   fillBox(ctx, box, palette.background, pixelRatio);
   const one = yOf(1);
@@ -111,44 +95,10 @@ export function drawFactors(
     colour: palette.inkSoft,
   });
 
-  withClip(ctx, { x: axis.x0, y: plot.y - 1, width, height: plot.height + 2 }, () => {
-    // The strong one last, on top.
-    const all = timed(view).map((series, at) => ({ series, at }));
-    for (const { series, at } of all.reverse()) {
-      const style = factorStyle(palette, at, options.lane);
-      drawLine(ctx, series, (t) => axis.centre(t), yOf, style);
-    }
-  });
+  drawSeries(ctx, axis, plot, view, yOf, palette, options.lane);
   const cursors = options.cursors ?? NO_CURSORS;
   drawCursors(ctx, axis, plot.y, plot.y + plot.height, cursors, palette, pixelRatio);
   horizontal(ctx, axis.x0, axis.x1, plot.y + plot.height, 1, palette.line, pixelRatio);
   if (options.ticks === true) drawTimeTicks(ctx, axis, plot.y + plot.height, palette, pixelRatio, cursors);
   ctx.restore();
-}
-
-/** A curve through the centres of the columns; numbers that are not defined interrupt it. */
-export function drawLine(
-  ctx: Canvas2D,
-  series: SeriesView,
-  xOf: (t: number) => number,
-  yOf: (value: number) => number,
-  style: { colour: string; dash: readonly number[]; width: number },
-): void {
-  ctx.beginPath();
-  let isOpen = false;
-  series.values.forEach((value, t) => {
-    if (Number.isNaN(value)) {
-      isOpen = false;
-      return;
-    }
-    if (isOpen) ctx.lineTo(xOf(t), yOf(value));
-    else ctx.moveTo(xOf(t), yOf(value));
-    isOpen = true;
-  });
-  ctx.setLineDash([...style.dash]);
-  ctx.lineWidth = style.width;
-  ctx.lineJoin = "round";
-  ctx.strokeStyle = style.colour;
-  ctx.stroke();
-  ctx.setLineDash([]);
 }

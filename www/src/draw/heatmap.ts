@@ -9,6 +9,7 @@
  */
 
 import {
+  drawColumns,
   drawCursors,
   drawHeading,
   drawTimeTicks,
@@ -259,18 +260,8 @@ export function drawHeatmap(
       order,
       MISSING_PIXEL,
     );
-    picture.ctx.putImageData(picture.image, 0, 0);
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(axis.x0, top, axis.x1 - axis.x0, height);
-    ctx.clip();
-    ctx.imageSmoothingEnabled = false;
-    ctx.drawImage(picture.canvas, axis.x0, top, axis.nColumns * axis.columnWidth, height);
-    ctx.restore();
   }
-  ctx.strokeStyle = palette.line;
-  ctx.lineWidth = 1;
-  ctx.strokeRect(snap(axis.x0, 1, pixelRatio), snap(top, 1, pixelRatio), axis.x1 - axis.x0, height);
+  drawColumns(ctx, axis, top, height, picture, palette, pixelRatio);
 
   drawUnitLabels(ctx, axis, top, height, channel, options, palette);
   const gutter = { x: axis.x1, y: top + 1, width: box.x + box.width - axis.x1, height: height - 2 };

@@ -22,5 +22,6 @@ export * from "./probe.js";
 export * from "./ribbon.js";
 export * from "./ripple.js";
 export * from "./sentence.js";
+export * from "./series.js";
 export * from "./spectrum.js";
 export * from "./thumbnail.js";

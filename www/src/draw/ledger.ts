@@ -119,7 +119,7 @@ function drawStack(
       ctx.fillRect(right, box.y + box.height * 0.5, width, box.height * 0.5);
     }
   });
-  drawText(ctx, `‖G‖ = ${significant(norm, 3)}: t 1 to the left, later ones stronger`, box.x, box.y + box.height + 11, {
+  drawText(ctx, `‖G‖ = ${significant(norm, 3)}, from t 1 to the last`, box.x, box.y + box.height + 11, {
     colour: palette.inkSoft,
     size: FONT.tick,
     maxWidth: box.width,

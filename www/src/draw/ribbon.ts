@@ -89,10 +89,15 @@ export function ribbonDomain(frames: readonly FrameView[], previous: Domain | nu
   let bottom = Math.floor(low - 0.15);
   const top = Math.ceil(high + 0.15);
   bottom = Math.min(bottom, top - 6);
-  if (previous === null) return [bottom, top];
+  return steady([bottom, top], previous, SLACK);
+}
+
+/** A domain that grows at once, and shrinks only when more than `slack` decades have become empty. */
+export function steady([low, high]: Domain, previous: Domain | null, slack: number): [number, number] {
+  if (previous === null) return [low, high];
   const keep = (held: number, wanted: number, grows: boolean): number =>
-    grows || Math.abs(held - wanted) > SLACK ? wanted : held;
-  return [keep(previous[0], bottom, bottom < previous[0]), keep(previous[1], top, top > previous[1])];
+    grows || Math.abs(held - wanted) > slack ? wanted : held;
+  return [keep(previous[0], low, low < previous[0]), keep(previous[1], high, high > previous[1])];
 }
 
 /** A ribbon of another moment or lane, drawn behind. */
@@ -433,7 +438,10 @@ function zoneFill(plot: Plot, ribbon: RibbonView, y: number, palette: Palette): 
   return palette.zones[zoneOf(10 ** (log - Math.log10(whole)))].fill;
 }
 
-/** Names near the far end of the lines: the upper line's above it, the others' below, wherever nothing else stands. */
+/**
+ * Names near the far end of the lines: the upper line's above it, the others' below, wherever nothing else stands. Where there is no
+ * room, a name moves along its line.
+ */
 function drawNames(
   ctx: Canvas2D,
   plot: Plot,
@@ -463,28 +471,37 @@ function drawNames(
     .sort((a, b) => a.line - b.line);
   const top = plot.box.y + 12;
   const bottom = plot.box.y + plot.box.height - 4;
-  named.forEach(({ text, colour, line, step }, i) => {
+  named.forEach(({ ribbon, text, colour, line, step }, i) => {
     if (text === "") return;
     const above = i === 0 && named.length > 1;
     const width = textWidth(ctx, text, FONT.label, 600);
-    const x = Math.min(plot.axis.centre(step) + 2, plot.axis.x1 - width - 4);
-    const first = plot.axis.stepAt(x) ?? 0;
-    const last = plot.axis.stepAt(x + width) ?? nSteps - 1;
-    const crossed = (at: number): boolean =>
+    const heightOf = (of: RibbonView, t: number): number => plot.yOf(logOf(of.median[t] ?? 0, plot.floor));
+    const crossed = (x: number, at: number): boolean =>
       named.some(({ ribbon }) => {
+        const first = plot.axis.stepAt(x) ?? 0;
+        const last = plot.axis.stepAt(x + width) ?? nSteps - 1;
         for (let t = first; t <= last; t += 1) {
-          if (inReach(ribbon, t) && Math.abs(plot.yOf(logOf(ribbon.median[t] ?? 0, plot.floor)) - (at - 4)) < 8)
-            return true;
+          if (inReach(ribbon, t) && Math.abs(heightOf(ribbon, t) - (at - 4)) < 8) return true;
         }
         return false;
       });
-    const clear = (at: number): boolean =>
+    const clear = (x: number, at: number): boolean =>
       at >= top &&
       at <= bottom &&
       !taken.some((b) => x < b.x + b.width + 3 && b.x < x + width + 3 && at - 11 < b.y + b.height && b.y < at + 3) &&
-      !crossed(at);
-    const candidates = above ? [-9, 18, -24, 33, -39, 48] : [18, -9, 33, -24, 48, -39];
-    const y = line + (candidates.find((shift) => clear(line + shift)) ?? (line < (top + bottom) / 2 ? 18 : -9));
+      !crossed(x, at);
+    const shifts = above ? [-9, 18, -24, 33, -39, 48] : [18, -9, 33, -24, 48, -39];
+    const inwards = main.reverse ? -1 : 1;
+    const places = [0, 1, 2, 3, 4, 5, 6, 7].map((n) => step + inwards * Math.round((n * nSteps) / 12));
+    const found = places
+      .filter((t) => inReach(ribbon, t) && t >= 0 && t < nSteps)
+      .flatMap((t) => {
+        const x = Math.min(plot.axis.centre(t) + 2, plot.axis.x1 - width - 4);
+        return shifts.map((shift) => ({ x, y: heightOf(ribbon, t) + shift }));
+      })
+      .find(({ x, y }) => clear(x, y));
+    const x = found?.x ?? Math.min(plot.axis.centre(step) + 2, plot.axis.x1 - width - 4);
+    const y = found?.y ?? line + (line < (top + bottom) / 2 ? 18 : -9);
     taken.push({ x, y: y - 11, width, height: 14 });
     drawText(ctx, text, x, y, { colour, weight: 600, halo: zoneFill(plot, main, y - 5, palette) });
   });

@@ -5,22 +5,12 @@
  */
 
 import { drawCursors, drawTimeTicks, NO_CURSORS, type PanelOptions, plotBox, timeAxis } from "./axis.js";
-import {
-  type Box,
-  type Canvas2D,
-  drawText,
-  fillBox,
-  FONT,
-  horizontal,
-  pixelRatioOf,
-  vertical,
-  withClip,
-} from "./canvas.js";
-import { drawLine, factorStyle } from "./factors.js";
+import { type Box, type Canvas2D, drawText, fillBox, FONT, horizontal, pixelRatioOf, vertical } from "./canvas.js";
 import { type InspectionView, timed } from "./inspection.js";
 import { powerOfTen } from "./numbers.js";
 import { type Palette, withAlpha } from "./palette.js";
-import type { Domain } from "./ribbon.js";
+import { type Domain, steady } from "./ribbon.js";
+import { drawSeries, heightIn } from "./series.js";
 
 export interface RippleOptions extends PanelOptions {
   domain: Domain;
@@ -43,10 +33,7 @@ export function rippleDomain(views: readonly InspectionView[], previous: Domain 
       }
     }
   }
-  if (previous === null) return [low, high];
-  const keep = (held: number, wanted: number, grows: boolean): number =>
-    grows || Math.abs(held - wanted) > 2 ? wanted : held;
-  return [keep(previous[0], low, low < previous[0]), keep(previous[1], high, high > previous[1])];
+  return steady([low, high], previous, 2);
 }
 
 /** Draws the series of a view that have a number for each timestep. */
@@ -61,10 +48,7 @@ export function drawRipple(
   const axis = timeAxis(view.nSteps, box);
   const plot = plotBox(box, axis, options);
   const [low, high] = options.domain;
-  const yOf = (value: number): number => {
-    const log = value > 0 ? Math.log10(value) : low;
-    return plot.y + plot.height * (1 - Math.min(1, Math.max(0, (log - low) / (high - low))));
-  };
+  const yOf = heightIn(plot, options.domain);
   ctx.save();
   fillBox(ctx, box, palette.background, pixelRatio);
   const every = Math.max(1, Math.ceil(16 / (plot.height / (high - low))));
@@ -85,13 +69,7 @@ export function drawRipple(
     align: isLate ? "right" : "left",
     halo: palette.background,
   });
-  const clip = { x: axis.x0, y: plot.y - 1, width: axis.x1 - axis.x0, height: plot.height + 2 };
-  withClip(ctx, clip, () => {
-    const all = timed(view).map((series, at) => ({ series, at }));
-    for (const { series, at } of all.reverse()) {
-      drawLine(ctx, series, (t) => axis.centre(t), yOf, factorStyle(palette, at, options.lane));
-    }
-  });
+  drawSeries(ctx, axis, plot, view, yOf, palette, options.lane);
   const cursors = options.cursors ?? NO_CURSORS;
   drawCursors(ctx, axis, plot.y, plot.y + plot.height, cursors, palette, pixelRatio);
   horizontal(ctx, axis.x0, axis.x1, plot.y + plot.height, 1, palette.line, pixelRatio);

@@ -155,7 +155,10 @@ function drawSingular(
   horizontal(ctx, left, right, yOf(1), 1.5, palette.ink, pixelRatio);
   drawText(ctx, "1", left - 5, yOf(1), { ...style, colour: palette.ink, align: "right", baseline: "middle" });
   drawText(ctx, "0", left - 5, bottom, { ...style, align: "right", baseline: "middle" });
-  drawText(ctx, significant(singular[0] ?? 0, 3), left + 2, Math.max(yOf(singular[0] ?? 0) - 3, top + 8), {
+  const largest = singular[0] ?? 0;
+  // Its number stands above its bar, and above the line at 1 where it would run into that.
+  const above = Math.min(yOf(largest), Math.abs(yOf(largest) - yOf(1)) < 13 ? yOf(1) : Number.POSITIVE_INFINITY);
+  drawText(ctx, significant(largest, 3), left + 2, Math.max(above - 4, top + 8), {
     ...style,
     colour: palette.ink,
     halo: palette.background,

@@ -1,0 +1,14 @@
+/** Every panel that the package knows. */
+
+import type { InspectionQuery } from "../../../pkg/unroll.js";
+
+export const PANELS = [
+  "factors",
+  "pipe",
+  "credit",
+  "credit-of-loss",
+  "spectrum",
+  "ledger",
+  "poke-input",
+  "poke-state",
+] as const satisfies InspectionQuery["panel"][];
