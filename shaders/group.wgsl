@@ -1,4 +1,5 @@
-// The weight gradients of a step, one job each: C = Σ over pairs of Aᵀ B, where B may also be ones or one-hot symbols.
+// The weight gradients of a step, one job each: C = Σ over pairs of Aᵀ B, where B may also be ones or one-hot symbols. A job can write
+// Σ Aᵀ 1 along.
 //
 // Twin: Group::reference in src/engine/group.rs, which makes the table. Workgroups take tiles of C in turns and measure what they write:
 // the largest element and the squares relative to it are a part of the norm of the gradient.
@@ -22,16 +23,17 @@ const WIDTH = 64u;
 const TILE = 64u;
 const SIDE = 8u;
 const FOURS = 16u;
-const DEPTH = 8u;
+const DEPTH = 16u;
 const THIN_ROWS = 16u;
 const FEW = 4u;
 const SLICES = 4u;
 
 // Words of a job and of a pair.
-const JOB = 8u;
+const JOB = 10u;
 const PAIR = 5u;
 const N_PARTS = 3u;
 const ONES = 0xffffffffu;
+const NONE = 0xffffffffu;
 
 struct Job {
     first_tile: u32,
@@ -42,6 +44,8 @@ struct Job {
     columns: u32,
     first_pair: u32,
     end_pair: u32,
+    // Where Σ Aᵀ 1 goes, or NONE.
+    sums: vec2<u32>,
 }
 
 struct Pair {
@@ -63,6 +67,7 @@ fn job(which: u32) -> Job {
         table[at + 5u],
         table[at + 6u],
         table[at + 7u],
+        vec2(table[at + 8u], table[at + 9u]),
     );
 }
 
@@ -76,10 +81,13 @@ var<private> largest: f32;
 var<private> squares: f32;
 
 fn write(own: Job, i: u32, j: u32, value: f32) {
-    if i >= own.m || j >= own.n {
-        return;
+    if i < own.m && j < own.n {
+        put(own.c + i * own.rows + j * own.columns, value);
     }
-    persistent[own.c + i * own.rows + j * own.columns] = value;
+}
+
+fn put(at: u32, value: f32) {
+    persistent[at] = value;
     let size = abs(value);
     if size > largest {
         let share = largest / size;
@@ -95,6 +103,15 @@ fn write(own: Job, i: u32, j: u32, value: f32) {
 fn write_row(own: Job, i: u32, j: u32, sums: vec4<f32>) {
     for (var column = 0u; column < 4u; column++) {
         write(own, i, j + column, sums[column]);
+    }
+}
+
+fn write_sum(own: Job, i: u32, sum: f32) {
+    if own.sums.x != NONE && i < own.m {
+        put(own.sums.x + i, sum);
+    }
+    if own.sums.y != NONE && i < own.m {
+        put(own.sums.y + i, sum);
     }
 }
 
@@ -159,6 +176,8 @@ fn square(own: Job, tile: u32, index: u32) {
     var r5 = vec4(0.0);
     var r6 = vec4(0.0);
     var r7 = vec4(0.0);
+    var upper_sum = vec4(0.0);
+    var lower_sum = vec4(0.0);
     for (var which = own.first_pair; which < own.end_pair; which++) {
         let factors = pair(which);
         for (var first = 0u; first < factors.k; first += DEPTH) {
@@ -177,6 +196,8 @@ fn square(own: Job, tile: u32, index: u32) {
                 let lower = a_tile[l * FOURS + SIDE + row];
                 let left = b_tile[l * FOURS + column];
                 let right = b_tile[l * FOURS + SIDE + column];
+                upper_sum += upper;
+                lower_sum += lower;
                 l0 += upper.x * left;
                 l1 += upper.y * left;
                 l2 += upper.z * left;
@@ -214,26 +235,37 @@ fn square(own: Job, tile: u32, index: u32) {
     write_row(own, i + TILE / 2u + 2u, j + TILE / 2u, r6);
     write_row(own, i + TILE / 2u + 3u, j, l7);
     write_row(own, i + TILE / 2u + 3u, j + TILE / 2u, r7);
+    if j == 0u {
+        for (var next = 0u; next < 4u; next++) {
+            write_sum(own, i + next, upper_sum[next]);
+            write_sum(own, i + TILE / 2u + next, lower_sum[next]);
+        }
+    }
 }
 
 var<workgroup> slices: array<vec4<f32>, WIDTH>;
+var<workgroup> a_slices: array<f32, WIDTH>;
 
 // Rows of a C of at most four columns: one invocation adds every fourth term of a row.
 fn thin(own: Job, tile: u32, index: u32) {
     let i = tile * THIN_ROWS + index % THIN_ROWS;
     var sums = vec4(0.0);
+    var a_sum = 0.0;
     for (var which = own.first_pair; which < own.end_pair; which++) {
         let factors = pair(which);
         for (var l = index / THIN_ROWS; l < factors.k; l += SLICES) {
             let a = a_at(factors, own, l, i);
             sums += a * four_of_b(factors, own.n, l, 0u);
+            a_sum += a;
         }
     }
     workgroupBarrier();
     slices[index] = sums;
+    a_slices[index] = a_sum;
     workgroupBarrier();
     if index < THIN_ROWS {
         write_row(own, i, 0u, slices[index] + slices[index + 16u] + slices[index + 32u] + slices[index + 48u]);
+        write_sum(own, i, a_slices[index] + a_slices[index + 16u] + a_slices[index + 32u] + a_slices[index + 48u]);
     }
 }
 

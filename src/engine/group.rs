@@ -1,7 +1,7 @@
 //! The weight gradients of a step as one dispatch of the GPU.
 //!
 //! They are independent of each other, and each is a sum over timesteps and batch: C = Σ AᵀB over one or two pairs of factors, where B
-//! may also be ones (a bias) or one-hot symbols. A [`Group`] is a table of such jobs for `shaders/group.wgsl`, cut into tiles of C that
+//! may also be ones (a bias) or one-hot symbols. A job with the same A adds the ones of a bias along. A [`Group`] is a table of such jobs for `shaders/group.wgsl`, cut into tiles of C that
 //! workgroups take in turns. Each workgroup also measures what it writes, so that no dispatch reads the gradient again for its norm: the
 //! optimiser puts these parts together ([`crate::kernels::update::coefficient`]).
 
@@ -59,6 +59,8 @@ pub struct Job {
     pub strides: [u32; 2],
     /// What is summed; nothing for a C of zeros.
     pub pairs: Vec<Pair>,
+    /// First elements of up to two vectors that receive Σ Aᵀ1: the biases whose weights these are.
+    pub sums: [Option<u32>; 2],
     /// What it was recorded as.
     output: Tensor,
     is_swapped: bool,
@@ -78,7 +80,7 @@ pub struct Group {
 impl Job {
     fn new(output: Tensor, [m, n]: [u32; 2], is_swapped: bool) -> Self {
         let strides = if is_swapped { [1, output.stride] } else { [output.stride, 1] };
-        Self { m, n, c: output.offset, strides, pairs: Vec::new(), output, is_swapped }
+        Self { m, n, c: output.offset, strides, pairs: Vec::new(), sums: [None; 2], output, is_swapped }
     }
 
     /// Rows and columns of a tile of C.
@@ -114,6 +116,7 @@ impl Group {
             }
             add(&mut jobs, call)?;
         }
+        let jobs = with_sums(jobs);
         Some(Self { calls: start..end + 1, jobs, norm: measure.tensor(2).offset })
     }
 
@@ -134,12 +137,12 @@ impl Group {
             let symbols = u32::from(matches!(pair.b, Factor::OneHot(_)));
             u64::from(pair.k) * u64::from(job.m + columns + symbols)
         };
-        let job =
-            |job: &Job| u64::from(job.m) * u64::from(job.n) + job.pairs.iter().map(|of| pair(job, of)).sum::<u64>();
+        let written = |job: &Job| u64::from(job.m) * (u64::from(job.n) + job.sums.iter().flatten().count() as u64);
+        let job = |job: &Job| written(job) + job.pairs.iter().map(|of| pair(job, of)).sum::<u64>();
         4 * self.jobs.iter().map(job).sum::<u64>()
     }
 
-    /// The table of the shader: for each job its first tile, m, n, c, both strides, and its first and last pair;
+    /// The table of the shader: for each job its first tile, m, n, c, both strides, its first and last pair, and both sums;
     /// then for each pair the offset and stride of A and of B, and k. Ones have no offset, one-hot symbols no stride.
     pub fn table(&self) -> Vec<u32> {
         let (mut jobs, mut pairs, mut tile) = (Vec::new(), Vec::<Pair>::new(), 0);
@@ -148,6 +151,7 @@ impl Group {
             pairs.extend(&job.pairs);
             let [rows, columns] = job.strides;
             jobs.extend([tile, job.m, job.n, job.c, rows, columns, first, pairs.len() as u32]);
+            jobs.extend(job.sums.map(|sum| sum.unwrap_or(u32::MAX)));
             tile += job.tiles();
         }
         for pair in pairs {
@@ -177,6 +181,10 @@ impl Group {
                     }
                 }
                 persistent[(job.c + i * job.strides[0] + j * job.strides[1]) as usize] = sum;
+            }
+            for (first, i) in job.sums.into_iter().flatten().flat_map(|first| (0..job.m).map(move |i| (first, i))) {
+                let rows = job.pairs.iter().flat_map(|pair| (0..pair.k).map(move |l| pair.a[0] + l * pair.a[1]));
+                persistent[(first + i) as usize] = rows.map(|row| arena[(row + i) as usize]).sum();
             }
         }
     }
@@ -258,4 +266,20 @@ fn sum(jobs: &mut Vec<Job>, job: Job, pair: Pair, accumulate: u32) -> Option<()>
     }?;
     job.pairs.push(pair);
     Some(())
+}
+
+/// The jobs, with each sum of rows in a job that reads the same rows anyway, where there is one.
+fn with_sums(jobs: Vec<Job>) -> Vec<Job> {
+    let is_sum = |job: &Job| !job.pairs.is_empty() && job.pairs.iter().all(|pair| pair.b == Factor::Ones);
+    let (sums, mut others): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(is_sum);
+    for sum in sums {
+        let rows = |job: &Job| job.pairs.iter().map(|pair| (pair.a, pair.k)).collect::<Vec<_>>();
+        let fits = |job: &&mut Job| job.m == sum.m && rows(job) == rows(&sum);
+        let free = others.iter_mut().find(fits).and_then(|job| job.sums.iter_mut().find(|sum| sum.is_none()));
+        match free {
+            Some(place) => *place = Some(sum.c),
+            None => others.push(sum),
+        }
+    }
+    others
 }
