@@ -2,8 +2,8 @@
 //
 // Twin: src/kernels/elman.rs.
 //
-// One workgroup owns ROWS rows of the batch for the whole time loop; an invocation adds the products of a few units for four rows. States
-// pass through the arena, in order through the barriers: no other workgroup touches these rows.
+// One workgroup owns ROWS rows of the batch for the whole time loop; an invocation adds the products of a few units for all of them.
+// States pass through the arena, in order through the barriers: no other workgroup touches these rows.
 
 struct Forward {
     // offset and stride of each operand, in elements
@@ -67,24 +67,23 @@ fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) g
     for (var step = uniforms.first; step < uniforms.end; step++) {
         let t = time(step, uniforms.n_steps, uniforms.reverse);
         let t_before = time(max(step, 1u) - 1u, uniforms.n_steps, uniforms.reverse);
-        // Four units, `quarter` apart, and four rows.
+        // Four units, `quarter` apart.
         let quarter = (hidden + 3u) / 4u;
-        for (var base = 0u; base < quarter * QUADS; base += WIDTH) {
-            let own = share(index, base, quarter * QUADS);
-            let j = own.item % quarter;
-            let quad = own.item / quarter;
+        for (var base = 0u; base < quarter; base += WIDTH) {
+            let own = share(index, base, quarter);
+            let j = own.item;
             let units = min(vec4(j, j + quarter, j + 2u * quarter, j + 3u * quarter), vec4(hidden - 1u));
-            var s0 = vec4(0.0);
-            var s1 = vec4(0.0);
-            var s2 = vec4(0.0);
-            var s3 = vec4(0.0);
+            var s0 = Rows();
+            var s1 = Rows();
+            var s2 = Rows();
+            var s3 = Rows();
             if has_state(step) {
                 for (var first = 0u; first < hidden; first += BLOCK) {
                     stage_h(index, step, t_before, rows.x, first);
                     let part = terms(own, hidden - first);
                     let w = uniforms.weight_hh.x + first + units * uniforms.weight_hh.y;
                     for (var k = part.x; k < part.y; k++) {
-                        let h = tile[k * QUADS + quad];
+                        let h = rows_at(k);
                         s0 += weight_hh[w.x + k] * h;
                         s1 += weight_hh[w.y + k] * h;
                         s2 += weight_hh[w.z + k] * h;
@@ -96,14 +95,14 @@ fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) g
                 s2 = merged(index, own, s2);
                 s3 = merged(index, own, s3);
             }
-            for (var r = 0u; r < 4u; r++) {
-                let b = rows.x + quad * 4u + r;
+            for (var r = 0u; r < ROWS; r++) {
+                let b = rows.x + r;
                 if own.works && own.slice == 0u && b < uniforms.batch {
                     let row = t * uniforms.batch + b;
-                    step_of_unit(row, j, s0[r]);
-                    step_of_unit(row, j + quarter, s1[r]);
-                    step_of_unit(row, j + 2u * quarter, s2[r]);
-                    step_of_unit(row, j + 3u * quarter, s3[r]);
+                    step_of_unit(row, j, s0[r / 4u][r % 4u]);
+                    step_of_unit(row, j + quarter, s1[r / 4u][r % 4u]);
+                    step_of_unit(row, j + 2u * quarter, s2[r / 4u][r % 4u]);
+                    step_of_unit(row, j + 3u * quarter, s3[r / 4u][r % 4u]);
                 }
             }
         }

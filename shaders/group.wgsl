@@ -123,17 +123,11 @@ fn a_at(factors: Pair, own: Job, l: u32, i: u32) -> f32 {
     return arena[factors.a + l * factors.a_stride + i];
 }
 
-// Four elements of row `l` of a factor that is `n` wide.
 fn four(first: u32, n: u32, j: u32) -> vec4<f32> {
-    let at = first + j;
-    if j + 4u <= n {
-        return vec4(arena[at], arena[at + 1u], arena[at + 2u], arena[at + 3u]);
-    }
-    var values = vec4(0.0);
-    for (var next = 0u; j + next < n; next++) {
-        values[next] = arena[at + next];
-    }
-    return values;
+    let places = vec4(j, j + 1u, j + 2u, j + 3u);
+    let at = first + min(places, vec4(n - 1u));
+    let values = vec4(arena[at.x], arena[at.y], arena[at.z], arena[at.w]);
+    return select(vec4(0.0), values, places < vec4(n));
 }
 
 // Four elements of row `l` of B.

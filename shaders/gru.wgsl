@@ -2,8 +2,8 @@
 //
 // Twin: src/kernels/gru.rs.
 //
-// One workgroup owns ROWS rows of the batch for the whole time loop; an invocation adds the products of a few units for four rows. States
-// pass through the arena, in order through the barriers: no other workgroup touches these rows.
+// One workgroup owns ROWS rows of the batch for the whole time loop; an invocation adds the products of a few units for all of them.
+// States pass through the arena, in order through the barriers: no other workgroup touches these rows.
 
 struct Forward {
     // offset and stride of each operand, in elements
@@ -69,14 +69,12 @@ fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) g
     for (var step = uniforms.first; step < uniforms.end; step++) {
         let t = time(step, uniforms.n_steps, uniforms.reverse);
         let t_before = time(max(step, 1u) - 1u, uniforms.n_steps, uniforms.reverse);
-        for (var base = 0u; base < hidden * QUADS; base += WIDTH) {
-            // A unit and four rows.
-            let own = share(index, base, hidden * QUADS);
-            let j = own.item % hidden;
-            let quad = own.item / hidden;
-            var r = vec4(0.0);
-            var z = vec4(0.0);
-            var q = vec4(0.0);
+        for (var base = 0u; base < hidden; base += WIDTH) {
+            let own = share(index, base, hidden);
+            let j = own.item;
+            var r = Rows();
+            var z = Rows();
+            var q = Rows();
             if has_state(step) {
                 for (var first = 0u; first < hidden; first += BLOCK) {
                     stage_h(index, step, t_before, rows.x, first);
@@ -84,7 +82,7 @@ fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) g
                     let next = hidden * uniforms.weight_hh.y;
                     var w = uniforms.weight_hh.x + j * uniforms.weight_hh.y + first + part.x;
                     for (var k = part.x; k < part.y; k++) {
-                        let h = tile[k * QUADS + quad];
+                        let h = rows_at(k);
                         r += weight_hh[w] * h;
                         z += weight_hh[w + next] * h;
                         q += weight_hh[w + 2u * next] * h;
@@ -95,10 +93,10 @@ fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) g
                 z = merged(index, own, z);
                 q = merged(index, own, q);
             }
-            for (var at = 0u; at < 4u; at++) {
-                let b = rows.x + quad * 4u + at;
+            for (var at = 0u; at < ROWS; at++) {
+                let b = rows.x + at;
                 if own.works && own.slice == 0u && b < uniforms.batch {
-                    step_of_unit(step, t, t_before, b, j, vec3(r[at], z[at], q[at]));
+                    step_of_unit(step, t, t_before, b, j, vec3(r[at / 4u][at % 4u], z[at / 4u][at % 4u], q[at / 4u][at % 4u]));
                 }
             }
         }

@@ -2,8 +2,8 @@
 //
 // Twin: src/kernels/lstm.rs.
 //
-// One workgroup owns ROWS rows of the batch for the whole time loop; an invocation adds the products of a few units for four rows. States
-// pass through the arena, in order through the barriers: no other workgroup touches these rows.
+// One workgroup owns ROWS rows of the batch for the whole time loop; an invocation adds the products of a few units for all of them.
+// States pass through the arena, in order through the barriers: no other workgroup touches these rows.
 
 struct Forward {
     // offset and stride of each operand, in elements
@@ -73,15 +73,13 @@ fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) g
     for (var step = uniforms.first; step < uniforms.end; step++) {
         let t = time(step, uniforms.n_steps, uniforms.reverse);
         let t_before = time(max(step, 1u) - 1u, uniforms.n_steps, uniforms.reverse);
-        for (var base = 0u; base < hidden * QUADS; base += WIDTH) {
-            // A unit and four rows.
-            let own = share(index, base, hidden * QUADS);
-            let j = own.item % hidden;
-            let quad = own.item / hidden;
-            var i = vec4(0.0);
-            var f = vec4(0.0);
-            var g = vec4(0.0);
-            var o = vec4(0.0);
+        for (var base = 0u; base < hidden; base += WIDTH) {
+            let own = share(index, base, hidden);
+            let j = own.item;
+            var i = Rows();
+            var f = Rows();
+            var g = Rows();
+            var o = Rows();
             if has_state(step) {
                 for (var first = 0u; first < hidden; first += BLOCK) {
                     stage_h(index, step, t_before, rows.x, first);
@@ -89,7 +87,7 @@ fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) g
                     let next = hidden * uniforms.weight_hh.y;
                     var w = uniforms.weight_hh.x + j * uniforms.weight_hh.y + first + part.x;
                     for (var k = part.x; k < part.y; k++) {
-                        let h = tile[k * QUADS + quad];
+                        let h = rows_at(k);
                         i += weight_hh[w] * h;
                         f += weight_hh[w + next] * h;
                         g += weight_hh[w + 2u * next] * h;
@@ -102,10 +100,11 @@ fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) g
                 g = merged(index, own, g);
                 o = merged(index, own, o);
             }
-            for (var r = 0u; r < 4u; r++) {
-                let b = rows.x + quad * 4u + r;
+            for (var r = 0u; r < ROWS; r++) {
+                let b = rows.x + r;
+                let sums = vec4(i[r / 4u][r % 4u], f[r / 4u][r % 4u], g[r / 4u][r % 4u], o[r / 4u][r % 4u]);
                 if own.works && own.slice == 0u && b < uniforms.batch {
-                    step_of_unit(step, t * uniforms.batch + b, t_before * uniforms.batch + b, b, j, vec4(i[r], f[r], g[r], o[r]));
+                    step_of_unit(step, t * uniforms.batch + b, t_before * uniforms.batch + b, b, j, sums);
                 }
             }
         }

@@ -7,7 +7,7 @@
 const SIDE: u32 = 8u;
 const TILE: u32 = 64u;
 const FOURS: u32 = 16u;
-const DEPTH: u32 = 8u;
+const DEPTH: u32 = 16u;
 
 struct Uniforms {
     // offset and stride of each operand, in elements

@@ -4,18 +4,19 @@
 
 const WIDTH = 128u;
 
-// Rows of the batch that a workgroup owns, as QUADS vectors of four.
+// Rows of the batch that a workgroup owns: an invocation adds for all of them, four to a vector.
 const ROWS = 8u;
 const QUADS = 2u;
+alias Rows = mat2x4<f32>;
 
 // Terms of a sum that are in workgroup memory at a time.
 const BLOCK = 128u;
 
-// Four rows of what is multiplied, for each term and quad; then, what each invocation has summed. It has room for all invocations.
+// All rows of what is multiplied, for each term; then, what each invocation has summed.
 var<workgroup> tile: array<vec4<f32>, BLOCK * QUADS>;
 
-// An invocation adds products for an item, a few outputs of a quad of rows. Where there are fewer items than invocations, each of some
-// slices adds a part of the terms.
+// An invocation adds products for an item, a few units of all rows. Where there are fewer items than invocations, each of some slices
+// adds a part of the terms.
 struct Share {
     item: u32,
     slice: u32,
@@ -43,17 +44,23 @@ fn terms(own: Share, count: u32) -> vec2<u32> {
 }
 
 // The sum of what the slices of an item have, for the invocation of slice 0. All invocations of the workgroup come here together.
-fn merged(index: u32, own: Share, sum: vec4<f32>) -> vec4<f32> {
+fn merged(index: u32, own: Share, sum: Rows) -> Rows {
     workgroupBarrier();
-    tile[index] = sum;
+    tile[index * QUADS] = sum[0];
+    tile[index * QUADS + 1u] = sum[1];
     workgroupBarrier();
     var total = sum;
     if own.slice == 0u {
         for (var slice = 1u; slice < own.slices; slice++) {
-            total += tile[index + slice * own.stride];
+            total += rows_at(index + slice * own.stride);
         }
     }
     return total;
+}
+
+// All rows at a place of the tile.
+fn rows_at(place: u32) -> Rows {
+    return Rows(tile[place * QUADS], tile[place * QUADS + 1u]);
 }
 
 // The rows of the batch that this workgroup owns: the first one, and their number.
@@ -111,23 +118,22 @@ fn stage_d(index: u32, t: u32, first_row: u32, first: u32) {
 fn propagate(index: u32, first_row: u32, t: u32, count: u32, cut: bool, adds: bool) {
     let uniforms = backward_uniforms;
     let hidden = uniforms.hidden;
-    // Four units, `quarter` apart, and four rows.
+    // Four units, `quarter` apart.
     let quarter = (hidden + 3u) / 4u;
-    for (var base = 0u; base < quarter * QUADS; base += WIDTH) {
-        let own = share(index, base, quarter * QUADS);
-        let k = own.item % quarter;
-        let quad = own.item / quarter;
+    for (var base = 0u; base < quarter; base += WIDTH) {
+        let own = share(index, base, quarter);
+        let k = own.item;
         let units = min(vec4(k, k + quarter, k + 2u * quarter, k + 3u * quarter), vec4(hidden - 1u));
-        var s0 = vec4(0.0);
-        var s1 = vec4(0.0);
-        var s2 = vec4(0.0);
-        var s3 = vec4(0.0);
+        var s0 = Rows();
+        var s1 = Rows();
+        var s2 = Rows();
+        var s3 = Rows();
         for (var first = 0u; first < count; first += BLOCK) {
             stage_d(index, t, first_row, first);
             let part = terms(own, count - first);
             var w = uniforms.weight_hh.x + (first + part.x) * uniforms.weight_hh.y;
             for (var n = part.x; n < part.y; n++) {
-                let d = tile[n * QUADS + quad];
+                let d = rows_at(n);
                 s0 += backward_weight_hh[w + units.x] * d;
                 s1 += backward_weight_hh[w + units.y] * d;
                 s2 += backward_weight_hh[w + units.z] * d;
@@ -139,13 +145,13 @@ fn propagate(index: u32, first_row: u32, t: u32, count: u32, cut: bool, adds: bo
         s1 = merged(index, own, s1);
         s2 = merged(index, own, s2);
         s3 = merged(index, own, s3);
-        for (var r = 0u; r < 4u; r++) {
-            let b = first_row + quad * 4u + r;
+        for (var r = 0u; r < ROWS; r++) {
+            let b = first_row + r;
             if own.works && own.slice == 0u && b < uniforms.batch {
-                keep(b, k, s0[r], cut, adds);
-                keep(b, k + quarter, s1[r], cut, adds);
-                keep(b, k + 2u * quarter, s2[r], cut, adds);
-                keep(b, k + 3u * quarter, s3[r], cut, adds);
+                keep(b, k, s0[r / 4u][r % 4u], cut, adds);
+                keep(b, k + quarter, s1[r / 4u][r % 4u], cut, adds);
+                keep(b, k + 2u * quarter, s2[r / 4u][r % 4u], cut, adds);
+                keep(b, k + 3u * quarter, s3[r / 4u][r % 4u], cut, adds);
             }
         }
     }

@@ -1,9 +1,10 @@
 //! The weight gradients of a step as one dispatch of the GPU.
 //!
 //! They are independent of each other, and each is a sum over timesteps and batch: C = Σ AᵀB over one or two pairs of factors, where B
-//! may also be ones (a bias) or one-hot symbols. A job with the same A adds the ones of a bias along. A [`Group`] is a table of such jobs for `shaders/group.wgsl`, cut into tiles of C that
-//! workgroups take in turns. Each workgroup also measures what it writes, so that no dispatch reads the gradient again for its norm: the
-//! optimiser puts these parts together ([`crate::kernels::update::coefficient`]).
+//! may also be ones (a bias) or one-hot symbols. A bias is summed along with the weights that read the same A. A [`Group`] is a table of
+//! such jobs for `shaders/group.wgsl`, cut into tiles of C that workgroups take in turns. Each workgroup also measures what it writes,
+//! so that no dispatch reads the gradient again for its norm: the optimiser puts these parts together
+//! ([`crate::kernels::update::coefficient`]).
 
 use crate::graph::{ARENA, INDEX, PERSISTENT, Plan};
 use crate::kernels::{Call, Rectangle, copy, fill, gather, norm, product, row_sum, update};
