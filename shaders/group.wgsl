@@ -123,6 +123,7 @@ fn a_at(factors: Pair, own: Job, l: u32, i: u32) -> f32 {
     return arena[factors.a + l * factors.a_stride + i];
 }
 
+// Four elements, from `j` on, of a row that is `n` wide and starts at `first`; 0 beyond it. No branch: it is every invocation's way.
 fn four(first: u32, n: u32, j: u32) -> vec4<f32> {
     let places = vec4(j, j + 1u, j + 2u, j + 3u);
     let at = first + min(places, vec4(n - 1u));
