@@ -469,7 +469,7 @@ function drawNames(
     .filter(({ ribbon, step }) => inReach(ribbon, step))
     .map((name) => ({ ...name, line: plot.yOf(logOf(name.ribbon.median[name.step] ?? 0, plot.floor)) }))
     .sort((a, b) => a.line - b.line);
-  const top = plot.box.y + 12;
+  const top = plot.box.y + 10;
   const bottom = plot.box.y + plot.box.height - 4;
   named.forEach(({ ribbon, text, colour, line, step }, i) => {
     if (text === "") return;
@@ -490,16 +490,19 @@ function drawNames(
       at <= bottom &&
       !taken.some((b) => x < b.x + b.width + 3 && b.x < x + width + 3 && at - 11 < b.y + b.height && b.y < at + 3) &&
       !crossed(x, at);
-    const shifts = above ? [-9, 18, -24, 33, -39, 48] : [18, -9, 33, -24, 48, -39];
+    // Beside the line wherever it goes, before farther from it.
+    const near = above ? [-9, -5, 18, 14] : [18, 14, -9, -5];
+    const far = above ? [-24, 33, -39, 48] : [33, -24, 48, -39];
     const inwards = main.reverse ? -1 : 1;
     const places = [0, 1, 2, 3, 4, 5, 6, 7].map((n) => step + inwards * Math.round((n * nSteps) / 12));
-    const found = places
-      .filter((t) => inReach(ribbon, t) && t >= 0 && t < nSteps)
-      .flatMap((t) => {
-        const x = Math.min(plot.axis.centre(t) + 2, plot.axis.x1 - width - 4);
-        return shifts.map((shift) => ({ x, y: heightOf(ribbon, t) + shift }));
-      })
-      .find(({ x, y }) => clear(x, y));
+    const spots = (shifts: readonly number[]): { x: number; y: number }[] =>
+      places
+        .filter((t) => inReach(ribbon, t) && t >= 0 && t < nSteps)
+        .flatMap((t) => {
+          const x = Math.min(plot.axis.centre(t) + 2, plot.axis.x1 - width - 4);
+          return shifts.map((shift) => ({ x, y: heightOf(ribbon, t) + shift }));
+        });
+    const found = [...spots(near), ...spots(far)].find(({ x, y }) => clear(x, y));
     const x = found?.x ?? Math.min(plot.axis.centre(step) + 2, plot.axis.x1 - width - 4);
     const y = found?.y ?? line + (line < (top + bottom) / 2 ? 18 : -9);
     taken.push({ x, y: y - 11, width, height: 14 });
