@@ -109,8 +109,12 @@ impl Gpu {
     /// [`Error::Unavailable`] when there is none.
     pub async fn new() -> Result<Self> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-        let adapter = instance.request_adapter(&wgpu::RequestAdapterOptions::default()).await;
+        let mut options = wgpu::RequestAdapterOptions::default();
+        if cfg!(not(target_arch = "wasm32")) {
+            options.power_preference = wgpu::PowerPreference::HighPerformance;
+        }
         // The error is about wgpu's other backends, which are not compiled in.
+        let adapter = instance.request_adapter(&options).await;
         let adapter = adapter.map_err(|_| unavailable("no graphics adapter was found"))?;
         let info = adapter.get_info();
         let descriptor = wgpu::DeviceDescriptor { required_limits: adapter.limits(), ..Default::default() };
@@ -146,11 +150,13 @@ impl Gpu {
         self.device.destroy();
     }
 
-    pub(super) fn device(&self) -> &wgpu::Device {
+    /// The device, for those who measure it.
+    pub fn device(&self) -> &wgpu::Device {
         &self.device
     }
 
-    pub(super) fn queue(&self) -> &wgpu::Queue {
+    /// Where work goes.
+    pub fn queue(&self) -> &wgpu::Queue {
         &self.queue
     }
 
@@ -200,8 +206,8 @@ impl Gpu {
         let staging = self.device.create_buffer(&staging);
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(&resident.0[segment as usize], range.start, &staging, 0, size);
-        self.queue.submit([encoder.finish()]);
-        Mapping::begin(&staging).done().await?;
+        let work = self.queue.submit([encoder.finish()]);
+        Mapping::begin(&self.device, work, &staging).done().await?;
         Ok(staging.get_mapped_range(..).map_err(unavailable)?.to_vec())
     }
 
@@ -401,8 +407,13 @@ impl Gpu {
 }
 
 /// A buffer on its way to the host.
-#[derive(Clone, Default)]
-pub(super) struct Mapping(Rc<RefCell<MappingState>>);
+#[derive(Clone)]
+pub(super) struct Mapping {
+    device: wgpu::Device,
+    /// What is waited for: the work that fills the buffer.
+    work: wgpu::SubmissionIndex,
+    state: Arc<Mutex<MappingState>>,
+}
 
 #[derive(Default)]
 struct MappingState {
@@ -411,12 +422,12 @@ struct MappingState {
 }
 
 impl Mapping {
-    /// Asks for a buffer.
-    pub(super) fn begin(buffer: &wgpu::Buffer) -> Self {
-        let mapping = Self::default();
-        let state = Rc::clone(&mapping.0);
+    /// Asks for a buffer that `work` fills.
+    pub(super) fn begin(device: &wgpu::Device, work: wgpu::SubmissionIndex, buffer: &wgpu::Buffer) -> Self {
+        let mapping = Self { device: device.clone(), work, state: Arc::default() };
+        let state = Arc::clone(&mapping.state);
         buffer.map_async(wgpu::MapMode::Read, .., move |result| {
-            let mut state = state.borrow_mut();
+            let mut state = state.lock().expect("nobody panics with it");
             state.outcome = Some(result);
             if let Some(waker) = state.waker.take() {
                 waker.wake();
@@ -425,18 +436,33 @@ impl Mapping {
         mapping
     }
 
+    /// A browser tells by itself what has come; without one, somebody has to ask.
+    fn ask(&self, kind: wgpu::PollType) {
+        if cfg!(not(target_arch = "wasm32")) {
+            // What goes wrong is told to the buffer and to the callback of lost devices.
+            let _ = self.device.poll(kind);
+        }
+    }
+
+    fn told(&self) -> Option<Result<()>> {
+        // The error says no more than that it did not come, and it comes before the loss of the device is told.
+        let outcome = self.state.lock().expect("nobody panics with it").outcome.clone();
+        outcome.map(|result| result.map_err(|_| unavailable("the device was lost")))
+    }
+
     /// How it went, once it is there.
     pub(super) fn outcome(&self) -> Option<Result<()>> {
-        // The error says no more than that it did not come, and it comes before the loss of the device is told.
-        self.0.borrow().outcome.clone().map(|result| result.map_err(|_| unavailable("the device was lost")))
+        self.ask(wgpu::PollType::Poll);
+        self.told()
     }
 
     /// Waits until it is there.
     pub(super) async fn done(self) -> Result<()> {
-        poll_fn(|context| match self.outcome() {
+        self.ask(wgpu::PollType::Wait { submission_index: Some(self.work.clone()), timeout: None });
+        poll_fn(|context| match self.told() {
             Some(result) => Poll::Ready(result),
             None => {
-                self.0.borrow_mut().waker = Some(context.waker().clone());
+                self.state.lock().expect("nobody panics with it").waker = Some(context.waker().clone());
                 Poll::Pending
             }
         })

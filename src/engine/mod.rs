@@ -1,18 +1,19 @@
 //! Engines: they run plans.
 //!
 //! Floor 3. [`Engine::Reference`] runs the plain loops in f64, [`Engine::Cpu`] the fast ones in f32; both run the same plan on the
-//! same kind of memory. WebGPU runs the same plans in `gpu`; the only floor that names wgpu is this one.
+//! same kind of memory. WebGPU runs the same plans in `gpu`, in the browser, or with the feature `native-gpu` on the host; the only
+//! floor that names wgpu is this one.
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 pub mod gpu;
 pub mod group;
 mod memory;
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 mod runner;
 pub mod schedule;
 
 pub use memory::Memory;
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 pub use runner::{IN_FLIGHT, Runner};
 
 use crate::graph::Plan;

@@ -168,8 +168,8 @@ impl Runner {
                 to += size;
             }
         }
-        self.gpu.queue().submit([encoder.finish()]);
-        self.under_way.push_back((at, steps, Mapping::begin(&self.results[at])));
+        let work = self.gpu.queue().submit([encoder.finish()]);
+        self.under_way.push_back((at, steps, Mapping::begin(self.gpu.device(), work, &self.results[at])));
     }
 
     /// What the oldest submit has said, step after step, if it is there.
@@ -209,8 +209,8 @@ impl Runner {
             encoder.copy_buffer_to_buffer(&self.resident.0[keep.buffer as usize], from, &self.kept, to, size);
             to += size;
         }
-        self.gpu.queue().submit([encoder.finish()]);
-        Mapping::begin(&self.kept).done()
+        let work = self.gpu.queue().submit([encoder.finish()]);
+        Mapping::begin(self.gpu.device(), work, &self.kept).done()
     }
 
     /// What [`Runner::fetch`] has brought.

@@ -1,6 +1,6 @@
 //! A session: one network on one task, with everything that it needs to go on.
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 mod accelerated;
 mod copies;
 
@@ -142,10 +142,10 @@ pub struct Session {
     step: u64,
     last: StepReport,
     /// Set while training steps run on WebGPU.
-    #[cfg(target_arch = "wasm32")]
+    #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
     accelerated: Option<accelerated::Accelerated>,
     /// Steps that WebGPU has done and that were not taken yet.
-    #[cfg(target_arch = "wasm32")]
+    #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
     reports: std::collections::VecDeque<StepReport>,
 }
 
@@ -199,9 +199,9 @@ impl Session {
             hyper: [0.0; HYPER],
             step: 0,
             last: StepReport::NONE,
-            #[cfg(target_arch = "wasm32")]
+            #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
             accelerated: None,
-            #[cfg(target_arch = "wasm32")]
+            #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
             reports: std::collections::VecDeque::new(),
         };
         session.set_values_f64(&initial.values);
@@ -721,7 +721,7 @@ enum Words<'a> {
     Index(&'a [u32]),
 }
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 impl<'a> Words<'a> {
     /// As the words of a buffer.
     fn as_words(&self) -> &'a [u32] {

@@ -1,4 +1,5 @@
-//! WebGPU against the CPU, through the whole chain: shader, bindings, uniforms, dispatch, read back. Without an adapter these tests fail.
+//! WebGPU against the CPU, through the whole chain: shader, bindings, uniforms, dispatch, read back. In the browser, and on the host with
+//! the feature `native-gpu`. Without an adapter these tests fail.
 //!
 //! Whole models train side by side. Every kernel is compared with its CPU twin, call by call: both see the same memory, and what they
 //! write may differ by the tolerance that the kernel states, relative to the largest element of the result.
@@ -69,7 +70,8 @@ async fn check(stem: &str) {
     }
     for entry in kernel.entries {
         let difference = worst.get(entry.label).unwrap_or_else(|| panic!("{} is run by no case", entry.label));
-        console_log!("{:<28} {difference:.1e}, at most {:.0e}", entry.label, kernel.on_gpu.relative);
+        let line = format!("{:<28} {difference:.1e}, at most {:.0e}", entry.label, kernel.on_gpu.relative);
+        if cfg!(target_arch = "wasm32") { console_log!("{line}") } else { println!("{line}") }
     }
 }
 
@@ -138,7 +140,7 @@ async fn train(gpu: &Gpu, task: &Value, cell: &str, layers: usize, optimiser: &V
     losses
 }
 
-#[wasm_bindgen_test]
+#[wasm_bindgen_test(unsupported = pollster::test)]
 async fn cores_equal_torch() {
     let gpu = Gpu::new().await.unwrap_or_else(|error| panic!("{error}"));
     for &(name, layers, bidirectional) in CORES {
@@ -150,7 +152,7 @@ async fn cores_equal_torch() {
     }
 }
 
-#[wasm_bindgen_test]
+#[wasm_bindgen_test(unsupported = pollster::test)]
 async fn whole_models_train_as_on_the_cpu() {
     let gpu = Gpu::new().await.unwrap_or_else(|error| panic!("{error}"));
     let tasks = [json!({ "id": "adding", "length": 13 }), json!({ "id": "copy", "length": 12 })];
@@ -164,7 +166,7 @@ async fn whole_models_train_as_on_the_cpu() {
     }
 }
 
-#[wasm_bindgen_test]
+#[wasm_bindgen_test(unsupported = pollster::test)]
 async fn time_loops_in_chunks_give_the_same_numbers() {
     let gpu = Gpu::new().await.unwrap_or_else(|error| panic!("{error}"));
     let (task, adam) = (json!({ "id": "adding", "length": 37 }), json!({ "id": "adam", "lr": 0.01 }));
@@ -179,13 +181,13 @@ async fn time_loops_in_chunks_give_the_same_numbers() {
 macro_rules! kernels {
     ($($stem:ident)*) => {
         $(
-            #[wasm_bindgen_test]
+            #[wasm_bindgen_test(unsupported = pollster::test)]
             async fn $stem() {
                 super::check(stringify!($stem)).await;
             }
         )*
 
-        #[wasm_bindgen_test]
+        #[wasm_bindgen_test(unsupported = test)]
         fn every_kernel_is_compared() {
             let table: Vec<_> = super::KERNELS.iter().map(|kernel| kernel.stem).collect();
             assert_eq!(vec![$(stringify!($stem)),*], table);

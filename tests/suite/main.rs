@@ -4,7 +4,7 @@
 //! `#[wasm_bindgen_test(unsupported = test)]` in the browser.
 
 mod golden;
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 mod gpu;
 mod gradcheck;
 mod group;
