@@ -65,10 +65,13 @@ struct Dispatch {
     copies: Vec<(wgpu::Buffer, Range<u64>, wgpu::Buffer)>,
 }
 
-/// An error with the first line of a reason, which may be a page of a compiler's output.
+/// An error with the first line of a reason, which may be a page of a compiler's output. Without a browser, the first line of several says
+/// no more than what kind of error it is.
 pub(super) fn unavailable(why: impl std::fmt::Display) -> Error {
     let why = why.to_string();
-    let line = why.lines().next().unwrap_or_default();
+    let told = if cfg!(target_arch = "wasm32") { 1 } else { 4 };
+    let lines = why.lines().map(str::trim).filter(|line| !line.is_empty()).take(told);
+    let line = lines.collect::<Vec<_>>().join(" ");
     Error::unavailable("WebGPU", line.trim_end_matches(['.', ' ']))
 }
 

@@ -45,13 +45,13 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        usage: "[--gpu] [--engine IDS] [--workload IDS]",
+        usage: "[--gpu | --native-gpu] [--engine IDS] [--workload IDS]",
         about: "measure our engine beside its peers, in one Chromium",
         run: bench::command,
     },
     Command {
         name: "test",
-        usage: "[--list] [--only STAGE[,STAGE…]]",
+        usage: "[--list] [--only STAGE[,STAGE…]] [--native-gpu]",
         about: "check and test everything, in Rust, in Chromium and on the page",
         run: test::command,
     },
@@ -61,7 +61,7 @@ fn usage() -> String {
     let mut text = String::from("cargo xtask COMMAND, where COMMAND is one of\n");
     for command in COMMANDS {
         let call = format!("{} {}", command.name, command.usage);
-        text.push_str(&format!("\n  {call:<46} {}", command.about));
+        text.push_str(&format!("\n  {call}\n      {}\n", command.about));
     }
     text
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check and every test, from cheap to dear, to the end even when one fails.
 //!
-//! [`STAGES`] is the only place that lists them. What was skipped counts as failed, and so does a stage of tests in
+//! [`STAGES`] is the only place that lists them; `--native-gpu` runs [`NATIVE_GPU`] instead. What was skipped counts as failed, and so does a stage of tests in
 //! which no test ran.
 
 use std::path::PathBuf;
@@ -47,6 +47,12 @@ const STAGES: &[Stage] = &[
     Stage { id: "page", title: "the page in headless Chromium", run: page },
 ];
 
+/// WebGPU's engine without a browser, on the Vulkan adapter of this machine. Only when asked for: it compiles all of wgpu.
+const NATIVE_GPU: &[Stage] = &[
+    Stage { id: "native-lint", title: "Rust lints with the feature native-gpu", run: native_lint },
+    Stage { id: "native-gpu", title: "tests of WebGPU on the host, through Vulkan", run: native_gpu },
+];
+
 /// What the stages of one run share.
 struct Session<'a> {
     workspace: &'a Workspace,
@@ -85,9 +91,15 @@ pub fn command(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
             }
             return Ok(true);
         }
+        ["--native-gpu"] => NATIVE_GPU.iter().collect(),
         ["--only", ids] => select(Some(ids))?,
         [option] if option.starts_with("--only=") => select(option.strip_prefix("--only="))?,
-        _ => return Err(format!("expected --list or --only STAGE[,STAGE…], got `{}`", arguments.join(" "))),
+        _ => {
+            return Err(format!(
+                "expected --list, --only STAGE[,STAGE…] or --native-gpu, got `{}`",
+                arguments.join(" ")
+            ));
+        }
     };
     if std::env::var_os("RUSTFLAGS").is_some() {
         process::say(
@@ -209,6 +221,24 @@ fn host(session: &mut Session) -> Result<Tally> {
     many(command, summary::libtest)
 }
 
+fn native_lint(session: &mut Session) -> Result<Tally> {
+    tools::rust_component("clippy", "clippy")?;
+    let mut command = session.workspace.cargo();
+    command.args(["clippy", "--package", "unroll", "--features", "native-gpu", "--all-targets"]);
+    command.args(["--", "--deny", "warnings"]);
+    one(command)
+}
+
+fn native_gpu(session: &mut Session) -> Result<Tally> {
+    tools::vulkan()?;
+    let mut command = session.workspace.cargo();
+    command.args(["test", "--package", "unroll", "--features", "native-gpu", "--no-fail-fast"]);
+    command.args(["--test", "suite", "--", "gpu::"]);
+    // Mesa's layer that reorders adapters asks for a desktop at every start, and complains where there is none.
+    command.env("NODEVICE_SELECT", "1");
+    many(command, summary::libtest)
+}
+
 fn wasm(session: &mut Session) -> Result<Tally> {
     let workspace = session.workspace;
     tools::wasm_target()?;
@@ -309,6 +339,10 @@ mod tests {
         let error = ids("fmt,hosts").expect_err("there is no such stage");
         assert!(error.starts_with("--only: expected some of fmt, lint, ") && error.ends_with("got `hosts`"), "{error}");
         assert_eq!(select(None).map(|stages| stages.len()), Ok(STAGES.len()));
+        assert!(
+            NATIVE_GPU.iter().all(|stage| ids(stage.id).is_err()),
+            "what is asked for apart is no part of the rest"
+        );
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub struct Browser {
 /// Chromium and its driver: named by `CHROMIUM` and `CHROMEDRIVER`, else found, else installed.
 pub fn browser() -> Result<Browser> {
     if find_chromium()?.is_none() || find_chromedriver()?.is_none() {
-        install_browser()?;
+        install("Chromium and its driver", &["chromium", "chromium-driver"])?;
     }
     match (find_chromium()?, find_chromedriver()?) {
         (Some(chromium), Some(chromedriver)) => Ok(Browser { chromium, chromedriver }),
@@ -137,11 +137,11 @@ fn named(variable: &str, value: Option<OsString>) -> Result<Option<PathBuf>> {
 }
 
 /// Asks Debian's package manager, where there is one.
-fn install_browser() -> Result<()> {
+fn install(what: &str, packages: &[&str]) -> Result<()> {
     if process::on_path("apt-get").is_none() {
         return Ok(());
     }
-    say("Installing Chromium and its driver with apt-get");
+    say(&format!("Installing {what} with apt-get"));
     let is_root = process::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     let apt_get = |arguments: &[&str]| {
         let mut command = Command::new(if is_root { "env" } else { "sudo" });
@@ -152,8 +152,29 @@ fn install_browser() -> Result<()> {
     if let Err(problem) = apt_get(&["update"]) {
         say(&format!("{problem}; trying with the package lists that are there"));
     }
-    apt_get(&["install", "-y", "chromium", "chromium-driver"])
-        .map_err(|error| format!("{error}; install Chromium and its driver"))
+    apt_get(&[&["install", "-y"], packages].concat()).map_err(|error| format!("{error}; install {what}"))
+}
+
+/// Where drivers of Vulkan say that they are there; `VK_DRIVER_FILES` and `VK_ICD_FILENAMES` name others.
+const VULKAN_DRIVERS: &[&str] = &["/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
+
+/// A driver of Vulkan, at least Mesa's, which computes on the processor. Whether it has an adapter is found out by who uses it.
+pub fn vulkan() -> Result<()> {
+    let has_driver = || {
+        let named = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].iter().any(|name| std::env::var_os(name).is_some());
+        let is_there = |folder: &&str| fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some());
+        named || VULKAN_DRIVERS.iter().any(is_there)
+    };
+    if cfg!(target_os = "linux") && !has_driver() {
+        install("Mesa's Vulkan drivers", &["libvulkan1", "mesa-vulkan-drivers"])?;
+        if !has_driver() {
+            return Err(String::from(
+                "there is no Vulkan driver: install that of the graphics card, or Mesa's (on Debian `mesa-vulkan-drivers`), \
+                 which computes on the processor",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that Node and npm are there and new enough; they are not ours to install.
