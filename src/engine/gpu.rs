@@ -30,7 +30,7 @@ use wgpu::util::{BufferInitDescriptor, DeviceExt};
 /// Elements of 4 bytes in 256 bytes.
 const ALIGNMENT: u32 = 64;
 
-/// The offset of an operand that is left out; the same word as in `shaders/helpers/recurrence.wgsl`.
+/// The offset of an operand that is left out; the same word as in `shaders/helpers/time_loop.wgsl`.
 const ABSENT: u32 = u32::MAX;
 
 /// A device and its queue.

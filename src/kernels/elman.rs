@@ -37,6 +37,8 @@ pub static CELL: Cell = Cell {
     gated: false,
     states: 1,
     keep: None,
+    shares: None,
+    overwrites: false,
     admit: None,
     emit: None,
     recurrent: &[0],
@@ -56,7 +58,7 @@ pub static CELL: Cell = Cell {
 };
 
 fn forward(layer: &Layer) -> Call {
-    let operands = [Some(layer.gates), Some(layer.weight_hh), Some(layer.bias_hh), layer.state0, Some(layer.y)];
+    let operands = [Some(layer.gates), layer.weight_hh, layer.bias_hh, layer.state0, Some(layer.y)];
     Call::new(&FORWARD, layer.params, &operands)
 }
 
@@ -264,7 +266,11 @@ fn cpu_backward(mut args: Arguments<f32>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "elman",
     summary: "the time loop of an Elman layer",
-    shader: shader!("../../shaders/elman.wgsl", "../../shaders/helpers/recurrence.wgsl"),
+    shader: shader!(
+        "../../shaders/elman.wgsl",
+        "../../shaders/helpers/recurrence.wgsl",
+        "../../shaders/helpers/time_loop.wgsl"
+    ),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance {
         relative: 3e-6,

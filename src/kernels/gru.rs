@@ -42,6 +42,8 @@ pub static CELL: Cell = Cell {
     gated: true,
     states: 1,
     keep: Some(1),
+    shares: Some(["z", "1 − z"]),
+    overwrites: false,
     admit: None,
     emit: None,
     recurrent: &[0, 1, G],
@@ -78,7 +80,7 @@ pub static CELL: Cell = Cell {
 };
 
 fn forward(layer: &Layer) -> Call {
-    let operands = [Some(layer.gates), Some(layer.weight_hh), Some(layer.bias_hh), layer.state0, Some(layer.y)];
+    let operands = [Some(layer.gates), layer.weight_hh, layer.bias_hh, layer.state0, Some(layer.y)];
     Call::new(&FORWARD, layer.params, &operands)
 }
 
@@ -337,7 +339,11 @@ fn cpu_backward(mut args: Arguments<f32>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "gru",
     summary: "the time loop of a gated recurrent unit layer",
-    shader: shader!("../../shaders/gru.wgsl", "../../shaders/helpers/recurrence.wgsl"),
+    shader: shader!(
+        "../../shaders/gru.wgsl",
+        "../../shaders/helpers/recurrence.wgsl",
+        "../../shaders/helpers/time_loop.wgsl"
+    ),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance {
         relative: 6e-6,

@@ -49,6 +49,8 @@ pub static CELL: Cell = Cell {
     gated: true,
     states: 2,
     keep: Some(1),
+    shares: None,
+    overwrites: false,
     admit: Some(0),
     emit: Some(3),
     recurrent: &[0, 1, 2, 3],
@@ -97,9 +99,8 @@ pub static CELL: Cell = Cell {
 };
 
 fn forward(layer: &Layer) -> Call {
-    let [gates, weight_hh, bias_hh, y, c] =
-        [layer.gates, layer.weight_hh, layer.bias_hh, layer.y, layer.saved[0]].map(Some);
-    let operands = [gates, weight_hh, bias_hh, layer.state0, y, c];
+    let [gates, y, c] = [layer.gates, layer.y, layer.saved[0]].map(Some);
+    let operands = [gates, layer.weight_hh, layer.bias_hh, layer.state0, y, c];
     Call::new(&FORWARD, layer.params, &operands)
 }
 
@@ -356,7 +357,11 @@ fn cpu_backward(mut args: Arguments<f32>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "lstm",
     summary: "the time loop of a long short-term memory layer",
-    shader: shader!("../../shaders/lstm.wgsl", "../../shaders/helpers/recurrence.wgsl"),
+    shader: shader!(
+        "../../shaders/lstm.wgsl",
+        "../../shaders/helpers/recurrence.wgsl",
+        "../../shaders/helpers/time_loop.wgsl"
+    ),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance {
         relative: 4e-6,

@@ -28,11 +28,14 @@ pub mod gather;
 pub mod gru;
 pub mod lstm;
 pub mod mean_squared_error;
+pub mod mingru;
+pub mod minlstm;
 pub mod norm;
 pub mod product;
 pub mod recurrence;
 pub mod rmsprop;
 pub mod row_sum;
+pub mod scan;
 pub mod sgd;
 pub mod simd;
 pub mod update;
@@ -53,6 +56,8 @@ pub static KERNELS: &[&Kernel] = &[
     &gru::KERNEL,
     &lstm::KERNEL,
     &mean_squared_error::KERNEL,
+    &mingru::KERNEL,
+    &minlstm::KERNEL,
     &norm::KERNEL,
     &product::KERNEL,
     &rmsprop::KERNEL,

@@ -83,10 +83,10 @@ impl Params {
 pub struct Layer {
     /// `[T, B, W·H]`: the input part of the pre-activations with `bias_ih` in its first G blocks; a gated cell turns it into its gates.
     pub gates: Tensor,
-    /// `[G·H, H]`.
-    pub weight_hh: Tensor,
-    /// `[G·H]`.
-    pub bias_hh: Tensor,
+    /// `[G·H, H]`, for a cell whose gates read the state.
+    pub weight_hh: Option<Tensor>,
+    /// `[G·H]`, beside it.
+    pub bias_hh: Option<Tensor>,
     /// `[S, B, H]`, or `None` for zeros.
     pub state0: Option<Tensor>,
     /// h at every timestep, `[T, B, H]`; its rows may be apart.
@@ -190,11 +190,16 @@ pub struct Cell {
     pub states: usize,
     /// The block whose open gate keeps the state (f of the LSTM, z of the GRU).
     pub keep: Option<usize>,
+    /// Names of what is kept and of what is admitted, where they share one whole between them.
+    pub shares: Option<[&'static str; 2]>,
+    /// True when the gate that this block is named after is the other one, 1 − kept, as z of the minGRU: its bias shuts what keeps.
+    pub overwrites: bool,
     /// The block whose open gate lets new content in, where it is a gate of its own (i of the LSTM).
     pub admit: Option<usize>,
     /// The block whose open gate lets the memory out, where it is a gate of its own (o of the LSTM).
     pub emit: Option<usize>,
-    /// For each block of `weight_hh`, the block of [`Layer::gates`] whose adjoint is that of its product.
+    /// For each block of `weight_hh`, the block of [`Layer::gates`] whose adjoint is that of its product. Empty when there is no such
+    /// weight: the gates read the input alone.
     pub recurrent: &'static [usize],
     /// The slope of one step, for one unit.
     pub slope: fn(&Unit) -> Slope,
@@ -209,6 +214,11 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// Name of what the keep gate keeps.
+    pub fn kept(&self) -> Option<&'static str> {
+        Some(self.shares.map_or(self.blocks[self.keep?], |[kept, _]| kept))
+    }
+
     /// The block of `weight_hh` that makes new content: that of the candidate, or the only one.
     pub fn candidate(&self) -> usize {
         let of = |channel: &Channel| match (channel.role, channel.source) {

@@ -3,7 +3,6 @@
 use super::inspection::{Inspection, memory_of, reading_order, sequence_of};
 use super::vectors::{add, dot, norm};
 use crate::error::Result;
-use crate::kernels::elman::NONLINEARITIES;
 use crate::kernels::recurrence::{Slope, Unit};
 use crate::nn::Model;
 use crate::train::{LossAt, Row, Session};
@@ -48,8 +47,9 @@ pub(super) fn factors(session: &mut Session, row: usize, sequence: usize, to: &m
             to.add("slope", "mean |φ′|", &t, &chain.slope);
             means.extend([&weight, &saturation, &chain.slope].map(|of| geometric_mean(of)));
         }
-        Some(block) => {
-            to.add("gate", &format!("keep gate {}", session.model().cell.blocks[block]), &t, &chain.direct);
+        Some(_) => {
+            let kept = session.model().cell.kept().expect("a keep gate");
+            to.add("gate", &format!("keep gate {kept}"), &t, &chain.direct);
             to.add("rest", "through the weights", &t, &chain.through);
             means.extend([&chain.direct, &chain.through].map(|of| geometric_mean(of)));
         }
@@ -68,15 +68,15 @@ fn geometric_mean(values: &[f64]) -> f64 {
 #[inline(never)]
 pub(super) fn chain(session: &Session, row: &Row, sequence: usize) -> Chain {
     let model = session.model();
-    let (n_steps, h, blocks) = (session.probe_batch().n_steps, model.hidden, model.cell.blocks.len());
-    let weight = session.parameter(&format!("rnn.weight_hh{}", Model::suffix(row.layer, row.reverse)));
+    let (n_steps, h, blocks) = (session.probe_batch().n_steps, model.hidden, model.cell.recurrent.len());
+    let recurrent = !model.cell.recurrent.is_empty();
+    let weight = match recurrent {
+        true => session.parameter(&format!("rnn.weight_hh{}", Model::suffix(row.layer, row.reverse))),
+        false => Vec::new(),
+    };
     let states = sequence_of(session, memory_of(session, row), sequence);
     let gates = row.gates.map(|gates| sequence_of(session, gates, sequence)).unwrap_or_default();
     let width = if gates.is_empty() { 0 } else { model.cell.width };
-    let nonlinearity = match model.options.has("nonlinearity") {
-        true => NONLINEARITIES.iter().position(|(id, _)| *id == model.options.choice("nonlinearity")).unwrap_or(0),
-        false => 0,
-    };
     let mut line = vec![0.0; h];
     let unknown = || vec![f64::NAN; n_steps];
     let (mut step, mut direct, mut through, mut slope) = (unknown(), unknown(), unknown(), unknown());
@@ -93,7 +93,7 @@ pub(super) fn chain(session: &Session, row: &Row, sequence: usize) -> Chain {
             gates_before: at(before, j),
             state: states[t * h + j],
             before: states[before * h + j],
-            nonlinearity: nonlinearity as u32,
+            nonlinearity: model.nonlinearity(),
         };
         let slopes: Vec<Slope> = (0..h).map(|j| (model.cell.slope)(&unit(j))).collect();
         let (mut all, mut past, mut rest, mut bent) = (0.0, 0.0, 0.0, 0.0);

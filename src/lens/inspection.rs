@@ -4,7 +4,7 @@
 
 use super::{credit, factors, ledger, pipe, poke, spectrum};
 use crate::error::{Error, Result};
-use crate::kernels::recurrence::Channel;
+use crate::kernels::recurrence::{Cell, Channel};
 use crate::shape::{Shape, Tensor};
 use crate::train::{Row, Session};
 use serde::Serialize;
@@ -114,6 +114,13 @@ pub struct Series {
     pub title: String,
     pub shape: Vec<usize>,
     pub offset: usize,
+}
+
+/// Why a panel about W_hh has nothing to show.
+pub(super) fn without_recurrent_weight(cell: &Cell) -> Error {
+    let got =
+        format!("{}, whose step is diagonal: its eigenvalues are the kept shares that the pipe shows", cell.title);
+    Error::invalid("query.panel", "a cell with recurrent weights W_hh", got)
 }
 
 impl Inspection {

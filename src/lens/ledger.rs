@@ -1,6 +1,6 @@
 //! The ledger: which timestep pays for the update of W_hh.
 
-use super::inspection::Inspection;
+use super::inspection::{Inspection, without_recurrent_weight};
 use super::vectors::{add, dot, norm};
 use crate::error::Result;
 use crate::train::{LossAt, Session};
@@ -17,11 +17,17 @@ const SIDE: usize = 64;
 ///
 /// With a `step`, `product` `[rows, columns]` is G_t for that timestep, blocks one below the other; in networks of more than 64 units a
 /// cell stands for several elements and shows the one of largest magnitude.
+///
+/// # Errors
+/// [`Error::Invalid`] for a cell without W_hh.
 #[inline(never)]
 pub(super) fn ledger(session: &mut Session, row: usize, step: Option<usize>, to: &mut Inspection) -> Result<()> {
     session.run_probe(LossAt::Task)?;
     let (batch, n_steps) = (session.probe_batch().batch, session.probe_batch().n_steps);
     let (h, cell) = (session.model().hidden, session.model().cell);
+    if cell.recurrent.is_empty() {
+        return Err(without_recurrent_weight(cell));
+    }
     let rows = cell.recurrent.len() * h;
     let sequences = (WORK / (2 * n_steps * rows * h)).clamp(1, batch);
     let row = &session.probe_program().rows[row];

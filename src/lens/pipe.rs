@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::train::{LossAt, Session};
 
 /// `width` `[3, T]`: Π over the steps after t of the keep gate, per unit; its mean over the units, 10 % and 90 % quantile. Valves and
-/// taps are means over the units: `keep`, `admit` (1 − keep where it is no gate of its own), and `emit` where there is such a gate.
+/// taps are means over the units: `keep`, `admit` (1 − keep where both share one whole), and `emit` where there is such a gate.
 /// `bias` `[1]`: the mean of the keep gate's bias.
 ///
 /// For a cell without a keep gate, the stated substitute: `step` takes the place of the gate, the gain ‖∂m_t/∂m_{t−1}‖_F / √H of the
@@ -20,14 +20,13 @@ pub(super) fn pipe(session: &mut Session, row: usize, sequence: usize, to: &mut 
     let (cell, h) = (session.model().cell, session.model().hidden);
     let n_steps = session.probe_batch().n_steps;
     let order = reading_order(n_steps, row.reverse);
-    let (Some(keep), Some(gates)) = (cell.keep, row.gates) else {
+    let (Some(keep), Some(name), Some(gates)) = (cell.keep, cell.kept(), row.gates) else {
         let step = chain(session, row, sequence).step;
         to.add("width", "Π step", &[3, n_steps], &[widths(&order, &step, 1), vec![f64::NAN; 2 * n_steps]].concat());
         to.add("step", "step", &[n_steps], &step);
         return Ok(());
     };
     let gate = |block: usize| sequence_of(session, gates.columns(block * h, h), sequence);
-    let name = |block: usize| cell.blocks[block];
     let kept = gate(keep);
     let products = widths(&order, &kept, h);
     let mut width = means(&products, h);
@@ -40,21 +39,21 @@ pub(super) fn pipe(session: &mut Session, row: usize, sequence: usize, to: &mut 
             width.push(f64::from(quantile(&of_step, q)));
         }
     }
-    to.add("width", &format!("Π {}", name(keep)), &[3, n_steps], &width);
+    to.add("width", &format!("Π {name}"), &[3, n_steps], &width);
     let mean_kept = means(&kept, h);
-    to.add("keep", name(keep), &[n_steps], &mean_kept);
-    match cell.admit {
-        Some(block) => to.add("admit", name(block), &[n_steps], &means(&gate(block), h)),
-        None => {
-            let admitted: Vec<f64> = mean_kept.iter().map(|kept| 1.0 - kept).collect();
-            to.add("admit", &format!("1 − {}", name(keep)), &[n_steps], &admitted);
+    to.add("keep", name, &[n_steps], &mean_kept);
+    match (cell.shares, cell.admit) {
+        (Some([_, admitted]), _) => {
+            to.add("admit", admitted, &[n_steps], &mean_kept.iter().map(|kept| 1.0 - kept).collect::<Vec<_>>());
         }
+        (None, Some(block)) => to.add("admit", cell.blocks[block], &[n_steps], &means(&gate(block), h)),
+        (None, None) => {}
     }
     if let Some(block) = cell.emit {
-        to.add("emit", name(block), &[n_steps], &means(&gate(block), h));
+        to.add("emit", cell.blocks[block], &[n_steps], &means(&gate(block), h));
     }
     let bias = session.keep_bias(row.layer, row.reverse).expect("a keep gate");
-    to.add("bias", &format!("bias of {}", name(keep)), &[1], &[bias]);
+    to.add("bias", &format!("bias of {name}"), &[1], &[bias]);
     Ok(())
 }
 

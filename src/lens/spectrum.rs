@@ -1,6 +1,6 @@
 //! The spectrum of a recurrent matrix: why the gradient decays at its rate.
 
-use super::inspection::{Inspection, reading_order};
+use super::inspection::{Inspection, reading_order, without_recurrent_weight};
 use super::vectors::{add, dot, norm};
 use crate::error::{Error, Result};
 use crate::nn::{Model, eigenvalues};
@@ -17,13 +17,16 @@ const UNITS: usize = 256;
 /// slope of tanh, ReLU and the identity: ‖∂h_T/∂h_t‖₂ is at most that (Pascanu, Mikolov and Bengio 2013, arXiv:1211.5063).
 ///
 /// # Errors
-/// [`Error::Invalid`] when the network has more than 256 units, or its eigenvalues are not to be had.
+/// [`Error::Invalid`] for a cell without W_hh, when the network has more than 256 units, or its eigenvalues are not to be had.
 #[inline(never)]
 pub(super) fn spectrum(session: &Session, row: usize, block: Option<usize>, to: &mut Inspection) -> Result<()> {
     let model = session.model();
     let (h, n_steps) = (model.hidden, session.probe_batch().n_steps);
     if h > UNITS {
         return Err(Error::invalid("query.panel", format!("a network of at most {UNITS} units for a spectrum"), h));
+    }
+    if model.cell.recurrent.is_empty() {
+        return Err(without_recurrent_weight(model.cell));
     }
     let (layer, reverse) = model.rows().nth(row).expect("a model has that row");
     let block = block.unwrap_or_else(|| model.cell.candidate()).min(model.cell.blocks.len() - 1);

@@ -77,13 +77,16 @@ impl Init {
 }
 
 impl Draft<'_> {
-    /// U(−1/√H, 1/√H) for the recurrent part, U(−1/√fan_in, 1/√fan_in) for the head.
+    /// U(−1/√H, 1/√H) for the recurrent part, U(−1/√fan_in, 1/√fan_in) for the head, as for the other linear layers of a cell
+    /// without recurrent weights.
     fn torch(&mut self) {
         for parameter in &self.parameters {
-            let fan_in = if parameter.name.starts_with("head.") {
-                self.model.directions() * self.model.hidden
-            } else {
-                self.model.hidden
+            let model = self.model;
+            let fan_in = match (parameter.name.as_str(), model.cell.recurrent.is_empty()) {
+                (name, _) if name.starts_with("head.") => model.directions() * model.hidden,
+                (_, false) => model.hidden,
+                (name, true) if name.contains("_l0") => model.inputs,
+                (_, true) => model.directions() * model.hidden,
             };
             let bound = 1.0 / (fan_in as f64).sqrt();
             for value in &mut self.values[parameter.offset..][..parameter.len()] {
@@ -107,6 +110,13 @@ impl Draft<'_> {
 
     fn zero_biases(&mut self) {
         self.each_block("rnn.bias", |_, _, _, _, values| values.fill(0.0));
+    }
+
+    /// Sets the biases of the keep gate so that their sum opens it by the values: `bias_ih` gets them, `bias_hh` zero.
+    fn keep_bias(&mut self, mut value: impl FnMut(&mut Rng) -> f64) {
+        let cell = self.model.cell;
+        let sign = if cell.overwrites { -1.0 } else { 1.0 };
+        self.bias_of(cell.keep.expect("suits"), |rng| sign * value(rng));
     }
 
     /// Sets the sum of both biases of one block: `bias_ih` gets the values, `bias_hh` zero.
@@ -158,6 +168,10 @@ fn always(_: &Cell) -> bool {
     true
 }
 
+fn has_recurrent_weight(cell: &Cell) -> bool {
+    !cell.recurrent.is_empty()
+}
+
 fn has_keep_gate(cell: &Cell) -> bool {
     cell.keep.is_some()
 }
@@ -188,7 +202,7 @@ pub static INITS: &[InitSpec] = &[
             help: "Every singular value of W_hh. Above 1 the gradient can explode.",
             kind: Kind::Number { min: 0.0, max: 10.0, default: 1.0, log: false },
         }],
-        suits: always,
+        suits: has_recurrent_weight,
         apply: |draft, options| {
             let gain = options.number("gain");
             draft.each_block("rnn.weight_hh", |rng, n, _, _, values| {
@@ -263,8 +277,7 @@ pub static INITS: &[InitSpec] = &[
         suits: has_keep_gate,
         apply: |draft, options| {
             let value = options.number("forgetBias");
-            let gate = draft.model.cell.keep.expect("suits");
-            draft.bias_of(gate, |_| value);
+            draft.keep_bias(|_| value);
         },
     },
     InitSpec {
@@ -285,7 +298,7 @@ pub static INITS: &[InitSpec] = &[
             let t_max = options.maybe("tMax").unwrap_or(draft.n_steps as f64).max(3.0);
             let cell = draft.model.cell;
             let mut drawn = Vec::new();
-            draft.bias_of(cell.keep.expect("suits"), |rng| {
+            draft.keep_bias(|rng| {
                 let bias = libm::log(rng.range(1.0, t_max - 1.0));
                 drawn.push(bias);
                 bias
@@ -309,7 +322,7 @@ pub static INITS: &[InitSpec] = &[
             help: "Below 1 a linear network vanishes, above 1 it can explode.",
             kind: Kind::Number { min: 0.0, max: 10.0, default: 1.0, log: false },
         }],
-        suits: always,
+        suits: has_recurrent_weight,
         apply: |draft, options| {
             let rho = options.number("rho");
             draft.each_block("rnn.weight_hh", |_, n, _, _, values| {

@@ -10,12 +10,12 @@ pub use init::{INITS, Init, InitSpec, Initial, eigenvalues, find_init, spectral_
 
 use crate::graph::Graph;
 use crate::kernels::recurrence::{Cell, Channel, Layer, Params};
-use crate::kernels::{carry, copy, elman, gather, gru, lstm, product};
-use crate::options::Chosen;
+use crate::kernels::{carry, copy, elman, gather, gru, lstm, mingru, minlstm, product};
+use crate::options::{Chosen, Kind};
 use crate::shape::Tensor;
 
 /// Every architecture.
-pub static ARCHITECTURES: &[&Cell] = &[&elman::CELL, &lstm::CELL, &gru::CELL];
+pub static ARCHITECTURES: &[&Cell] = &[&elman::CELL, &lstm::CELL, &gru::CELL, &mingru::CELL, &minlstm::CELL];
 
 /// The architecture of an id.
 pub fn find(id: &str) -> Option<&'static Cell> {
@@ -105,7 +105,12 @@ pub struct Bound {
 impl Bound {
     /// The tensor of a name.
     pub fn get(&self, name: &str) -> Tensor {
-        self.tensors.iter().find(|(n, _)| n == name).unwrap_or_else(|| panic!("no parameter {name}")).1
+        self.find(name).unwrap_or_else(|| panic!("no parameter {name}"))
+    }
+
+    /// The tensor of a name, if the model has it.
+    pub fn find(&self, name: &str) -> Option<Tensor> {
+        self.tensors.iter().find(|(n, _)| n == name).map(|(_, tensor)| *tensor)
     }
 }
 
@@ -114,6 +119,14 @@ impl Model {
     pub fn range(&self, channel: &Channel) -> Option<[f32; 2]> {
         let bounded = !self.options.has("nonlinearity") || self.options.choice("nonlinearity") == "tanh";
         channel.range.filter(|_| bounded)
+    }
+
+    /// The chosen one of the cell's nonlinearities, by number; 0 for a cell without a choice.
+    pub fn nonlinearity(&self) -> u32 {
+        let option = self.cell.options.iter().find(|option| option.name == "nonlinearity");
+        let Some(Kind::Choice { among, .. }) = option.map(|option| option.kind) else { return 0 };
+        let chosen = self.options.choice("nonlinearity");
+        among.iter().position(|(id, _)| *id == chosen).expect("checked by its option") as u32
     }
 
     /// D.
@@ -146,9 +159,14 @@ impl Model {
             let suffix = Self::suffix(layer, reverse);
             let inputs = if layer == 0 { self.inputs } else { d * h };
             add(format!("rnn.weight_ih{suffix}"), &[g * h, inputs]);
-            add(format!("rnn.weight_hh{suffix}"), &[g * h, h]);
+            let recurrent = !self.cell.recurrent.is_empty();
+            if recurrent {
+                add(format!("rnn.weight_hh{suffix}"), &[g * h, h]);
+            }
             add(format!("rnn.bias_ih{suffix}"), &[g * h]);
-            add(format!("rnn.bias_hh{suffix}"), &[g * h]);
+            if recurrent {
+                add(format!("rnn.bias_hh{suffix}"), &[g * h]);
+            }
         }
         add("head.weight".to_owned(), &[self.outputs, d * h]);
         add("head.bias".to_owned(), &[self.outputs]);
@@ -193,12 +211,7 @@ impl Model {
         state0: &[Tensor],
     ) -> Vec<Recorded> {
         let (g, h, d) = (self.cell.blocks.len(), self.hidden, self.directions());
-        let nonlinearity = if self.options.has("nonlinearity") {
-            let chosen = self.options.choice("nonlinearity");
-            elman::NONLINEARITIES.iter().position(|(id, _)| *id == chosen).expect("checked by its option") as u32
-        } else {
-            0
-        };
+        let nonlinearity = self.nonlinearity();
         let mut rows = Vec::new();
         let mut x = x;
         for layer in 0..self.layers {
@@ -235,8 +248,8 @@ impl Model {
                 };
                 graph.record((self.cell.forward)(&Layer {
                     gates,
-                    weight_hh: parameter("weight_hh"),
-                    bias_hh: parameter("bias_hh"),
+                    weight_hh: bound.find(&format!("rnn.weight_hh{suffix}")),
+                    bias_hh: bound.find(&format!("rnn.bias_hh{suffix}")),
                     state0: state0.get(layer * d + direction).copied(),
                     y,
                     saved: saved.clone(),

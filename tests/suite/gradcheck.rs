@@ -6,7 +6,6 @@ use crate::support::{CASES, Case, Machine, session};
 use serde_json::json;
 use std::collections::BTreeSet;
 use unroll::graph::Mark;
-use unroll::kernels::elman::NONLINEARITIES;
 use unroll::kernels::{KERNELS, update};
 use unroll::nn::{ARCHITECTURES, INITS};
 use unroll::options::Kind;
@@ -236,7 +235,7 @@ mod kernel {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     kernels! {
-        adam carry copy cross_entropy elman fill gather gru lstm mean_squared_error norm product rmsprop row_sum sgd
+        adam carry copy cross_entropy elman fill gather gru lstm mean_squared_error mingru minlstm norm product rmsprop row_sum sgd
     }
 }
 
@@ -283,9 +282,12 @@ fn every_architecture_with_every_init_has_the_gradient_of_its_loss() {
     let mut checked = 0;
     for cell in ARCHITECTURES {
         for init in INITS.iter().filter(|init| (init.suits)(cell)) {
-            let nonlinearities: &[&str] = if cell.id == "elman" { &["tanh", "relu", "identity"] } else { &[""] };
-            for &nonlinearity in nonlinearities {
-                assert!(nonlinearity.is_empty() || NONLINEARITIES.iter().any(|(id, _)| *id == nonlinearity));
+            let choice = cell.options.iter().find(|option| option.name == "nonlinearity").map(|option| option.kind);
+            let nonlinearities: Vec<&str> = match choice {
+                Some(Kind::Choice { among, .. }) => among.iter().map(|(id, _)| *id).collect(),
+                _ => vec![""],
+            };
+            for nonlinearity in nonlinearities {
                 let mut config = json!({
                     "task": { "id": "adding", "length": 6 },
                     "model": { "id": cell.id, "hidden": 5, "layers": 2, "init": { "id": init.id } },
@@ -312,7 +314,8 @@ fn every_architecture_with_every_init_has_the_gradient_of_its_loss() {
             }
         }
     }
-    assert_eq!(checked, 3 * 5 + 2 * 6, "five inits suit Elman's three nonlinearities, six each gated cell");
+    // Five inits suit Elman's three nonlinearities, six each gated cell, four the two candidates of those without recurrent weights.
+    assert_eq!(checked, 3 * 5 + 2 * 6 + 2 * 2 * 4);
 }
 
 #[wasm_bindgen_test(unsupported = test)]

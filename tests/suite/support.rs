@@ -6,8 +6,8 @@ use unroll::engine::{Engine, Memory};
 use unroll::graph::{Graph, Mark, PERSISTENT, Plan};
 use unroll::kernels::recurrence::{Cell, Layer, Params};
 use unroll::kernels::{
-    adam, carry, copy, cross_entropy, elman, fill, gather, gru, lstm, mean_squared_error, norm as norm_kernel, product,
-    rmsprop, sgd, update,
+    adam, carry, copy, cross_entropy, elman, fill, gather, gru, lstm, mean_squared_error, mingru, minlstm,
+    norm as norm_kernel, product, rmsprop, sgd, update,
 };
 use unroll::nn::{Model, find};
 use unroll::options::{Chosen, Value};
@@ -114,11 +114,14 @@ pub fn torch_cell(name: &str) -> (&'static str, Option<&'static str>) {
         "rnn_relu" | "rnn-relu" => ("elman", Some("relu")),
         "lstm" => ("lstm", None),
         "gru" => ("gru", None),
+        "minGRU_g" => ("mingru", Some("g")),
+        "minGRU_plain" => ("mingru", Some("identity")),
+        "minLSTM_g" => ("minlstm", Some("g")),
         other => panic!("no cell {other}"),
     }
 }
 
-/// A model; the nonlinearity is that of the Elman network.
+/// A model; the nonlinearity is that of an Elman network or of a candidate.
 pub fn model(id: &str, nonlinearity: Option<&str>, [inputs, hidden, layers, outputs]: [usize; 4]) -> Model {
     let cell = find(id).expect("an architecture");
     let changes: Vec<_> =
@@ -364,6 +367,8 @@ pub static CASES: &[(&str, Cases)] = &[
         });
         cases.into()
     }),
+    ("mingru", |size| recurrence_cases(&mingru::CELL, &[0, 1], None, size)),
+    ("minlstm", |size| recurrence_cases(&minlstm::CELL, &[0, 1], None, size)),
     ("norm", |size| {
         let kinds = [(0.1, update::UNLIMITED, false), (update::UNLIMITED, 0.01, false), (0.1, update::UNLIMITED, true)];
         let mut cases = vec![norm_case(size * size + 2, update::UNLIMITED, update::UNLIMITED, false)];
@@ -564,8 +569,9 @@ fn recurrence_case(cell: &'static Cell, params: Params, given: bool) -> Case {
         cell.id, params.nonlinearity, params.reverse
     ));
     let a = case.input(&[n_steps, batch, g * hidden], 1.0);
-    let weight_hh = case.input(&[g * hidden, hidden], 1.2 / (hidden as f64).sqrt());
-    let bias_hh = case.input(&[g * hidden], 0.5);
+    let recurrent = !cell.recurrent.is_empty();
+    let weight_hh = recurrent.then(|| case.input(&[g * hidden, hidden], 1.2 / (hidden as f64).sqrt()));
+    let bias_hh = recurrent.then(|| case.input(&[g * hidden], 0.5));
     let mut scored = Vec::new();
     for direction in 0..if given { 2 } else { 1 } {
         let params = Params { reverse: params.reverse ^ direction, ..params };

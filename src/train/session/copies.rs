@@ -118,15 +118,24 @@ impl Session {
         self.parameters.iter().position(|p| p.name == name).unwrap_or_else(|| panic!("no parameter {name}"))
     }
 
-    /// The mean over the units of one row of the keep gate's bias, b_ih + b_hh; `None` for a cell without such a gate.
+    /// The mean over the units of one row of the keep gate's bias, b_ih + b_hh, its sign such that more of it keeps more; `None` for a cell
+    /// without such a gate.
     pub fn keep_bias(&self, layer: usize, reverse: bool) -> Option<f64> {
         let (from, hidden) = (self.model.cell.keep? * self.model.hidden, self.model.hidden);
         let suffix = Model::suffix(layer, reverse);
         let mut sum = 0.0;
         for of in ["ih", "hh"] {
-            sum += self.parameter(&format!("rnn.bias_{of}{suffix}"))[from..][..hidden].iter().sum::<f64>();
+            let name = format!("rnn.bias_{of}{suffix}");
+            if self.parameters.iter().any(|parameter| parameter.name == name) {
+                sum += self.parameter(&name)[from..][..hidden].iter().sum::<f64>();
+            }
         }
-        Some(sum / hidden as f64)
+        Some(self.keep_sign() * sum / hidden as f64)
+    }
+
+    /// −1 where the bias of the keep gate's block shuts it.
+    fn keep_sign(&self) -> f64 {
+        if self.model.cell.overwrites { -1.0 } else { 1.0 }
     }
 
     /// Moves the keep gate's bias of every row so that its mean over the units is `value`; differences between units stay.
@@ -143,7 +152,7 @@ impl Session {
         };
         let rows: Vec<_> = self.model.rows().collect();
         for (layer, reverse) in rows {
-            let by = value - self.keep_bias(layer, reverse).expect("a keep gate");
+            let by = self.keep_sign() * (value - self.keep_bias(layer, reverse).expect("a keep gate"));
             let name = format!("rnn.bias_ih{}", Model::suffix(layer, reverse));
             let mut bias = self.parameter(&name);
             bias[block * hidden..][..hidden].iter_mut().for_each(|b| *b += by);
@@ -157,7 +166,14 @@ impl Session {
     /// # Errors
     /// [`Error::Invalid`] when there is no such row or block, or its spectral radius is 0.
     pub fn set_spectral_radius(&mut self, row: usize, block: usize, radius: f64) -> Result<()> {
-        let (rows, blocks, h) = (self.model.rows().count(), self.model.cell.blocks.len(), self.model.hidden);
+        let (rows, blocks, h) = (self.model.rows().count(), self.model.cell.recurrent.len(), self.model.hidden);
+        if blocks == 0 {
+            return Err(Error::invalid(
+                "change.spectralRadius",
+                "a cell with recurrent weights W_hh",
+                self.model.cell.title,
+            ));
+        }
         for (field, at, count) in [("change.row", row, rows), ("change.block", block, blocks)] {
             if at >= count {
                 return Err(Error::invalid(field, format!("a whole number from 0 to {}", count - 1), at));
