@@ -263,7 +263,11 @@ fn wgsl_type(inner: &TypeInner) -> &'static str {
 /// one that its file imports.
 fn params(stem: &str) -> Vec<(String, String)> {
     let read_source = |name: &str| read(&root().join(format!("src/kernels/{name}.rs")));
-    let own = read_source(stem);
+    // The time loop of a diagonal recurrence, and what it imports, is that of its helper.
+    let mut own = read_source(stem);
+    if own.lines().any(|line| words(line).any(|word| word == "scan")) {
+        own += &read_source("scan");
+    }
     let candidates = [("struct Params {", stem), ("struct Params {", "recurrence"), ("struct Rectangle {", "mod")];
     let body = candidates.iter().find_map(|&(head, file)| {
         let named = head.trim_start_matches("struct ").trim_end_matches(" {");
