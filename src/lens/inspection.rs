@@ -4,7 +4,7 @@
 
 use super::{credit, factors, ledger, pipe, poke, spectrum};
 use crate::error::{Error, Result};
-use crate::kernels::recurrence::{Cell, Channel};
+use crate::kernels::recurrence::Channel;
 use crate::shape::{Shape, Tensor};
 use crate::train::{Row, Session};
 use serde::Serialize;
@@ -116,13 +116,6 @@ pub struct Series {
     pub offset: usize,
 }
 
-/// Why a panel about W_hh has nothing to show.
-pub(super) fn without_recurrent_weight(cell: &Cell) -> Error {
-    let got =
-        format!("{}, whose step is diagonal: its eigenvalues are the kept shares that the pipe shows", cell.title);
-    Error::invalid("query.panel", "a cell with recurrent weights W_hh", got)
-}
-
 impl Inspection {
     /// Appends a series.
     #[inline(never)]
@@ -166,6 +159,9 @@ pub fn inspect(session: &mut Session, query: Query) -> Result<Inspection> {
         Panel::Credit(of) => credit::credit(session, of, row, &mut inspection)?,
         Panel::Factors => factors::factors(session, row, query.sequence, &mut inspection)?,
         Panel::Pipe => pipe::pipe(session, row, query.sequence, &mut inspection)?,
+        Panel::Spectrum if model.cell.recurrent.is_empty() => {
+            spectrum::mean_step(session, row, query.sequence, &mut inspection)?;
+        }
         Panel::Spectrum => spectrum::spectrum(session, row, query.block, &mut inspection)?,
         Panel::Ledger => ledger::ledger(session, row, query.step, &mut inspection)?,
         Panel::Poke(poked) => poke::poke(session, row, poked, query, &mut inspection)?,

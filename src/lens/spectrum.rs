@@ -1,10 +1,10 @@
 //! The spectrum of a recurrent matrix: why the gradient decays at its rate.
 
-use super::inspection::{Inspection, reading_order, without_recurrent_weight};
+use super::inspection::{Inspection, reading_order, sequence_of};
 use super::vectors::{add, dot, norm};
 use crate::error::{Error, Result};
 use crate::nn::{Model, eigenvalues};
-use crate::train::Session;
+use crate::train::{LossAt, Session};
 use nalgebra::DMatrix;
 
 /// Units of the largest network whose spectrum is computed: the work grows with their third power.
@@ -17,16 +17,13 @@ const UNITS: usize = 256;
 /// slope of tanh, ReLU and the identity: ‖∂h_T/∂h_t‖₂ is at most that (Pascanu, Mikolov and Bengio 2013, arXiv:1211.5063).
 ///
 /// # Errors
-/// [`Error::Invalid`] for a cell without W_hh, when the network has more than 256 units, or its eigenvalues are not to be had.
+/// [`Error::Invalid`] when the network has more than 256 units, or its eigenvalues are not to be had.
 #[inline(never)]
 pub(super) fn spectrum(session: &Session, row: usize, block: Option<usize>, to: &mut Inspection) -> Result<()> {
     let model = session.model();
     let (h, n_steps) = (model.hidden, session.probe_batch().n_steps);
     if h > UNITS {
         return Err(Error::invalid("query.panel", format!("a network of at most {UNITS} units for a spectrum"), h));
-    }
-    if model.cell.recurrent.is_empty() {
-        return Err(without_recurrent_weight(model.cell));
     }
     let (layer, reverse) = model.rows().nth(row).expect("a model has that row");
     let block = block.unwrap_or_else(|| model.cell.candidate()).min(model.cell.blocks.len() - 1);
@@ -50,6 +47,29 @@ pub(super) fn spectrum(session: &Session, row: usize, block: Option<usize>, to: 
         }
         to.add("bound", "(γσ_max)ⁿ", &[n_steps], &bound);
     }
+    Ok(())
+}
+
+/// The stated substitute for a cell without recurrent weights, whose step ∂h_t/∂h_{t−1} = diag(k_t) is diagonal: `eigenvalues` are those
+/// of the mean step of a sequence, the geometric mean of each unit's kept share; they are its `singular` values too.
+#[inline(never)]
+pub(super) fn mean_step(session: &mut Session, row: usize, sequence: usize, to: &mut Inspection) -> Result<()> {
+    session.run_probe(LossAt::Task)?;
+    let row = &session.probe_program().rows[row];
+    let (keep, h) = (session.model().cell.keep.expect("a diagonal cell has a keep gate"), session.model().hidden);
+    let gates = row.gates.expect("the probe keeps them");
+    let kept = sequence_of(session, gates.columns(keep * h, h), sequence);
+    let order = reading_order(session.probe_batch().n_steps, row.reverse);
+    let mean = |unit: usize| {
+        let sum: f64 = order[1..].iter().map(|&t| libm::log(kept[t * h + unit])).sum();
+        libm::exp(sum / (order.len() - 1) as f64)
+    };
+    let mut values: Vec<f64> = (0..h).map(mean).collect();
+    values.sort_by(|a, b| b.total_cmp(a));
+    let complex: Vec<f64> = values.iter().flat_map(|&value| [value, 0.0]).collect();
+    to.add("eigenvalues", "eigenvalues of the mean step", &[h, 2], &complex);
+    to.add("singular", "singular values of the mean step", &[h], &values);
+    to.add("radius", "spectral radius of the mean step", &[1], &values[..1]);
     Ok(())
 }
 

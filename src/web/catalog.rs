@@ -91,6 +91,7 @@ struct Architecture {
     #[serde(flatten)]
     entry: Entry,
     gates: Vec<&'static str>,
+    recurrent: bool,
 }
 
 #[derive(Serialize)]
@@ -160,6 +161,7 @@ fn architecture(cell: &'static Cell) -> Architecture {
             options: options(cell.options),
         },
         gates: if cell.gated { cell.blocks.to_vec() } else { Vec::new() },
+        recurrent: !cell.recurrent.is_empty(),
     }
 }
 

@@ -31,6 +31,8 @@ export interface Entry {
 export interface Architecture extends Entry {
   /** Names of the gates in PyTorch's block order, such as i, f, g, o. */
   gates: string[];
+  /** False where the gates read the input alone: there is no W_hh, and a step is diagonal. */
+  recurrent: boolean;
 }
 
 export interface Init extends Entry {

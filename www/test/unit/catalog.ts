@@ -43,6 +43,7 @@ export const catalog: Catalog = {
     {
       ...entry("elman"),
       gates: [],
+      recurrent: true,
       options: [
         {
           name: "nonlinearity",
@@ -57,8 +58,8 @@ export const catalog: Catalog = {
         },
       ],
     },
-    { ...entry("lstm"), gates: ["i", "f", "g", "o"], options: [] },
-    { ...entry("gru"), gates: ["r", "z", "n"], options: [] },
+    { ...entry("lstm"), gates: ["i", "f", "g", "o"], recurrent: true, options: [] },
+    { ...entry("gru"), gates: ["r", "z", "n"], recurrent: true, options: [] },
   ],
   optimisers: [
     {
