@@ -26,7 +26,8 @@ pub static CELL: Cell = Cell {
     equations: &[
         r"f_t = \sigma(W_f x_t + b_f), \quad i_t = \sigma(W_i x_t + b_i)",
         r"v_t = g(W_h x_t + b_h), \quad g(x) = x + \tfrac12 \ (x \ge 0), \ \sigma(x) \ (x < 0)",
-        r"h_t = \frac{f_t}{f_t + i_t} \odot h_{t-1} + \frac{i_t}{f_t + i_t} \odot v_t",
+        r"f'_t = f_t / (f_t + i_t), \quad i'_t = i_t / (f_t + i_t)",
+        r"h_t = f'_t \odot h_{t-1} + i'_t \odot v_t",
     ],
     sources: &["Feng et al. 2024, arXiv:2410.01201"],
     options: &[OptionSpec {
@@ -39,7 +40,7 @@ pub static CELL: Cell = Cell {
     gated: true,
     states: 1,
     keep: Some(0),
-    shares: Some(["f/(f + i)", "i/(f + i)"]),
+    shares: Some(["f′", "i′"]),
     overwrites: false,
     admit: Some(1),
     emit: None,
@@ -59,7 +60,7 @@ pub static CELL: Cell = Cell {
         },
         Channel {
             id: "k",
-            title: "kept share f / (f + i)",
+            title: "kept share f′ = f / (f + i)",
             role: Role::Gate,
             range: Some([0.0, 1.0]),
             source: Source::Gates { block: 0 },

@@ -90,7 +90,12 @@ pub(super) fn ledger(session: &mut Session, row: usize, step: Option<usize>, to:
                 *cell = value;
             }
         }
-        to.add("product", "G_t", &[blocks.len() * high, across], &pooled);
+        to.add(
+            "product",
+            if is_recurrent { "G_t, from unit" } else { "G_t, from input" },
+            &[blocks.len() * high, across],
+            &pooled,
+        );
         to.add("size", "‖G_t‖", &[1], &[size]);
         to.add("step", "t", &[1], &[t as f64]);
     }

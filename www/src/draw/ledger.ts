@@ -163,7 +163,8 @@ export function drawProduct(
   ctx.strokeRect(snap(plot.x, 1, pixelRatio), snap(plot.y, 1, pixelRatio), plot.width, plot.height);
   const style = { colour: palette.inkSoft, size: FONT.tick } as const;
   drawText(ctx, "to unit", plot.x - 5, plot.y + plot.height / 2, { ...style, align: "right", baseline: "middle" });
-  drawText(ctx, "from unit", plot.x + plot.width / 2, plot.y + plot.height + 12, { ...style, align: "center" });
+  const from = product.title.split(", ").at(-1) ?? "";
+  drawText(ctx, from, plot.x + plot.width / 2, plot.y + plot.height + 12, { ...style, align: "center" });
   const gutter = { x: plot.x + plot.width, y: plot.y + 1, width: SCALE, height: plot.height - 2 };
   drawVerticalBar(ctx, gutter, channelScale(palette, "state", range, product.title), palette);
   ctx.restore();

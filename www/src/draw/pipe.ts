@@ -8,7 +8,17 @@
  */
 
 import { drawCursors, drawTimeTicks, NO_CURSORS, type PanelOptions, plotBox, timeAxis, type TimeAxis } from "./axis.js";
-import { type Box, type Canvas2D, drawText, fillBox, FONT, horizontal, pixelRatioOf, snap } from "./canvas.js";
+import {
+  type Box,
+  type Canvas2D,
+  drawText,
+  fillBox,
+  FONT,
+  horizontal,
+  pixelRatioOf,
+  snap,
+  textWidth,
+} from "./canvas.js";
 import type { InspectionView } from "./inspection.js";
 import { laneOf, type Palette, rampColour, withAlpha } from "./palette.js";
 
@@ -72,7 +82,11 @@ export function drawPipe(ctx: Canvas2D, box: Box, view: InspectionView, palette:
     maxWidth: box.x + box.width - axis.x1 - 8,
   } as const;
   if (width !== undefined) drawText(ctx, width.title, axis.x1 + 6, middle, { ...side, colour: palette.ink });
-  if (keep !== undefined) drawText(ctx, `valve ${keep.title}`, axis.x1 + 6, middle + 16, side);
+  if (keep !== undefined) {
+    const named = `valve ${keep.title}`;
+    const fits = textWidth(ctx, named, FONT.tick) <= side.maxWidth;
+    drawText(ctx, fits ? named : keep.title, axis.x1 + 6, middle + 16, side);
+  }
 
   const cursors = options.cursors ?? NO_CURSORS;
   drawCursors(ctx, axis, plot.y, plot.y + plot.height, cursors, palette, pixelRatio);

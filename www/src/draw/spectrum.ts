@@ -113,7 +113,8 @@ export function drawSpectrum(
         palette.background,
       );
     }
-    // The handle, in the direction of 45 degrees, where eigenvalues are rare.
+    // The handle, where there is a matrix to rescale, in the direction of 45 degrees, where eigenvalues are rare.
+    if (!view.series.has("block")) return;
     const at = (radius * plane.scale) / Math.SQRT2;
     drawMarker(ctx, "circle", plane.x + at, plane.y - at, 6, palette.background, lane.colour);
     drawMarker(ctx, "circle", plane.x + at, plane.y - at, 2.5, lane.colour, lane.colour);
