@@ -8,14 +8,14 @@ use crate::tasks::Input;
 use crate::train::{LossAt, Row, Session};
 
 /// Changes something at timestep k = `query.step` (by default the first) and lets the network run on, beside a copy without the change.
-/// `ripple` `[T]` is ‖Δm_t‖₂ in the state m that carries the memory, `output` `[T]` is ‖Δy_t‖₂, logits or values; NaN before k. `at` `[1]`
-/// is k. In f32, a ripple below some 10⁻⁷ of the state is lost.
+/// `ripple` `[T]` is ‖Δm_t‖₂ in the state m that carries the memory, `output` `[T]` is ‖Δy_t‖₂, logits or values; NaN before k, in a
+/// network of one direction. `at` `[1]` is k. In f32, a ripple below some 10⁻⁷ of the state is lost.
 ///
 /// [`Poked::Input`]: feature `query.unit` of x_k grows by `query.by`; a symbol becomes symbol `query.unit`, or the one after it where it is
 /// that already. [`Poked::State`]: element `query.unit` of m_k grows by `query.by`, after step k was computed; the other states of k stay.
 ///
 /// # Errors
-/// [`Error::Invalid`] when there is no such unit, feature or symbol.
+/// [`Error::Invalid`] when there is no such unit, feature or symbol, and for a state of a network that reads in both directions.
 #[inline(never)]
 pub(super) fn poke(session: &mut Session, row: usize, poked: Poked, query: Query, to: &mut Inspection) -> Result<()> {
     session.run_probe(LossAt::Task)?;
@@ -26,8 +26,17 @@ pub(super) fn poke(session: &mut Session, row: usize, poked: Poked, query: Query
     if query.unit >= count {
         return Err(Error::invalid("query.unit", format!("a whole number from 0 to {}", count - 1), query.unit));
     }
-    // What follows, from the states before it, twice: the second copy has the change.
-    let first = if poked == Poked::State { k + 1 } else { k };
+    // What follows, from the states before it, twice: the second copy has the change. In both directions, everything follows.
+    let both_ways = session.model().bidirectional;
+    if both_ways && poked == Poked::State {
+        let got = "one that reads in both directions, where a changed state has no single future";
+        return Err(Error::invalid("query.panel", "a network in one direction for a change of a state", got));
+    }
+    let first = match (poked, both_ways) {
+        (Poked::State, _) => k + 1,
+        (Poked::Input, false) => k,
+        (Poked::Input, true) => 0,
+    };
     let (mut features, mut symbols) = (Vec::new(), Vec::new());
     for at in (first..n_steps).map(|t| t * probe.batch + sequence) {
         match input {
@@ -48,10 +57,11 @@ pub(super) fn poke(session: &mut Session, row: usize, poked: Poked, query: Query
     }
     let (mut ripple, mut output) = (vec![f64::NAN; n_steps], vec![f64::NAN; n_steps]);
     match (poked, input) {
-        (Poked::Input, Input::Features(n)) => features[n + query.unit] += query.by as f32,
+        (Poked::Input, Input::Features(n)) => features[(2 * (k - first) + 1) * n + query.unit] += query.by as f32,
         (Poked::Input, Input::Symbols(n)) => {
-            let is_there = symbols[1] as usize == query.unit;
-            symbols[1] = if is_there { (query.unit + 1) % n } else { query.unit } as u32;
+            let at = 2 * (k - first) + 1;
+            let is_there = symbols[at] as usize == query.unit;
+            symbols[at] = if is_there { (query.unit + 1) % n } else { query.unit } as u32;
         }
         (Poked::State, _) => {
             state0[row][(2 * state + 1) * hidden + query.unit] += query.by;

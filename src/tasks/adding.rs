@@ -47,6 +47,7 @@ impl Adding {
                 target: Target::Value(1),
                 last_only: true,
                 streams: false,
+                ahead: false,
                 input_names: names(&["number", "marker"]),
                 target_names: names(&["sum"]),
                 // Pascanu, Mikolov and Bengio 2013 (arXiv:1211.5063) count a squared error above 0.04 as wrong.

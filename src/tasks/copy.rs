@@ -72,6 +72,7 @@ impl Copy {
             target: Target::Class(alphabet + 1),
             last_only: false,
             streams: false,
+            ahead: false,
             input_names: letters(alphabet).chain(["·".to_owned(), "?".to_owned()]).collect(),
             target_names: letters(alphabet).chain(["·".to_owned()]).collect(),
             tolerance: 0.0,

@@ -59,6 +59,7 @@ impl FirstSymbol {
             target: Target::Class(symbols),
             last_only: true,
             streams: false,
+            ahead: false,
             input_names: letters(symbols).chain(between).collect(),
             target_names: letters(symbols).collect(),
             tolerance: 0.0,

@@ -103,6 +103,7 @@ impl MackeyGlass {
             target: Target::Value(1),
             last_only: false,
             streams: true,
+            ahead: true,
             input_names: names(&["signal"]),
             target_names: vec![format!("signal at t + {horizon}")],
             tolerance: 0.1,

@@ -73,6 +73,8 @@ pub struct Form {
     pub last_only: bool,
     /// True when consecutive batches continue the same sequences, so that state may be carried.
     pub streams: bool,
+    /// True when targets are inputs of later timesteps: a network that reads in both directions would have seen them.
+    pub ahead: bool,
     /// For symbols: how to print each; for features: the name of each.
     pub input_names: Vec<String>,
     /// For classes: how to print each; for values: the name of each.

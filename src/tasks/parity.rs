@@ -52,6 +52,7 @@ impl Parity {
                 target: Target::Class(2),
                 last_only: !chosen.switch("everyStep"),
                 streams: false,
+                ahead: false,
                 input_names: names(&["0", "1"]),
                 target_names: names(&["even", "odd"]),
                 tolerance: 0.0,

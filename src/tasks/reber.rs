@@ -131,6 +131,7 @@ impl Reber {
                 target: Target::Class(SYMBOLS.len()),
                 last_only: false,
                 streams: false,
+                ahead: true,
                 input_names: names(SYMBOLS),
                 target_names: names(SYMBOLS),
                 tolerance: 0.0,

@@ -82,6 +82,7 @@ impl Sine {
             target: Target::Value(1),
             last_only: false,
             streams: false,
+            ahead: true,
             input_names: names(&["signal"]),
             target_names: vec![format!("signal at t + {horizon}")],
             tolerance: 0.1,

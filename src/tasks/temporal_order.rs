@@ -66,6 +66,7 @@ impl TemporalOrder {
             target: Target::Class(n_classes),
             last_only: true,
             streams: false,
+            ahead: false,
             input_names: names(&["A", "B", "c", "d", "e", "f"]),
             target_names: (0..n_classes).map(class_name).collect(),
             tolerance: 0.0,

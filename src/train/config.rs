@@ -67,6 +67,8 @@ pub struct Config {
     pub hidden: usize,
     /// L.
     pub layers: usize,
+    /// Whether a second row of each layer reads the sequence from its end.
+    pub bidirectional: bool,
     /// The initialisation.
     pub init: Init,
     /// W.
@@ -145,14 +147,7 @@ impl Config {
         };
         let hidden = integer(&mut model, "hidden", 1, LIMITS.hidden, 16)?;
         let layers = integer(&mut model, "layers", 1, LIMITS.layers, 1)?;
-        let bidirectional = model.take("bidirectional");
-        if !matches!(bidirectional, Value::Null | Value::Bool(false)) {
-            return Err(Error::invalid(
-                model.path("bidirectional"),
-                "false, the only direction offered yet",
-                bidirectional,
-            ));
-        }
+        let bidirectional = model.read("bidirectional", Kind::Switch { default: false })? == Value::Bool(true);
         let cell_options = model.options(cell.options)?;
         for other in ARCHITECTURES.iter().flat_map(|cell| cell.options) {
             if !cell_options.has(other.name) {
@@ -213,6 +208,7 @@ impl Config {
             cell_options,
             hidden,
             layers,
+            bidirectional,
             init,
             window,
             carry,
@@ -234,13 +230,17 @@ impl Config {
         if self.carry && !form.streams {
             return Err(Error::invalid("model.carry", "false, for this task starts anew in every batch", "true"));
         }
+        if self.bidirectional && form.ahead {
+            let expected = "false, for this task asks for what comes next, which the other direction has seen";
+            return Err(Error::invalid("model.bidirectional", expected, "true"));
+        }
         let model = Model {
             cell: self.cell,
             options: self.cell_options.clone(),
             inputs: form.input.size(),
             hidden: self.hidden,
             layers: self.layers,
-            bidirectional: false,
+            bidirectional: self.bidirectional,
             outputs: form.target.size(),
             window: self.window,
         };

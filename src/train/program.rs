@@ -218,8 +218,8 @@ impl Blueprint<'_> {
         });
         let kept: Vec<Tensor> = kept.collect();
 
-        let all = self.last(&recorded);
-        let (h, scored) = if self.last_only { (all.outer(n_steps - 1, 1), batch) } else { (all, n_steps * batch) };
+        let h = self.readout(&mut graph, &recorded);
+        let scored = h.shape.rows();
         let output = graph.slot("output", &[scored, model.outputs]);
         model.head(&mut graph, &bound, h, output);
 
@@ -303,7 +303,8 @@ impl Blueprint<'_> {
         let recorded = model.recur(&mut graph, &bound, inputs, [n_steps, batch], &[]);
         let shape = [n_steps * batch, model.outputs];
         let (output, d_output) = (graph.slot("output", &shape), graph.slot("d_output", &shape));
-        model.head(&mut graph, &bound, self.last(&recorded), output);
+        let read = self.readout(&mut graph, &recorded);
+        model.head(&mut graph, &bound, read, output);
         graph.seed(output, d_output);
         let totals = self.keep_totals(&mut graph, &recorded);
         want_states(&mut graph, &recorded);
@@ -329,7 +330,8 @@ impl Blueprint<'_> {
         let state0: Vec<Tensor> = model.rows().map(|_| graph.slot("initial state", &shape)).collect();
         let recorded = model.recur(&mut graph, &bound, inputs, [n_steps, batch], &state0);
         let output = graph.slot("output", &[n_steps * batch, model.outputs]);
-        model.head(&mut graph, &bound, self.last(&recorded), output);
+        let read = self.readout(&mut graph, &recorded);
+        model.head(&mut graph, &bound, read, output);
         keep_states(&mut graph, &recorded);
         let plan = graph.plan();
         Stretch {
@@ -350,11 +352,29 @@ impl Blueprint<'_> {
         }
     }
 
-    /// The output of the last layer, all directions side by side: `[T, B, D·H]`.
-    fn last(&self, recorded: &[Recorded]) -> Tensor {
-        let width = self.model.directions() * self.model.hidden;
+    /// What the head reads, `[T, B, D·H]` or the last timestep of it: the output of the last layer, all directions side by side.
+    ///
+    /// Where the task asks at the end alone, the last timestep has the final state of each direction, as in `h_n` of PyTorch: that of
+    /// the backwards one is its state at the first timestep, which has seen everything, while that at the last has seen one input.
+    fn readout(&self, graph: &mut Graph, recorded: &[Recorded]) -> Tensor {
+        let Self { model, n_steps, batch, .. } = *self;
+        let (d, h) = (model.directions(), model.hidden);
         let last = recorded.last().expect("a model has a layer").y;
-        Tensor::whole(last.buffer, Shape::new(&[self.n_steps, self.batch, width]))
+        let all = Tensor::whole(last.buffer, Shape::new(&[n_steps, batch, d * h]));
+        let first = if self.last_only { n_steps - 1 } else { 0 };
+        let all = all.outer(first, n_steps - first);
+        if !(model.bidirectional && self.form.last_only) {
+            return all;
+        }
+        let earlier = n_steps - 1 - first;
+        let read = graph.activation("final states", &[earlier + 1, batch, d * h]);
+        graph.record(copy::forward(all.columns(0, h), read.columns(0, h), false));
+        let backwards = Tensor::whole(last.buffer, Shape::new(&[n_steps, batch, d * h])).columns(h, h);
+        graph.record(copy::forward(backwards.outer(0, 1), read.outer(earlier, 1).columns(h, h), false));
+        if earlier > 0 {
+            graph.record(copy::forward(backwards.outer(0, earlier), read.outer(0, earlier).columns(h, h), false));
+        }
+        read
     }
 
     /// Slots for the total adjoints of all states, in the order of the rows.

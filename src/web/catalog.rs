@@ -112,6 +112,7 @@ struct TaskInfo {
     #[serde(flatten)]
     entry: Entry,
     streams: bool,
+    ahead: bool,
     baseline: BaselineInfo,
     recipe: Option<RecipeInfo>,
 }
@@ -178,6 +179,7 @@ fn task(spec: &'static TaskSpec) -> TaskInfo {
             options: options(spec.options),
         },
         streams: task.form().streams,
+        ahead: task.form().ahead,
         baseline: BaselineInfo { loss: baseline.loss, what: baseline.what },
         recipe: spec.recipe.map(|recipe| RecipeInfo { config: RecipeConfig(spec, recipe), steps: recipe.steps }),
     }

@@ -43,6 +43,8 @@ export interface Init extends Entry {
 export interface TaskInfo extends Entry {
   /** True when consecutive batches continue the same sequences, so that state may be carried. */
   streams: boolean;
+  /** True when targets are inputs of later timesteps: networks in both directions are refused. */
+  ahead: boolean;
   /** What the best predictor without memory does, with the default options. */
   baseline: Baseline;
   /** Null when no configuration here solves it. */
@@ -90,6 +92,7 @@ export interface ModelConfig {
   hidden?: number;
   /** L. */
   layers?: number;
+  /** A second row of each layer reads the sequence from its end; not for tasks whose targets lie ahead, and not with `carry`. */
   bidirectional?: boolean;
   /** Elman only. */
   nonlinearity?: "tanh" | "relu" | "identity";

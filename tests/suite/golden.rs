@@ -535,6 +535,7 @@ fn check_trajectory(cell_name: &str, golden: &Json, kind: EngineKind) {
         target: Target::Class(symbols),
         last_only: true,
         streams: false,
+        ahead: false,
         input_names: Vec::new(),
         target_names: Vec::new(),
         tolerance: 0.0,

@@ -334,14 +334,18 @@ fn every_architecture_on_every_task_has_the_gradient_of_its_loss() {
                 })
                 .expect("a length that the task accepts")
                 .max(5);
-            let config = json!({
-                "task": { "id": task.id, "length": length },
-                "model": { "id": cell.id, "hidden": 3 },
-                "batch": 2, "seed": 5,
-            });
-            let mut session = session(&config, EngineKind::Reference);
-            let batch = batch_of(&session, 2);
-            check_session(&format!("{} on {}", cell.id, task.id), &mut session, &batch);
+            let ahead = (task.make)(&unroll::options::Chosen::defaults(task.options)).expect("a task").form().ahead;
+            for (layers, bidirectional) in [(1, false), (2, true)].into_iter().filter(|&(_, both)| !(both && ahead)) {
+                let config = json!({
+                    "task": { "id": task.id, "length": length },
+                    "model": { "id": cell.id, "hidden": 3, "layers": layers, "bidirectional": bidirectional },
+                    "batch": 2, "seed": 5,
+                });
+                let mut session = session(&config, EngineKind::Reference);
+                let batch = batch_of(&session, 2);
+                let what = format!("{} on {}, in both directions: {bidirectional}", cell.id, task.id);
+                check_session(&what, &mut session, &batch);
+            }
         }
     }
 }

@@ -70,6 +70,11 @@ fn a_group_computes_what_its_calls_do() {
                 // The initial states are a second pair of factors for each recurrent weight.
                 let twice = carry && !cell.recurrent.is_empty();
                 assert_eq!(group.jobs.iter().any(|job| job.pairs.len() == 2), twice, "{config}");
+                if id == "adding" || id == "copy" {
+                    let mut config = config.clone();
+                    config["model"]["bidirectional"] = json!(true);
+                    compare(&config, false);
+                }
             }
         }
     }

@@ -473,6 +473,63 @@ fn a_row_that_starts_anew_forgets_its_state() {
     }
 }
 
+// ---------------------------------------------------------------- both directions
+
+/// A network in one direction with the parameters of one row of a bidirectional one.
+fn one_way(model: &Model, values: &[f64], suffix: &str) -> (Model, Vec<f64>) {
+    let one = Model { bidirectional: false, ..model.clone() };
+    let mut of_it = vec![0.0; one.len()];
+    for parameter in one.parameters().iter().filter(|parameter| parameter.name.starts_with("rnn.")) {
+        let name = parameter.name.replace("_l0", suffix);
+        let source = model.parameters().into_iter().find(|source| source.name == name).expect("the same parameter");
+        of_it[parameter.offset..][..parameter.len()].copy_from_slice(&values[source.offset..][..source.len()]);
+    }
+    (one, of_it)
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_question_at_the_end_reads_the_final_states_of_both_directions() {
+    for cell in ARCHITECTURES {
+        let config = config(json!({ "id": "adding", "length": 12 }), cell.id, 5, 1, &json!({ "bidirectional": true }));
+        let mut session = session(&config, EngineKind::Reference);
+        let batch = batch(&session, Stream::HeldOut, 0, 3);
+        let (model, values) = (session.model().clone(), session.values_f64());
+        let [forwards, backwards] = ["_l0", "_l0_reverse"].map(|suffix| one_way(&model, &values, suffix));
+        let head = Plain { model: &model, values: &values };
+        let mut loss = 0.0;
+        for b in 0..3 {
+            let mut x = head.inputs(&batch, b);
+            let mut last = |(model, values): &(Model, Vec<f64>)| {
+                let plain = Plain { model, values };
+                let h = plain.run(&x, &mut [plain.zeros()], None)[0].last().expect("a step").after.h.clone();
+                x.reverse();
+                h
+            };
+            let read = DVector::from_iterator(10, [last(&forwards), last(&backwards)].iter().flatten().copied());
+            let output = head.matrix("head.weight") * read + head.matrix("head.bias");
+            let error = output[(0, 0)] - f64::from(batch.values[11 * 3 + b]);
+            loss += error * error / 3.0;
+        }
+        close_relative(cell.id, session.gradients(&batch).expect("a batch").loss, loss, 1e-12);
+        // The probe, which scores every timestep, says the same at the last.
+        session.run_probe(LossAt::Task).expect("a loss");
+        let probe = session.probe_batch().clone();
+        let program = session.probe_program();
+        let of_probe = session.engine().scalar(program.result, 0);
+        close_relative(cell.id, session.gradients(&probe).expect("a batch").loss, of_probe, 1e-12);
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn a_task_that_asks_for_what_comes_next_is_read_in_one_direction() {
+    for (task, refused) in [("sine", true), ("reber", true), ("mackey-glass", true), ("copy", false), ("parity", false)]
+    {
+        let value = json!({ "task": { "id": task }, "model": { "id": "gru", "bidirectional": true } });
+        let config = unroll::train::Config::read(crate::support::value(&value)).expect("a configuration");
+        assert_eq!(config.build().is_err(), refused, "{task}");
+    }
+}
+
 // ---------------------------------------------------------------- the ribbon
 
 /// The totals of one layer and state, `[T][B][H]`.

@@ -251,6 +251,34 @@ fn the_keep_bias_moves_as_a_whole() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
+fn panels_of_both_directions_look_at_their_row() {
+    for cell in ARCHITECTURES {
+        let model = json!({ "bidirectional": true });
+        let mut session =
+            session(&config(json!({ "id": "parity", "length": 9 }), cell.id, 6, 2, &model), EngineKind::Cpu);
+        train(&mut session, 3);
+        for row in 0..4 {
+            for &(name, panel) in Panel::ALL {
+                let seen = inspect(&mut session, Query { row, step: Some(4), ..Query::new(panel) });
+                if panel == Panel::Poke(Poked::State) {
+                    assert!(seen.is_err(), "{}: a changed state has no single future", cell.id);
+                    continue;
+                }
+                let seen = seen.unwrap_or_else(|error| panic!("{}, {name}: {error}", cell.id));
+                assert_eq!(seen.header.row, ["l0", "l0_reverse", "l1", "l1_reverse"][row]);
+                if panel == Panel::Poke(Poked::Input) {
+                    // A row has seen the change from k on in its own direction; a row above, everywhere.
+                    for (t, ripple) in series(&seen, "ripple").into_iter().enumerate() {
+                        let has_seen = [t >= 4, t <= 4, true, true][row];
+                        assert_eq!(ripple > 0.0, has_seen, "{}, row {row}, step {t}: {ripple}", cell.id);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
 fn looking_at_panels_does_not_disturb_training() {
     for cell in ARCHITECTURES {
         let config = config(json!({ "id": "first-symbol", "length": 15 }), cell.id, 9, 1, &json!({}));

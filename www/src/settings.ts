@@ -412,6 +412,17 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
         ...ofLane,
       });
     }
+    if (!task.ahead) {
+      table.add({
+        name: `${letter}.bidirectional`,
+        title: "Both directions",
+        help: "A second row of each layer reads the sequence from its end; the answer is read from both.",
+        kind: { kind: "switch" },
+        default: false,
+        effect: "restart",
+        ...ofLane,
+      });
+    }
     const inits = catalog.inits.filter((init) => init.architectures.includes(model.id));
     const init = table.entry(
       { name: `${letter}.init`, title: "Initialisation", help: "The weights at step 0.", effect: "restart", ...ofLane },

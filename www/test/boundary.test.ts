@@ -277,9 +277,13 @@ describe("a configuration is refused", () => {
       const [expected, got] = [/number|timesteps/, named(value)];
       cases.push({ what: "window", call: model({ window: value }), field: "model.window", expected, got });
     }
-    for (const value of [true, 1, "false", ...strangers]) {
-      const [field, expected] = ["model.bidirectional", /^false/];
+    for (const value of [1, "false", ...strangers]) {
+      const [field, expected] = ["model.bidirectional", /true or false/];
       cases.push({ what: field, call: model({ bidirectional: value }), field, expected, got: named(value) });
+    }
+    for (const id of tables.tasks.filter(({ ahead }) => ahead).map((task) => task.id)) {
+      const call = create({ task: { id }, model: { id: "gru", bidirectional: true } });
+      cases.push({ what: id, call, field: "model.bidirectional", expected: /^false, for this task asks/, got: "true" });
     }
     for (const value of ["gpu", "", "CPU", 1, true, ...strangers]) {
       const [field, expected] = ["backend", "one of auto, cpu, webgpu"];
