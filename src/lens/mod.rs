@@ -223,8 +223,8 @@ impl Packer<'_> {
         let ribbons = states.map(|(channel, state)| self.ribbon(row, channel, state)).collect();
         let direction = match (model.bidirectional, row.reverse) {
             (false, _) => "",
-            (true, false) => ", forwards",
-            (true, true) => ", backwards",
+            (true, false) => " →",
+            (true, true) => " ←",
         };
         RowHeader {
             id: Model::suffix(row.layer, row.reverse)[1..].to_owned(),

@@ -65,7 +65,15 @@ group("settings", () => {
     expect(toHash(catalog, defaults)).toBe("");
     expect(sessionConfig(catalog, defaults, 0)).toEqual({
       task: { id: "first-symbol", length: 25, symbols: 4 },
-      model: { id: "elman", nonlinearity: "tanh", hidden: 16, layers: 1, window: null, init: { id: "pytorch" } },
+      model: {
+        id: "elman",
+        nonlinearity: "tanh",
+        hidden: 16,
+        layers: 1,
+        bidirectional: false,
+        window: null,
+        init: { id: "pytorch" },
+      },
       optimiser: { id: "adam", lr: 0.0005, amsgrad: false },
       clip: { kind: "norm", at: 1 },
       batch: 16,
@@ -76,6 +84,7 @@ group("settings", () => {
       id: "lstm",
       hidden: 16,
       layers: 1,
+      bidirectional: false,
       window: null,
       init: { id: "forget-bias", forgetBias: 1 },
     });
