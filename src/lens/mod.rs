@@ -4,6 +4,7 @@
 //! channels with values and gradients, and ribbons that say how much gradient reaches each timestep. Everything is read from
 //! slots that a real forward and backward pass has just written. Changes nothing in a session.
 
+pub mod cliff;
 mod credit;
 mod factors;
 mod inspection;

@@ -6,6 +6,7 @@
 
 mod batch;
 mod catalog;
+mod cliff;
 mod device;
 mod session;
 mod value;

@@ -341,6 +341,44 @@ export interface Series {
   offset: number;
 }
 
+/** Where a descent on the loss cliff begins, and how it goes on. By default w = 5, b = −2, rate 0.5 and threshold 0.1. */
+export interface CliffQuery {
+  w?: number;
+  b?: number;
+  /** The learning rate. */
+  rate?: number;
+  /** The largest norm of a gradient that clipped descent leaves alone. */
+  threshold?: number;
+}
+
+/**
+ * The loss L(w, b) = (σ(h_50) − 0.7)² of a network of one unit, h_t = w σ(h_t₋₁) + b with h_0 = 0.5 (Pascanu, Mikolov and Bengio 2013,
+ * arXiv:1211.5063). Its gradient comes from backpropagation through the 50 steps.
+ */
+export interface Cliff {
+  /** Lowest and highest w, lowest and highest b of the surface. */
+  window: Float64Array;
+  /** Rows and columns of the surface: b grows with the rows, w with the columns. Numbers are those of the middle of each cell. */
+  grid: Float64Array;
+  /** [rows, columns]: L. */
+  loss: Float64Array;
+  /** [rows, columns]: ‖(∂L/∂w, ∂L/∂b)‖. */
+  norm: Float64Array;
+  /** [n, 3]: b, h_50 and L at the w of the query. */
+  section: Float64Array;
+  /** [n, 3]: b, h and w σ′(h) of the fixed points h = w σ(h) + b at that w; stable where the last is below 1. */
+  fixed: Float64Array;
+  /**
+   * b and h of the fold with the higher state, b and h of the fold with the lower one, and the b where h_50 jumps, at that w; empty at
+   * w = 4, where there are none.
+   */
+  marks: Float64Array;
+  /** [updates + 1, 4]: w, b, L and the gradient's norm from the start on, without clipping; shorter where a number is not finite. */
+  plain: Float64Array;
+  /** As `plain`, with the norm clipped. */
+  clipped: Float64Array;
+}
+
 /** A change of the running network by hand. */
 export type Change =
   /** The mean over the units of the bias of the gate that keeps the state (b_ih + b_hh), in every layer. */

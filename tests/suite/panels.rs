@@ -4,6 +4,7 @@ use crate::identities::{Edit, Plain, Step, config, jacobian};
 use crate::support::{close, close_relative, session};
 use nalgebra::DMatrix;
 use serde_json::json;
+use unroll::lens::cliff::{Point, fixed_point, folds, wall};
 use unroll::lens::{FrameOptions, Inspection, Of, Panel, Poked, Query, frame, inspect, quantile};
 use unroll::nn::ARCHITECTURES;
 use unroll::train::{EngineKind, LossAt, Session};
@@ -474,4 +475,72 @@ fn a_poke_gives_the_difference_of_two_runs() {
             assert!(inspect(&mut session, none).is_err());
         }
     }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_cliff_has_its_folds_and_its_wall_where_they_are_known() {
+    let [upper, lower] = folds(5.0).expect("two folds");
+    for (got, expected) in upper.iter().chain(&lower).zip([-2.65561, 0.96242, -2.34439, -0.96242]) {
+        assert!((got - expected).abs() < 5e-6, "{got}, expected {expected}");
+    }
+    for [b, h] in [upper, lower] {
+        let [at, slope] = fixed_point(5.0, h);
+        assert!((at - b).abs() < 1e-12 && (slope - 1.0).abs() < 1e-12);
+    }
+    assert!(folds(4.0).is_none() && folds(3.0).is_none());
+    for (w, b) in
+        [(4.0, -2.012), (4.5, -2.304), (5.0, -2.614), (5.5, -2.924), (6.0, -3.236), (6.5, -3.546), (7.0, -3.858)]
+    {
+        assert!((wall(w) - b).abs() < 2.5e-3, "w {w}: {}, expected {b}", wall(w));
+    }
+    // Across it, from one stable state to the other: L falls from 0.342 to 0.008, and from there it rises again.
+    let [before, after] = [-1e-3, 1e-3].map(|by| Point::at(5.0, wall(5.0) + by));
+    assert!((before.loss - 0.342).abs() < 1e-3 && (after.loss - 0.009).abs() < 2e-3, "{before:?} {after:?}");
+    assert!(before.state < lower[1] && after.state > upper[1]);
+    // At w = 4 and above b = −2, the largest gradient of the window.
+    let mut norms = Vec::new();
+    for at in 0..401 * 401 {
+        let point = Point::at(4.0 + 4.0 * f64::from(at % 401) / 400.0, -4.0 + 4.0 * f64::from(at / 401) / 400.0);
+        norms.push((point.norm(), point.w, point.b));
+    }
+    norms.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (most, w, b) = norms[401 * 401 - 1];
+    assert!((most - 440.0).abs() < 1.0 && (w - 4.69).abs() < 5e-3 && (b + 2.42).abs() < 5e-3, "{most} at {w}, {b}");
+    close_relative("median norm", norms[401 * 401 / 2].0, 0.0176, 5e-3);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_gradient_of_the_cliff_is_that_of_finite_differences() {
+    for (w, b) in [(4.2, -1.7), (5.0, -2.0), (5.0, -2.7), (6.3, -3.1), (4.69, -2.43), (7.0, -4.0)] {
+        let point = Point::at(w, b);
+        let by = 1e-6;
+        let slope = |a: Point, b: Point| (b.loss - a.loss) / (2.0 * by);
+        let expected =
+            [slope(Point::at(w - by, b), Point::at(w + by, b)), slope(Point::at(w, b - by), Point::at(w, b + by))];
+        for (got, expected) in point.gradient.iter().zip(expected) {
+            close(&format!("at {w}, {b}"), *got, expected, 1e-5, point.norm());
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn clipped_descent_goes_no_farther_than_its_threshold_and_plain_descent_leaps_off_the_wall() {
+    let start = Point::at(5.0, -2.0);
+    let [plain, clipped] = [f64::INFINITY, 0.1].map(|threshold| start.descend(0.5, threshold, 80));
+    assert_eq!((plain.len(), clipped.len()), (81, 81));
+    let lengths = |way: &[Point]| -> Vec<f64> {
+        way.windows(2).map(|pair| libm::hypot(pair[1].w - pair[0].w, pair[1].b - pair[0].b)).collect()
+    };
+    for (at, length) in lengths(&plain).iter().enumerate() {
+        close_relative("a plain step", *length, 0.5 * plain[at].norm(), 1e-9);
+    }
+    for (at, length) in lengths(&clipped).iter().enumerate() {
+        close_relative("a clipped step", *length, 0.5 * clipped[at].norm().min(0.1), 1e-9);
+    }
+    let longest = lengths(&plain).into_iter().fold(0.0, f64::max);
+    assert!(longest > 0.6, "{longest}");
+    assert!(clipped.iter().any(|point| point.norm() > 100.0));
+    // Parameters that run away end the way, and nothing that is not finite is told.
+    let wild = Point::at(4.69, -2.43).descend(1e300, f64::INFINITY, 80);
+    assert!(wild.len() < 81 && wild.iter().all(|point| point.loss.is_finite() && point.norm().is_finite()));
 }
