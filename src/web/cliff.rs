@@ -86,8 +86,8 @@ fn read(object: Value) -> Result<[f64; 4]> {
         }
     };
     let query = [
-        number("w", min_w, max_w, 5.0)?,
-        number("b", min_b, max_b, -2.0)?,
+        number("w", min_w, max_w, 5.9)?,
+        number("b", min_b, max_b, -2.6)?,
         number("rate", 1e-3, 100.0, 0.5)?,
         number("threshold", 1e-3, 1e3, 0.1)?,
     ];

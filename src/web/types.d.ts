@@ -341,7 +341,7 @@ export interface Series {
   offset: number;
 }
 
-/** Where a descent on the loss cliff begins, and how it goes on. By default w = 5, b = −2, rate 0.5 and threshold 0.1. */
+/** Where a descent on the loss cliff begins, and how it goes on. By default w = 5.9, b = −2.6, rate 0.5 and threshold 0.1. */
 export interface CliffQuery {
   w?: number;
   b?: number;

@@ -525,7 +525,7 @@ fn the_gradient_of_the_cliff_is_that_of_finite_differences() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn clipped_descent_goes_no_farther_than_its_threshold_and_plain_descent_leaps_off_the_wall() {
-    let start = Point::at(5.0, -2.0);
+    let start = Point::at(5.9, -2.6);
     let [plain, clipped] = [f64::INFINITY, 0.1].map(|threshold| start.descend(0.5, threshold, 80));
     assert_eq!((plain.len(), clipped.len()), (81, 81));
     let lengths = |way: &[Point]| -> Vec<f64> {
@@ -538,8 +538,7 @@ fn clipped_descent_goes_no_farther_than_its_threshold_and_plain_descent_leaps_of
         close_relative("a clipped step", *length, 0.5 * clipped[at].norm().min(0.1), 1e-9);
     }
     let longest = lengths(&plain).into_iter().fold(0.0, f64::max);
-    assert!(longest > 0.6, "{longest}");
-    assert!(clipped.iter().any(|point| point.norm() > 100.0));
+    assert!(longest > 1.2 && plain[80].loss > 0.2 && clipped[80].loss < 0.01, "{longest}");
     // Parameters that run away end the way, and nothing that is not finite is told.
     let wild = Point::at(4.69, -2.43).descend(1e300, f64::INFINITY, 80);
     assert!(wild.len() < 81 && wild.iter().all(|point| point.loss.is_finite() && point.norm().is_finite()));

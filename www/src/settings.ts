@@ -107,6 +107,7 @@ export const PANELS = [
   { id: "ledger", title: "Ledger" },
   { id: "credit", title: "Credit" },
   { id: "poke", title: "Poke" },
+  { id: "cliff", title: "Cliff" },
 ] as const;
 
 export type PanelId = (typeof PANELS)[number]["id"];
@@ -121,6 +122,12 @@ const CREDIT_OF = [
 const POKED = [
   { id: "input", title: "the input" },
   { id: "state", title: "the state" },
+] as const;
+
+/** What the surface of the loss cliff shows. */
+const CLIFF_SHOWS = [
+  { id: "loss", title: "the loss" },
+  { id: "gradient", title: "the gradient's norm" },
 ] as const;
 
 const THEMES = [
@@ -567,6 +574,46 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
     help: "How much is added to a unit or feature.",
     kind: { kind: "number", min: -100, max: 100, log: false },
     default: 1,
+    ...ofPanels,
+  });
+  table.add({
+    name: "cliff-shows",
+    title: "Surface of",
+    help: "What the colours of the loss cliff stand for.",
+    kind: { kind: "choice", among: CLIFF_SHOWS },
+    default: "loss",
+    ...ofPanels,
+  });
+  table.add({
+    name: "cliff-w",
+    title: "Start at w",
+    help: "The recurrent weight at which both descents begin; the cross-section goes through it.",
+    kind: { kind: "number", min: 4, max: 7, log: false },
+    default: 5.9,
+    ...ofPanels,
+  });
+  table.add({
+    name: "cliff-b",
+    title: "Start at b",
+    help: "The bias at which both descents begin.",
+    kind: { kind: "number", min: -4, max: -1.5, log: false },
+    default: -2.6,
+    ...ofPanels,
+  });
+  table.add({
+    name: "cliff-rate",
+    title: "Learning rate",
+    help: "How far an update goes along the gradient, in both descents.",
+    kind: { kind: "number", min: 0.01, max: 10, log: true },
+    default: 0.5,
+    ...ofPanels,
+  });
+  table.add({
+    name: "cliff-threshold",
+    title: "Clip norm at",
+    help: "Clipped descent shortens a longer gradient to this norm.",
+    kind: { kind: "number", min: 0.001, max: 1000, log: true },
+    default: 0.1,
     ...ofPanels,
   });
   return { settings: table.settings, values: table.values };

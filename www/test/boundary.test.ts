@@ -8,11 +8,13 @@ import { MessageChannel } from "node:worker_threads";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { beforeAll, describe, expect, it } from "vitest";
-import init, { Session, catalog } from "../../pkg/unroll.js";
+import init, { Session, catalog, cliff } from "../../pkg/unroll.js";
 import type {
   Batch,
   Catalog,
   Change,
+  Cliff,
+  CliffQuery,
   Evaluation,
   Frame,
   FrameOptions,
@@ -33,6 +35,8 @@ type Same<A, B> = [IsAny<A>, IsAny<Awaited<A>>] extends [false, false] ? Equal<A
 true satisfies Same<ReturnType<typeof Session.create>, Promise<Session>>;
 true satisfies Same<Parameters<typeof Session.create>, [config: SessionConfig]>;
 true satisfies Same<ReturnType<typeof catalog>, Catalog>;
+true satisfies Same<ReturnType<typeof cliff>, Cliff>;
+true satisfies Same<Parameters<typeof cliff>, [query: CliffQuery]>;
 true satisfies Same<ReturnType<Session["advance"]>, Promise<Progress>>;
 true satisfies Same<ReturnType<Session["frame"]>, Promise<Frame>>;
 true satisfies Same<ReturnType<Session["inspect"]>, Promise<Inspection>>;
@@ -615,6 +619,25 @@ describe("a call is refused", () => {
     // An Elman network has no gate that keeps.
     const [field, expected] = ["change.keepBias", "a cell with a gate that keeps its state"];
     cases.push({ what: "no gate", call: edit({ keepBias: 1 }), field, expected, got: "Elman" });
+    await allRefused(cases);
+  });
+
+  it("cliff: for a number out of its range, an unknown field, and no object", async () => {
+    const cases: Refusal[] = [];
+    const add = (what: string, query: unknown, expected: string | RegExp, value: unknown) =>
+      cases.push({ what, call: () => cliff(query as CliffQuery), field: what, expected, got: named(value) });
+    const ranges = [
+      ["w", 4, 7],
+      ["b", -4, -1.5],
+      ["rate", 0.001, 100],
+      ["threshold", 0.001, 1000],
+    ] as const;
+    for (const [name, min, max] of ranges) {
+      for (const value of [min - 0.1, max + 0.1, NaN, Infinity, "5", true, ...strangers])
+        add(`query.${name}`, { [name]: value }, `a number from ${min} to ${max}`, value);
+    }
+    for (const value of [undefined, null, 3, "cliff", []]) add("query", value, "an object", value);
+    add("query.lr", { lr: 3 }, "one of the fields w, b, rate, threshold", 3);
     await allRefused(cases);
   });
 

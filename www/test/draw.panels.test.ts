@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
-import init, { Session } from "../../pkg/unroll.js";
+import init, { Session, cliff } from "../../pkg/unroll.js";
 import type { InspectionQuery } from "../../pkg/unroll.js";
 import * as draw from "../src/draw/index.js";
 import { PANELS } from "./support/panels.js";
@@ -161,6 +161,51 @@ describe("the spectrum", () => {
     });
     expect(draw.boundOver(ribbon, [3, 19], view)).toBeNull();
     session.free();
+  });
+});
+
+describe("the cliff", () => {
+  const way = (...points: [number, number][]): draw.CliffPoint[] =>
+    points.map(([w, b]) => ({ w, b, loss: 0, norm: 0 }));
+
+  it("is sound at every size, for starts anywhere and with ways that leave the picture", () => {
+    for (const query of [{}, { w: 4, b: -4 }, { w: 7, b: -1.5 }, { w: 5, b: -2, rate: 100 }]) {
+      const view = draw.viewCliff(cliff(query));
+      for (const width of [340, 900]) {
+        for (const show of ["loss", "gradient"] as const) {
+          const made = recorder();
+          draw.drawCliff(made.ctx, box(width, 300), view, draw.palettes.dark, { show }, null);
+          sound(made, `surface of ${show}, ${JSON.stringify(query)}, ${String(width)} px`);
+        }
+        const made = recorder();
+        draw.drawSection(made.ctx, box(width, 300), view, draw.palettes.contrast);
+        sound(made, `section, ${JSON.stringify(query)}, ${String(width)} px`);
+        expect(made.texts().some((text) => text.startsWith("wall"))).toBe(query.w !== 4);
+      }
+    }
+  });
+
+  it("has its folds and its wall where they are known", () => {
+    const view = draw.viewCliff(cliff({ w: 5 }));
+    expect(view.folds.map(({ b }) => draw.decimal(b, 5))).toEqual(["−2.65561", "−2.34439"]);
+    expect(view.wall).toBeCloseTo(-2.612, 3);
+    expect(view.loss).toHaveLength(view.rows * view.columns);
+    expect(view.plain[0]).toEqual(view.clipped[0]);
+    // On the curve, stability changes at the folds alone.
+    const changes = view.fixed.filter(({ isStable }, n) => n > 0 && isStable !== view.fixed[n - 1]?.isStable);
+    expect(changes.map(({ b }) => b.toFixed(2))).toEqual(["-2.34", "-2.66"]);
+  });
+
+  it("finds the parameters under the pointer and the longest step", () => {
+    const view = draw.viewCliff(cliff({}));
+    const at = (x: number, y: number): ReturnType<typeof draw.parametersAt> =>
+      draw.parametersAt(box(508, 250), view, x, y);
+    expect(at(46, 216)).toEqual({ w: 4, b: -4 });
+    expect(at(446, 16)).toEqual({ w: 7, b: -1.5 });
+    expect(at(246, 116)).toEqual({ w: 5.5, b: -2.75 });
+    expect(at(20, 116)).toBeNull();
+    expect(draw.longestStep(way([0, 0], [3, 4], [3, 5]))).toEqual({ from: 0, length: 5 });
+    expect(draw.longestStep(way([1, 1]))).toBeNull();
   });
 });
 

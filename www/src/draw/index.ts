@@ -5,6 +5,7 @@
 
 export * from "./axis.js";
 export * from "./canvas.js";
+export * from "./cliff.js";
 export * from "./credit.js";
 export * from "./curves.js";
 export * from "./factors.js";

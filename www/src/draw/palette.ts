@@ -79,7 +79,8 @@ export function withAlpha(colour: string, alpha: number): string {
   return `rgba(${String(r)}, ${String(g)}, ${String(b)}, ${String(alpha)})`;
 }
 
-function ramp(...stops: string[]): Ramp {
+/** A ramp through some colours. */
+export function ramp(...stops: string[]): Ramp {
   const css = Array.from({ length: 256 }, (_, i) => {
     const at = (i / 255) * (stops.length - 1);
     const below = Math.min(Math.floor(at), stops.length - 2);

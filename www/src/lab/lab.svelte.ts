@@ -3,7 +3,7 @@
 // It owns the workers' clients and keeps lanes in step. It must not know elements or canvases; what it needs of the
 // browser is passed in.
 
-import type { Catalog, Change, FrameOptions, InspectionQuery, SessionConfig } from "unroll-types";
+import type { Catalog, Change, Cliff, CliffQuery, FrameOptions, InspectionQuery, SessionConfig } from "unroll-types";
 import {
   addLane,
   describe,
@@ -578,7 +578,8 @@ export class Lab {
     return this.value("poke-of") === "state" ? (lane.frame.rows[0]?.units ?? 1) : lane.frame.probe.input.names.length;
   }
 
-  private query(panel: PanelId, lane: Lane): InspectionQuery {
+  /** What a panel asks of a lane; null where it shows no network. */
+  private query(panel: PanelId, lane: Lane): InspectionQuery | null {
     const common = { row: this.rowOf(lane), sequence: this.sequence() };
     const step = this.pins.at(-1);
     const pinned = step === undefined || step >= (lane.frame?.nSteps ?? 0) ? {} : { step };
@@ -600,9 +601,18 @@ export class Lab {
       case "factors":
       case "pipe":
         return { panel, ...common };
+      case "cliff":
+        return null;
       default:
         return panel satisfies never;
     }
+  }
+
+  /** The loss cliff: no network's, so any worker computes it. */
+  cliff(query: CliffQuery): Promise<Cliff> {
+    const lane = this.lanes.find(({ status }) => status !== "failed") ?? this.lanes[0];
+    if (lane === undefined) return Promise.reject(new Error("there is no lane to compute it"));
+    return this.clientOf(lane).call("cliff", { query });
   }
 
   /** One block of the recurrent matrix of a lane gets another spectral radius: the block and layer that the spectrum shows. */
@@ -614,14 +624,15 @@ export class Lab {
   /** Asks for a panel's numbers: the next time only after the last ones have been drawn. */
   private look(lane: Lane, panel: PanelId): void {
     const { client } = lane;
-    if (client === null || lane.status === "failed") return;
+    const query = this.query(panel, lane);
+    if (client === null || lane.status === "failed" || query === null) return;
     if (lane.looking.has(panel)) {
       lane.looking.set(panel, "again");
       return;
     }
     lane.looking.set(panel, "once");
     client
-      .call("inspect", { query: this.query(panel, lane) })
+      .call("inspect", { query })
       .then((inspection) => {
         lane.takeInspection(panel, inspection);
       })

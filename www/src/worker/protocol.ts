@@ -6,6 +6,8 @@
 import type {
   Catalog,
   Change,
+  Cliff,
+  CliffQuery,
   Diverged,
   Evaluation,
   Frame,
@@ -43,6 +45,8 @@ export interface Calls {
   inspect: { ask: { query: InspectionQuery }; answer: Inspection };
   /** A change of the running network by hand. Answered when it is made. */
   edit: { ask: { change: Change }; answer: object };
+  /** The loss cliff; no network is asked. */
+  cliff: { ask: { query: CliffQuery }; answer: Cliff };
   /** Held-out data, now. */
   evaluate: { ask: object; answer: Evaluation };
   /** Live settings. */
@@ -101,6 +105,8 @@ export function transferables(message: FromWorker): Transferable[] {
   if (message.type === "progress") return [message.losses.buffer];
   if (message.type === "answer" && (message.call === "frame" || message.call === "inspect"))
     return [message.value.data];
+  if (message.type === "answer" && message.call === "cliff")
+    return Object.values(message.value as unknown as Record<string, Float64Array>).map(({ buffer }) => buffer);
   return [];
 }
 

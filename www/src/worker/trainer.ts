@@ -6,6 +6,8 @@
 import type {
   Catalog,
   Change,
+  Cliff,
+  CliffQuery,
   Evaluation,
   Frame,
   FrameOptions,
@@ -47,6 +49,7 @@ export interface LaneSession {
 export interface Surroundings {
   catalog(): Promise<Catalog>;
   create(config: SessionConfig): Promise<LaneSession>;
+  cliff(query: CliffQuery): Promise<Cliff>;
   /** Milliseconds. */
   now(): number;
   /** Resolves after waiting messages have been delivered. */
@@ -373,6 +376,9 @@ export class Trainer {
         case "edit":
           await this.need().edit(request.change);
           this.answer(request, {});
+          return;
+        case "cliff":
+          this.answer(request, await this.around.cliff(request.query));
           return;
         case "evaluate":
           this.answer(request, await this.evaluate(this.need()));

@@ -1,6 +1,6 @@
 // One worker per lane: loads the package and hands it to the loop. Training never runs on the page's thread.
 
-import init, { Session, catalog } from "unroll";
+import init, { Session, catalog, cliff } from "unroll";
 import type { FromWorker, Request } from "./protocol";
 import { Trainer } from "./trainer";
 
@@ -23,6 +23,10 @@ const trainer = new Trainer({
   create: async (config) => {
     await load();
     return Session.create(config);
+  },
+  cliff: async (query) => {
+    await load();
+    return cliff(query);
   },
   // eslint-disable-next-line no-restricted-properties -- the one place where the loop gets its clock
   now: () => performance.now(),

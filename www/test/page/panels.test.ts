@@ -1,9 +1,11 @@
 // Panels on demand: opened and closed, remembered in the address, and their numbers against those of the frame.
 
+import { readFileSync } from "node:fs";
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { launch, pause, ready, ribbon, trained, visit, type Visit } from "./browser";
+import init, { cliff as cliffOf, type CliffQuery } from "../../../pkg/unroll.js";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
 import type { PanelId } from "../../src/settings";
@@ -13,6 +15,7 @@ const visits: Visit[] = [];
 
 beforeAll(async () => {
   browser = await launch();
+  await init({ module_or_path: readFileSync(new URL("../../../pkg/unroll_bg.wasm", import.meta.url)) });
 });
 afterEach(async () => {
   for (const { page } of visits.splice(0)) await page.context().close();
@@ -21,7 +24,7 @@ afterAll(async () => {
   await browser.close();
 });
 
-const ALL = "factors,spectrum,pipe,ledger,credit,poke";
+const ALL = "factors,spectrum,pipe,ledger,credit,poke,cliff";
 
 async function open(hash: string, options: BrowserContextOptions = {}): Promise<Visit> {
   const opened = await visit(browser, hash, options);
@@ -244,13 +247,77 @@ test("page_poke_ripples_to_the_right_of_the_pinned_timestep", async () => {
   expect(hash(page)).toContain("poke-by=0.5");
 });
 
+/** A number as the page writes it. */
+const said = async (page: Page, id: string): Promise<number> =>
+  Number(((await page.getByTestId(id).textContent()) ?? "").replace("−", "-").replace(",", ""));
+
+test("page_cliff_says_the_package's_numbers_and_what_its_threshold_changes", async () => {
+  const { page, errors } = await open("#v=1&panels=cliff&cliff-w=5&cliff-b=-2&cliff-rate=0.5");
+  const cliff = panel(page, "cliff");
+  await cliff.locator("canvas").first().waitFor();
+  const picture = cliff.getByRole("img", { name: "Cross-section at w 5" });
+  expect(await picture.getAttribute("aria-label")).toContain("folds at −2.656 and −2.344 and the wall at −2.612");
+  /** What the package says of a descent: its largest norm, its longest step and its last loss. */
+  const expected = (query: CliffQuery, way: "plain" | "clipped") => {
+    const points = cliffOf(query)[way];
+    let [norm, step] = [0, 0];
+    for (let n = 0; n + 4 < points.length; n += 4) {
+      const [w0 = 0, b0 = 0, , norm0 = 0, w1 = 0, b1 = 0] = points.subarray(n, n + 6);
+      [norm, step] = [Math.max(norm, norm0), Math.max(step, Math.hypot(w1 - w0, b1 - b0))];
+    }
+    return { norm, step, loss: points.at(-2) ?? 0 };
+  };
+  const check = async (query: CliffQuery): Promise<void> => {
+    for (const way of ["plain", "clipped"] as const) {
+      const numbers = expected(query, way);
+      for (const name of ["norm", "step", "loss"] as const) {
+        // As the new answer may still be under way.
+        await expect
+          .poll(async () => Math.abs((await said(page, `${way}-${name}`)) / numbers[name] - 1))
+          .toBeLessThan(0.01);
+      }
+    }
+  };
+  await check({ w: 5, b: -2, rate: 0.5, threshold: 0.1 });
+  expect(await said(page, "plain-step")).toBeGreaterThan(0.6);
+  expect(await said(page, "clipped-step")).toBe(0.05);
+  // A threshold above every norm clips nothing.
+  const threshold = cliff.getByRole("textbox", { name: "Clip norm at" });
+  await threshold.fill("1000");
+  await threshold.press("Enter");
+  await expect.poll(() => said(page, "clipped-step")).toBe(await said(page, "plain-step"));
+  await threshold.fill("0");
+  await threshold.press("Enter");
+  await cliff.getByText("Expected a number from 0.001 to 1000.").waitFor();
+  await cliff.getByRole("slider", { name: "Clip norm at, slider" }).press("ArrowLeft");
+  expect(hash(page)).toContain("cliff-threshold=9");
+  // A click on the surface is another start.
+  const surface = cliff.locator("canvas").first();
+  const box = await surface.boundingBox();
+  if (box === null) throw new Error("the surface has no box");
+  await surface.click({ position: { x: box.width / 2, y: box.height / 3 } });
+  const values = new URLSearchParams(hash(page).slice(1));
+  const query = { w: Number(values.get("cliff-w")), b: Number(values.get("cliff-b")), rate: 0.5, threshold: 0 };
+  expect(query.w).toBeGreaterThan(5.2);
+  expect(query.b).toBeGreaterThan(-2.6);
+  await check({ ...query, threshold: Number(values.get("cliff-threshold")) });
+  await page.getByRole("combobox", { name: "Surface of" }).selectOption("gradient");
+  expect(hash(page)).toContain("cliff-shows=gradient");
+  await page.getByText("Cliff as a table").click();
+  const rows = page.getByRole("region", { name: "Descents on the cliff" }).locator("tbody tr");
+  await expect.poll(() => rows.count()).toBe(81);
+  expect(Number(await rows.first().locator("td").first().textContent())).toBeCloseTo(query.w, 2);
+  expect(errors).toEqual([]);
+});
+
 test.each([
   ["light", {}],
   ["dark", { colorScheme: "dark" }],
   ["phone", { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
 ] satisfies [string, BrowserContextOptions][])("page_panels_have_no_fault_that_axe_finds_%s", async (_, options) => {
   const { page } = await open(`#v=1&lanes=3&b.layers=2&panels=${ALL}`, options);
-  for (const id of ALL.split(",") as PanelId[]) for (const lane of [0, 1, 2]) await numbers(page, id, lane);
+  for (const id of ALL.split(",").filter((one) => one !== "cliff") as PanelId[])
+    for (const lane of [0, 1, 2]) await numbers(page, id, lane);
   await page.evaluate(() => {
     for (const details of document.querySelectorAll<HTMLDetailsElement>("[data-panel] details")) details.open = true;
   });

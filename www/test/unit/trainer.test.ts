@@ -41,6 +41,7 @@ class Bench {
     this.trainer = new Trainer({
       catalog: () => Promise.reject(new Error("not here")),
       create: (config) => (config.batch === 0 ? Promise.reject(refusal()) : Promise.resolve(this.session())),
+      cliff: () => Promise.reject(refusal()),
       now: () => this.now,
       breathe: async () => {
         this.onBreath?.();
