@@ -2,7 +2,7 @@
 //!
 //! An [`Inspection`] holds named series, so that a view can draw any cell without knowing it.
 
-use super::{credit, factors, ledger, pipe, poke, spectrum};
+use super::{credit, factors, ledger, pipe, poke, portrait, spectrum};
 use crate::error::{Error, Result};
 use crate::kernels::recurrence::Channel;
 use crate::shape::{Shape, Tensor};
@@ -20,7 +20,7 @@ pub struct Query {
     pub sequence: usize,
     /// Which block of W_hh a spectrum is of; by default the one that makes new content.
     pub block: Option<usize>,
-    /// The timestep whose outer product a ledger shows, and where a poke is.
+    /// The timestep whose outer product a ledger shows, where a poke is, and whose input a portrait's flow meets.
     pub step: Option<usize>,
     /// The unit or feature that a poke changes.
     pub unit: usize,
@@ -50,6 +50,17 @@ pub enum Panel {
     Ledger,
     /// What a change by hand at one timestep changes at the later ones.
     Poke(Poked),
+    /// Where the state goes in the course of a sequence.
+    Portrait(Traced),
+}
+
+/// Which state a portrait traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traced {
+    /// h, what the layer above reads.
+    Output,
+    /// The one that carries the memory.
+    Memory,
 }
 
 /// What a poke changes.
@@ -81,6 +92,8 @@ impl Panel {
         ("ledger", Self::Ledger),
         ("poke-input", Self::Poke(Poked::Input)),
         ("poke-state", Self::Poke(Poked::State)),
+        ("portrait", Self::Portrait(Traced::Output)),
+        ("portrait-of-memory", Self::Portrait(Traced::Memory)),
     ];
 }
 
@@ -165,6 +178,7 @@ pub fn inspect(session: &mut Session, query: Query) -> Result<Inspection> {
         Panel::Spectrum => spectrum::spectrum(session, row, query.block, &mut inspection)?,
         Panel::Ledger => ledger::ledger(session, row, query.step, &mut inspection)?,
         Panel::Poke(poked) => poke::poke(session, row, poked, query, &mut inspection)?,
+        Panel::Portrait(of) => portrait::portrait(session, row, of, query, &mut inspection)?,
     }
     Ok(inspection)
 }

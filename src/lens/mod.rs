@@ -11,11 +11,12 @@ mod inspection;
 mod ledger;
 mod pipe;
 mod poke;
+mod portrait;
 mod ribbon;
 mod spectrum;
 mod vectors;
 
-pub use inspection::{Inspection, InspectionHeader, Of, Panel, Poked, Query, Series, inspect};
+pub use inspection::{Inspection, InspectionHeader, Of, Panel, Poked, Query, Series, Traced, inspect};
 pub use ribbon::{Fit, fit, quantile};
 
 use crate::error::{Error, Result};

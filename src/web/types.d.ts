@@ -278,14 +278,17 @@ export interface Dispatch {
 
 /** What a panel asks for. */
 export interface InspectionQuery {
-  panel: "factors" | "pipe" | "credit" | "credit-of-loss" | "spectrum" | "ledger" | "poke-input" | "poke-state";
+  panel: "factors" | "pipe" | "credit" | "credit-of-loss" | "spectrum" | "ledger" | "poke-input" | "poke-state" | "portrait" | "portrait-of-memory";
   /** Place among the rows of a frame, 0 by default; the last one when there are fewer. */
   row?: number;
   /** Which sequence of the probe batch, 0 by default. */
   sequence?: number;
   /** Which block of W_hh a spectrum is of; by default the one that makes new content. */
   block?: number;
-  /** The timestep whose outer product a ledger shows, and where a poke is: the first one by default. */
+  /**
+   * The timestep whose outer product a ledger shows, where a poke is (the first one by default), and whose input the flow of a portrait meets
+   * (the last one by default).
+   */
   step?: number;
   /** The unit or feature that a poke changes by `by` (1 by default), or the symbol that it puts in. */
   unit?: number;
@@ -313,6 +316,12 @@ export interface InspectionQuery {
  *
  * `poke-input`, `poke-state`: `ripple` [T] is ‖Δm_t‖, `output` [T] is ‖Δy_t‖, from the change at `at` [1] on; a state poke leaves the other
  * states of its timestep.
+ *
+ * `portrait` traces h, `portrait-of-memory` m: `x` and `y` [T] are the state on two axes, `others` [S, 2, T] that of other probe sequences,
+ * `reach` [1] the largest coordinate. The axes are the units where H is 1 or 2, else the first two principal components of all probe states:
+ * `axes` [2, H] around `mean` [1, H], with `share` [1, 2] of the variance. For H = 2 and a cell with one state, with F(h) what the layer makes of
+ * h at timestep `at` [1]: `flow` [n, 4], h and F(h) on a grid; `fixed` [n, 3], the fixed points and the largest modulus of an eigenvalue of
+ * ∂F/∂h, below 1 where they attract.
  */
 export interface Inspection {
   header: InspectionHeader;

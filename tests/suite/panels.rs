@@ -5,7 +5,7 @@ use crate::support::{close, close_relative, session};
 use nalgebra::DMatrix;
 use serde_json::json;
 use unroll::lens::cliff::{Point, fixed_point, folds, wall};
-use unroll::lens::{FrameOptions, Inspection, Of, Panel, Poked, Query, frame, inspect, quantile};
+use unroll::lens::{FrameOptions, Inspection, Of, Panel, Poked, Query, Traced, frame, inspect, quantile};
 use unroll::nn::ARCHITECTURES;
 use unroll::train::{EngineKind, LossAt, Session};
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -540,6 +540,189 @@ fn clipped_descent_goes_no_farther_than_its_threshold_and_plain_descent_leaps_of
     let longest = lengths(&plain).into_iter().fold(0.0, f64::max);
     assert!(longest > 1.2 && plain[80].loss > 0.2 && clipped[80].loss < 0.01, "{longest}");
     // Parameters that run away end the way, and nothing that is not finite is told.
-    let wild = Point::at(4.69, -2.43).descend(1e300, f64::INFINITY, 80);
-    assert!(wild.len() < 81 && wild.iter().all(|point| point.loss.is_finite() && point.norm().is_finite()));
+    let wild = Point::at(4.69, -2.43).descend(f64::INFINITY, f64::INFINITY, 80);
+    assert_eq!(wild.len(), 1);
+}
+
+/// An Elman network of two units that reads nothing, with a given recurrent matrix and bias.
+fn alone(nonlinearity: &str, weight: [f64; 4], bias: [f64; 2], kind: EngineKind) -> Session {
+    let changes = json!({ "nonlinearity": nonlinearity });
+    let mut session = session(&config(json!({ "id": "adding", "length": 20 }), "elman", 2, 1, &changes), kind);
+    session.set_parameter("rnn.weight_ih_l0", &[0.0; 4]);
+    session.set_parameter("rnn.weight_hh_l0", &weight);
+    session.set_parameter("rnn.bias_ih_l0", &bias);
+    session.set_parameter("rnn.bias_hh_l0", &[0.0; 2]);
+    session
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_portrait_of_a_linear_network_turns_around_its_fixed_point() {
+    for kind in [EngineKind::Reference, EngineKind::Cpu] {
+        for rho in [0.8, 1.1] {
+            // W = ρQ, Q a turn by a fifth of a right angle, and h* = (I − W)⁻¹ b.
+            let (sin, cos) = libm::sincos(std::f64::consts::PI / 10.0);
+            let weight = [rho * cos, -rho * sin, rho * sin, rho * cos];
+            let bias = [0.3, -0.2];
+            let mut session = alone("identity", weight, bias, kind);
+            let w = DMatrix::from_row_slice(2, 2, &weight);
+            let rest = (DMatrix::identity(2, 2) - &w).try_inverse().expect("a fixed point")
+                * DMatrix::from_row_slice(2, 1, &bias);
+            let portrait = look(&mut session, Panel::Portrait(Traced::Output), 0);
+            let fixed = series(&portrait, "fixed");
+            assert_eq!(fixed.len(), 3, "{fixed:?}");
+            for (got, expected) in fixed.iter().zip([rest[0], rest[1], rho]) {
+                close_relative(&format!("ρ {rho}: fixed point"), *got, expected, 1e-3);
+            }
+            let flow = series(&portrait, "flow");
+            assert_eq!(flow.len(), 4 * 15 * 15);
+            for arrow in flow.chunks_exact(4) {
+                for (unit, got) in arrow[2..].iter().enumerate() {
+                    let expected = weight[2 * unit] * arrow[0] + weight[2 * unit + 1] * arrow[1] + bias[unit];
+                    close("F(h)", *got, expected, 1e-5, 1.0);
+                }
+            }
+            // The trajectory obeys the same map, from 0 on; the axes are the units.
+            let (x, y) = (series(&portrait, "x"), series(&portrait, "y"));
+            let mut h = [0.0, 0.0];
+            for t in 0..20 {
+                h = [0, 1].map(|unit| weight[2 * unit] * h[0] + weight[2 * unit + 1] * h[1] + bias[unit]);
+                close("x", x[t], h[0], 1e-5, 1.0);
+                close("y", y[t], h[1], 1e-5, 1.0);
+            }
+            let most = x.iter().chain(&y).fold(0.0_f64, |most, value| most.max(value.abs()));
+            close_relative("reach", series(&portrait, "reach")[0], most, 1e-6);
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_fixed_points_of_two_units_that_latch_are_all_found() {
+    for kind in [EngineKind::Reference, EngineKind::Cpu] {
+        let mut session = alone("tanh", [2.0, 0.0, 0.0, 1.5], [0.0; 2], kind);
+        let portrait = look(&mut session, Panel::Portrait(Traced::Output), 0);
+        // h = tanh(a h) at 0, where the slope is a, and at ±h*, where it is a (1 − h*²): all nine pairs.
+        let rest = |a: f64| (0..200).fold(1.0, |h: f64, _| libm::tanh(a * h));
+        let mut expected = Vec::new();
+        for x in [-1.0, 0.0, 1.0].map(|sign| sign * rest(2.0)) {
+            for y in [-1.0, 0.0, 1.0].map(|sign| sign * rest(1.5)) {
+                expected.push([x, y, (2.0 * (1.0 - x * x)).max(1.5 * (1.0 - y * y))]);
+            }
+        }
+        let fixed = series(&portrait, "fixed");
+        assert_eq!(fixed.len(), 27, "{fixed:?}");
+        for [x, y, modulus] in expected {
+            let found = fixed.chunks_exact(3).find(|of| (of[0] - x).abs() < 1e-4 && (of[1] - y).abs() < 1e-4);
+            let found = found.unwrap_or_else(|| panic!("no fixed point at {x}, {y}: {fixed:?}"));
+            close("modulus", found[2], modulus, 2e-3, 1.0);
+        }
+        assert_eq!(fixed.chunks_exact(3).filter(|of| of[2] < 1.0).count(), 4);
+        assert_eq!(series(&portrait, "reach"), [1.0]);
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_flow_is_the_step_of_the_layer_at_the_marked_timestep() {
+    for task in [json!({ "id": "parity", "length": 12 }), json!({ "id": "adding", "length": 12 })] {
+        for cell in ARCHITECTURES {
+            let mut session = session(&config(task.clone(), cell.id, 2, 2, &json!({})), EngineKind::Reference);
+            train(&mut session, 3);
+            for (row, t) in [(0, 0), (0, 7), (1, 0), (1, 7), (1, 11)] {
+                let query = Query { row, sequence: 1, step: Some(t), ..Query::new(Panel::Portrait(Traced::Output)) };
+                let portrait = ask(&mut session, query);
+                if cell.states > 1 {
+                    assert!(portrait.series("flow").is_none() && portrait.series("fixed").is_none());
+                    continue;
+                }
+                assert_eq!(series(&portrait, "at"), [t as f64]);
+                let values = session.values_f64();
+                let plain = Plain { model: session.model(), values: &values };
+                let inputs = plain.inputs(session.probe_batch(), 1);
+                let mut before = vec![plain.zeros(); 2];
+                plain.run(&inputs[..t], &mut before, None);
+                for arrow in series(&portrait, "flow").chunks_exact(4) {
+                    let mut states = before.clone();
+                    states[row].h.copy_from_slice(&arrow[..2]);
+                    plain.run(&inputs[t..=t], &mut states, None);
+                    for unit in 0..2 {
+                        close(&format!("{}: F(h)", cell.id), arrow[2 + unit], states[row].h[unit], 1e-6, 1.0);
+                    }
+                }
+                for of in series(&portrait, "fixed").chunks_exact(3) {
+                    let mut states = before.clone();
+                    states[row].h.copy_from_slice(&of[..2]);
+                    plain.run(&inputs[t..=t], &mut states, None);
+                    (0..2).for_each(|unit| close("a fixed point", states[row].h[unit], of[unit], 1e-4, 1.0));
+                }
+            }
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn the_axes_of_a_portrait_are_the_principal_components() {
+    for cell in ARCHITECTURES {
+        for (hidden, of) in [(3, Traced::Output), (12, Traced::Output), (12, Traced::Memory)] {
+            let config = config(json!({ "id": "adding", "length": 15 }), cell.id, hidden, 2, &json!({}));
+            let mut session = session(&config, EngineKind::Reference);
+            train(&mut session, 5);
+            let portrait = look(&mut session, Panel::Portrait(of), 1);
+            let values = session.values_f64();
+            let plain = Plain { model: session.model(), values: &values };
+            let is_c = of == Traced::Memory && cell.states == 2;
+            assert_eq!(portrait.header.state, if is_c { "c" } else { "h" });
+            let batch = session.probe_batch();
+            let states: Vec<Vec<_>> = (0..batch.batch)
+                .map(|b| {
+                    let mut states = vec![plain.zeros(); 2];
+                    let steps = plain.run(&plain.inputs(batch, b), &mut states, None).remove(1);
+                    steps.into_iter().map(|step| if is_c { step.after.c } else { step.after.h }).collect()
+                })
+                .collect();
+            let all = DMatrix::from_columns(&states.concat());
+            let mean = all.column_mean();
+            let centred = DMatrix::from_columns(&all.column_iter().map(|column| column - &mean).collect::<Vec<_>>());
+            let eigen = (&centred * centred.transpose()).symmetric_eigen();
+            let mut order: Vec<usize> = (0..hidden).collect();
+            order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+            let (share, axes) = (series(&portrait, "share"), series(&portrait, "axes"));
+            for (axis, &nth) in order[..2].iter().enumerate() {
+                let what = format!("{} of {hidden} units, component {axis}", cell.id);
+                let expected = eigen.eigenvalues[nth] / eigen.eigenvalues.sum();
+                close_relative(&format!("{what}: share"), share[axis], expected, 1e-4);
+                let along = eigen.eigenvectors.column(nth);
+                let got = nalgebra::DVector::from_column_slice(&axes[axis * hidden..][..hidden]);
+                let sign = got.dot(&along).signum();
+                for unit in 0..hidden {
+                    close(&what, sign * got[unit], along[unit], 1e-3, 1.0);
+                }
+                let id = ["x", "y"][axis];
+                for (t, place) in series(&portrait, id).into_iter().enumerate() {
+                    close(&what, place, got.dot(&(&states[1][t] - &mean)), 1e-5, 1.0);
+                }
+                // The other sequences follow in their order.
+                let others = series(&portrait, "others");
+                assert_eq!(others.len(), (batch.batch - 1) * 2 * 15);
+                for (t, state) in states[2].iter().enumerate() {
+                    close(&what, others[(2 + axis) * 15 + t], got.dot(&(state - &mean)), 1e-5, 1.0);
+                }
+            }
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn states_in_a_plane_have_two_components() {
+    // Without recurrence and nonlinearity, h = W_ih x + b: as many dimensions as the adding problem has features.
+    let changes = json!({ "nonlinearity": "identity" });
+    for kind in [EngineKind::Reference, EngineKind::Cpu] {
+        let mut session = session(&config(json!({ "id": "adding", "length": 15 }), "elman", 20, 1, &changes), kind);
+        session.set_parameter("rnn.weight_hh_l0", &[0.0; 400]);
+        let share = series(&look(&mut session, Panel::Portrait(Traced::Output), 0), "share");
+        close("all of the variance", share[0] + share[1], 1.0, 1e-6, 1.0);
+        assert!(share[0] > share[1] && share[1] > 0.01, "{share:?}");
+        // A network that stands still has no components, and no numbers that are not finite.
+        session.set_parameter("rnn.weight_ih_l0", &[0.0; 40]);
+        let still = look(&mut session, Panel::Portrait(Traced::Output), 0);
+        assert!(still.data.iter().all(|value| value.is_finite()));
+    }
 }

@@ -11,4 +11,6 @@ export const PANELS = [
   "ledger",
   "poke-input",
   "poke-state",
+  "portrait",
+  "portrait-of-memory",
 ] as const satisfies InspectionQuery["panel"][];
