@@ -33,6 +33,7 @@ pub struct Point {
 impl Point {
     /// One pass forward and one back: with δ_t = ∂L/∂h_t, ∂L/∂w = Σ δ_t σ(h_{t−1}), ∂L/∂b = Σ δ_t and
     /// δ_{t−1} = δ_t w σ′(h_{t−1}).
+    #[inline(never)]
     pub fn at(w: f64, b: f64) -> Self {
         let mut outputs = [0.0; STEPS];
         let mut state = FIRST;
@@ -66,10 +67,16 @@ impl Point {
 
     /// The point and those after each of some updates, as long as they are finite.
     pub fn descend(self, rate: f64, threshold: f64, updates: usize) -> Vec<Self> {
-        let is_finite = |point: &Self| (point.loss + point.gradient[0] + point.gradient[1]).is_finite();
-        std::iter::successors(Some(self), |point| Some(point.next(rate, threshold)).filter(is_finite))
-            .take(updates + 1)
-            .collect()
+        let mut points = vec![self];
+        let mut last = self;
+        for _ in 0..updates {
+            last = last.next(rate, threshold);
+            if !(last.loss + last.gradient[0] + last.gradient[1]).is_finite() {
+                break;
+            }
+            points.push(last);
+        }
+        points
     }
 }
 
@@ -90,10 +97,15 @@ pub fn wall(w: f64) -> f64 {
     let [mut low, mut high] = WINDOW[1];
     for _ in 0..3 {
         let part = (high - low) / PARTS as f64;
-        let state = |n: usize| Point::at(w, low + part * n as f64).state;
-        let jump = |&n: &usize| state(n + 1) - state(n);
-        let most = (0..PARTS).max_by(|a, b| jump(a).total_cmp(&jump(b))).unwrap_or(0);
-        (low, high) = (low + part * most as f64, low + part * (most + 1) as f64);
+        let (mut most, mut at, mut before) = (0.0, low, Point::at(w, low).state);
+        for n in 1..=PARTS {
+            let state = Point::at(w, low + part * n as f64).state;
+            if state - before > most {
+                (most, at) = (state - before, low + part * (n - 1) as f64);
+            }
+            before = state;
+        }
+        (low, high) = (at, at + part);
     }
     f64::midpoint(low, high)
 }
@@ -104,6 +116,7 @@ pub fn fixed_point(w: f64, h: f64) -> [f64; 2] {
     [h - w * output, w * output * (1.0 - output)]
 }
 
+#[inline(never)]
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + libm::exp(-x))
 }

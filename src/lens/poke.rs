@@ -5,7 +5,8 @@ use super::vectors::{add, norm};
 use crate::error::{Error, Result};
 use crate::shape::{Shape, Tensor};
 use crate::tasks::Input;
-use crate::train::{LossAt, Row, Session};
+use crate::train::{LossAt, Row, Session, Stretch};
+use std::ops::Range;
 
 /// Changes something at timestep k = `query.step` (by default the first) and lets the network run on, beside a copy without the change.
 /// `ripple` `[T]` is ‖Δm_t‖₂ in the state m that carries the memory, `output` `[T]` is ‖Δy_t‖₂, logits or values; NaN before k, in a
@@ -37,40 +38,25 @@ pub(super) fn poke(session: &mut Session, row: usize, poked: Poked, query: Query
         (Poked::Input, false) => k,
         (Poked::Input, true) => 0,
     };
-    let (mut features, mut symbols) = (Vec::new(), Vec::new());
-    for at in (first..n_steps).map(|t| t * probe.batch + sequence) {
-        match input {
-            Input::Features(n) => (0..2).for_each(|_| features.extend_from_slice(&probe.features[at * n..][..n])),
-            Input::Symbols(_) => symbols.extend([probe.symbols[at]; 2]),
-        }
-    }
-    let mut state0: Vec<Vec<f64>> = Vec::new();
-    for row in &session.probe_program().rows {
-        let mut before = Vec::new();
-        for index in 0..session.model().cell.states {
-            let of = state_of(row, index).outer(first.saturating_sub(1), 1);
-            let one = Tensor { offset: of.offset + sequence as u32 * of.stride, shape: Shape::new(&[1, hidden]), ..of };
-            let values = if first > 0 { session.engine().read_f64(one) } else { vec![0.0; hidden] };
-            (0..2).for_each(|_| before.extend_from_slice(&values));
-        }
-        state0.push(before);
-    }
+    let mut following = Following::new(session, sequence, first..n_steps, 2);
     let (mut ripple, mut output) = (vec![f64::NAN; n_steps], vec![f64::NAN; n_steps]);
     match (poked, input) {
-        (Poked::Input, Input::Features(n)) => features[(2 * (k - first) + 1) * n + query.unit] += query.by as f32,
+        (Poked::Input, Input::Features(n)) => {
+            following.features[(2 * (k - first) + 1) * n + query.unit] += query.by as f32;
+        }
         (Poked::Input, Input::Symbols(n)) => {
             let at = 2 * (k - first) + 1;
-            let is_there = symbols[at] as usize == query.unit;
-            symbols[at] = if is_there { (query.unit + 1) % n } else { query.unit } as u32;
+            let is_there = following.symbols[at] as usize == query.unit;
+            following.symbols[at] = if is_there { (query.unit + 1) % n } else { query.unit } as u32;
         }
         (Poked::State, _) => {
-            state0[row][(2 * state + 1) * hidden + query.unit] += query.by;
+            following.state0[row][(2 * state + 1) * hidden + query.unit] += query.by;
             // The change itself.
             ripple[k] = query.by.abs();
         }
     }
     if first < n_steps {
-        let program = session.run_stretch([n_steps - first, 2], &features, &symbols, &state0)?;
+        let program = following.run(session)?;
         for (to, of) in [(&mut ripple, state_of(&program.rows[row], state)), (&mut output, program.output)] {
             let apart = difference(&session.engine().read_f64(of), n_steps - first);
             to[first..].copy_from_slice(&apart);
@@ -80,6 +66,53 @@ pub(super) fn poke(session: &mut Session, row: usize, poked: Poked, query: Query
     to.add("output", "‖Δy‖", &[n_steps], &output);
     to.add("at", "k", &[1], &[k as f64]);
     Ok(())
+}
+
+/// Some timesteps of a probe sequence, several copies of it, and the states before them.
+pub(super) struct Following {
+    size: [usize; 2],
+    /// `[T, B, I]`, or `symbols` `[T, B]`.
+    pub features: Vec<f32>,
+    pub symbols: Vec<u32>,
+    /// `[S, B, H]` for each row.
+    pub state0: Vec<Vec<f64>>,
+}
+
+impl Following {
+    /// Reads the slots of the probe. States of rows that read nothing before these timesteps are zero.
+    #[inline(never)]
+    pub fn new(session: &Session, sequence: usize, steps: Range<usize>, copies: usize) -> Self {
+        let (probe, hidden) = (session.probe_batch(), session.model().hidden);
+        let (mut features, mut symbols, mut state0) = (Vec::new(), Vec::new(), Vec::new());
+        for at in steps.clone().map(|t| t * probe.batch + sequence) {
+            for _ in 0..copies {
+                match session.form().input {
+                    Input::Features(n) => features.extend_from_slice(&probe.features[at * n..][..n]),
+                    Input::Symbols(_) => symbols.push(probe.symbols[at]),
+                }
+            }
+        }
+        for row in &session.probe_program().rows {
+            let t = if row.reverse { steps.end } else { steps.start.wrapping_sub(1) };
+            let mut before = Vec::new();
+            for index in 0..session.model().cell.states {
+                let mut values = vec![0.0; hidden];
+                if t < probe.n_steps {
+                    let of = state_of(row, index).outer(t, 1);
+                    let offset = of.offset + sequence as u32 * of.stride;
+                    values = session.engine().read_f64(Tensor { offset, shape: Shape::new(&[1, hidden]), ..of });
+                }
+                (0..copies).for_each(|_| before.extend_from_slice(&values));
+            }
+            state0.push(before);
+        }
+        Self { size: [steps.len(), copies], features, symbols, state0 }
+    }
+
+    /// Runs the network on them.
+    pub fn run(&self, session: &mut Session) -> Result<Stretch> {
+        session.run_stretch(self.size, &self.features, &self.symbols, &self.state0)
+    }
 }
 
 fn state_of(row: &Row, index: usize) -> Tensor {

@@ -78,19 +78,6 @@ pub(super) fn mean_step(session: &mut Session, row: usize, sequence: usize, to: 
 fn singular_values(rows: &[f64], n: usize) -> Vec<f64> {
     // The rows of W are the columns of its transpose, which has the same singular values.
     let mut columns: Vec<Vec<f64>> = rows.chunks_exact(n).map(<[f64]>::to_vec).collect();
-    orthogonal(&mut columns);
-    let mut values: Vec<f64> = Vec::with_capacity(n);
-    for (j, column) in columns.iter().enumerate() {
-        let value = norm(column);
-        let at = values.iter().position(|&other| other < value).unwrap_or(j);
-        values.insert(at, value);
-    }
-    values
-}
-
-/// Turns columns against each other until all are orthogonal.
-pub(super) fn orthogonal(columns: &mut [Vec<f64>]) {
-    let n = columns.len();
     for _ in 0..SWEEPS {
         let mut turned = false;
         for (p, q) in (0..n).flat_map(|p| (p + 1..n).map(move |q| (p, q))) {
@@ -114,6 +101,13 @@ pub(super) fn orthogonal(columns: &mut [Vec<f64>]) {
             break;
         }
     }
+    let mut values: Vec<f64> = Vec::with_capacity(n);
+    for (j, column) in columns.iter().enumerate() {
+        let value = norm(column);
+        let at = values.iter().position(|&other| other < value).unwrap_or(j);
+        values.insert(at, value);
+    }
+    values
 }
 
 /// Rounds of rotations, at most; a handful is usual.

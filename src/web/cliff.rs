@@ -28,49 +28,39 @@ pub fn cliff(
     let [w, b, rate, threshold] = read(value::read(&query)).map_err(|e| error(&e))?;
     let start = Point::at(w, b);
     let [rows, columns] = GRID;
-    let mut surface = [const { Vec::new() }; 2];
+    let mut series = [const { Vec::new() }; 7];
+    let [loss, norm, section, fixed, marks, plain, clipped] = &mut series;
     for at in 0..rows * columns {
         let point = Point::at(middle(WINDOW[0], at % columns, columns), middle(WINDOW[1], at / columns, rows));
-        surface[0].push(point.loss);
-        surface[1].push(point.norm());
+        loss.push(point.loss);
+        norm.push(point.norm());
     }
-    let mut section = [const { Vec::new() }; 2];
     for at in 0..SECTION {
         let point = Point::at(w, middle(WINDOW[1], at, SECTION));
-        section[0].extend([point.b, point.state, point.loss]);
+        section.extend_from_slice(&[point.b, point.state, point.loss]);
         let h = middle(STATES, at, SECTION);
         let [b, slope] = fixed_point(w, h);
-        section[1].extend([b, h, slope]);
+        fixed.extend_from_slice(&[b, h, slope]);
     }
-    let way = |threshold: f64| -> Vec<f64> {
-        let points = start.descend(rate, threshold, UPDATES);
-        points.iter().flat_map(|point| [point.w, point.b, point.loss, point.norm()]).collect()
-    };
-    let marks = folds(w).map_or(Vec::new(), |folds| {
-        let mut marks = folds.concat();
-        marks.push(wall(w));
-        marks
-    });
+    if let Some([upper, lower]) = folds(w) {
+        marks.extend_from_slice(&[upper[0], upper[1], lower[0], lower[1], wall(w)]);
+    }
+    for (way, threshold) in [(plain, f64::INFINITY), (clipped, threshold)] {
+        for point in start.descend(rate, threshold, UPDATES) {
+            way.extend_from_slice(&[point.w, point.b, point.loss, point.norm()]);
+        }
+    }
     let object: JsValue = js_sys::Object::new().into();
-    let [loss, norm] = surface;
-    let [section, fixed] = section;
-    for (name, values) in [
-        ("window", WINDOW.concat()),
-        ("grid", vec![rows as f64, columns as f64]),
-        ("loss", loss),
-        ("norm", norm),
-        ("section", section),
-        ("fixed", fixed),
-        ("marks", marks),
-        ("plain", way(f64::INFINITY)),
-        ("clipped", way(threshold)),
-    ] {
+    set(&object, "window", &Float64Array::from(WINDOW.as_flattened()));
+    set(&object, "grid", &Float64Array::from([rows as f64, columns as f64].as_slice()));
+    for (name, values) in ["loss", "norm", "section", "fixed", "marks", "plain", "clipped"].iter().zip(&series) {
         set(&object, name, &Float64Array::from(values.as_slice()));
     }
     Ok(object)
 }
 
 /// The middle of one of `n` equal parts of a range.
+#[inline(never)]
 fn middle([low, high]: [f64; 2], at: usize, n: usize) -> f64 {
     low + (high - low) * (at as f64 + 0.5) / n as f64
 }
@@ -79,18 +69,16 @@ fn middle([low, high]: [f64; 2], at: usize, n: usize) -> f64 {
 fn read(object: Value) -> Result<[f64; 4]> {
     let mut fields = Fields::new("query", object)?;
     let [[min_w, max_w], [min_b, max_b]] = WINDOW;
-    let mut number = |name: &str, min: f64, max: f64, default: f64| -> Result<f64> {
-        match fields.read(name, Kind::Number { min, max, default, log: false })? {
-            Value::Number(number) => Ok(number),
-            _ => Ok(default),
-        }
-    };
-    let query = [
-        number("w", min_w, max_w, 5.9)?,
-        number("b", min_b, max_b, -2.6)?,
-        number("rate", 1e-3, 100.0, 0.5)?,
-        number("threshold", 1e-3, 1e3, 0.1)?,
-    ];
+    let mut query = [0.0; 4];
+    for (to, (name, min, max, default)) in query.iter_mut().zip([
+        ("w", min_w, max_w, 5.9),
+        ("b", min_b, max_b, -2.6),
+        ("rate", 1e-3, 100.0, 0.5),
+        ("threshold", 1e-3, 1e3, 0.1),
+    ]) {
+        let value = fields.read(name, Kind::Number { min, max, default, log: false })?;
+        *to = if let Value::Number(number) = value { number } else { default };
+    }
     fields.finish()?;
     Ok(query)
 }

@@ -589,7 +589,7 @@ fn the_portrait_of_a_linear_network_turns_around_its_fixed_point() {
                 close("x", x[t], h[0], 1e-5, 1.0);
                 close("y", y[t], h[1], 1e-5, 1.0);
             }
-            let most = x.iter().chain(&y).fold(0.0_f64, |most, value| most.max(value.abs()));
+            let most = x.iter().chain(&y).fold(1.0_f64, |most, value| most.max(value.abs()));
             close_relative("reach", series(&portrait, "reach")[0], most, 1e-6);
         }
     }
