@@ -107,6 +107,7 @@ export const PANELS = [
   { id: "ledger", title: "Ledger" },
   { id: "credit", title: "Credit" },
   { id: "poke", title: "Poke" },
+  { id: "portrait", title: "Portrait" },
   { id: "cliff", title: "Cliff" },
 ] as const;
 
@@ -122,6 +123,12 @@ const CREDIT_OF = [
 const POKED = [
   { id: "input", title: "the input" },
   { id: "state", title: "the state" },
+] as const;
+
+/** Which state a portrait traces. */
+const PORTRAIT_OF = [
+  { id: "h", title: "h" },
+  { id: "memory", title: "the memory" },
 ] as const;
 
 /** What the surface of the loss cliff shows. */
@@ -574,6 +581,14 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
     help: "How much is added to a unit or feature.",
     kind: { kind: "number", min: -100, max: 100, log: false },
     default: 1,
+    ...ofPanels,
+  });
+  table.add({
+    name: "portrait-of",
+    title: "State",
+    help: "The state that the portrait traces: h, or the one that carries the memory, c of an LSTM.",
+    kind: { kind: "choice", among: PORTRAIT_OF },
+    default: "h",
     ...ofPanels,
   });
   table.add({

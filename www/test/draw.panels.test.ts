@@ -59,6 +59,15 @@ function drawn(
     case "poke-state":
       draw.drawRipple(made.ctx, area, view, palette, { ...options, domain: draw.rippleDomain([view], null) });
       break;
+    case "portrait":
+    case "portrait-of-memory": {
+      const portrait = draw.portraitOf(view);
+      if (portrait === null) throw new Error("no portrait");
+      const ghosts = [draw.onAxes(view, new Float32Array(6 * view.nSteps), 6)];
+      const reach = draw.portraitReach(portrait, null);
+      draw.drawPortrait(made.ctx, area, portrait, palette, { lane: 1, reach, cursors, ghosts });
+      break;
+    }
     case "credit":
     case "credit-of-loss": {
       const matrix = draw.matrixOf(view);
@@ -161,6 +170,122 @@ describe("the spectrum", () => {
     });
     expect(draw.boundOver(ribbon, [3, 19], view)).toBeNull();
     session.free();
+  });
+});
+
+describe("the portrait", () => {
+  const portrait = async (id: string, hidden: number, changes: object = {}): Promise<draw.InspectionView> => {
+    const session = await Session.create({ task: { id: "adding", length: 12 }, model: { id, hidden }, batch: 4 });
+    const view = draw.viewInspection(await session.inspect({ panel: "portrait", ...changes }));
+    session.free();
+    return view;
+  };
+  const plain = (view: draw.InspectionView): draw.Portrait => {
+    const found = draw.portraitOf(view);
+    if (found === null) throw new Error("no portrait");
+    return found;
+  };
+
+  it("is sound for one, two and more units, with a flow where the layer has one", async () => {
+    for (const id of ["elman", "lstm", "gru"]) {
+      for (const hidden of [1, 2, 3]) {
+        const view = plain(await portrait(id, hidden));
+        expect(view.flow !== null).toBe(hidden === 2 && id !== "lstm");
+        expect(view.share !== null).toBe(hidden > 2);
+        for (const width of [340, 900]) {
+          const made = recorder();
+          const reach = draw.portraitReach(view, null);
+          draw.drawPortrait(made.ctx, box(width, 300), view, draw.palettes.light, { lane: 0, reach });
+          sound(made, `${id}, ${String(hidden)} units`);
+          expect(made.texts()).toContain("t 12");
+        }
+      }
+    }
+  });
+
+  it("finds the state under the pointer", async () => {
+    const view = plain(await portrait("elman", 2));
+    const [x = 0, y = 0] = [view.way.x[7], view.way.y[7]];
+    // A square plane of 254 pixels from (50, 8), from −2 to 2 in both directions.
+    const at = { x: 50 + 127 + (x * 127) / 2, y: 8 + 127 - (y * 127) / 2 };
+    const hit = draw.portraitHit(box(600, 300), view, 2, at.x, at.y) ?? -1;
+    const away = (t: number): number => Math.hypot((view.way.x[t] ?? 9) - x, (view.way.y[t] ?? 9) - y);
+    expect(away(hit)).toBeLessThan(1e-6);
+    expect(draw.portraitHit(box(600, 300), view, 2, 580, 290)).toBeNull();
+  });
+
+  it("keeps signs and order of its components, and every number with them", async () => {
+    const view = await portrait("elman", 6);
+    const of = (id: string): Float32Array => view.series.get(id)?.values ?? new Float32Array();
+    const turned = (change: Record<string, (values: Float32Array) => Float32Array>): draw.InspectionView => ({
+      ...view,
+      series: new Map(
+        [...view.series].map(([id, one]) => [id, { ...one, values: (change[id] ?? ((v) => v))(one.values) }]),
+      ),
+    });
+    const negate = (values: Float32Array): Float32Array => values.map((value) => -value);
+    const halves = (values: Float32Array, part: number): Float32Array =>
+      values.map((_, n) => values[n + (Math.floor(n / part) % 2 === 0 ? part : -part)] ?? Number.NaN);
+    const numbers = (one: draw.InspectionView): unknown =>
+      ["x", "y", "others", "axes", "share"].map((id) =>
+        [...(one.series.get(id)?.values ?? [])].map((value) => value + 0),
+      );
+    // Against itself, and turned round against itself, it is what it was.
+    expect(numbers(draw.aligned(view, view))).toEqual(numbers(view));
+    expect(numbers(draw.aligned(view, undefined))).toEqual(numbers(view));
+    const round = turned({ x: negate, y: negate, others: negate, axes: negate });
+    expect(numbers(draw.aligned(round, view))).toEqual(numbers(view));
+    // Components that are about as large may trade places.
+    const even = turned({ share: () => Float32Array.of(0.4, 0.4) });
+    const traded = {
+      ...even,
+      series: new Map(
+        [...even.series].map(([id, one]) => {
+          if (id === "axes") return [id, { ...one, values: halves(one.values, 6) }];
+          if (id === "others") return [id, { ...one, values: halves(one.values, 12) }];
+          if (id === "x") return [id, { ...one, values: of("y") }];
+          return [id, id === "y" ? { ...one, values: of("x") } : one];
+        }),
+      ),
+    };
+    expect(numbers(draw.aligned(traded, even))).toEqual(numbers(even));
+    // One that is much larger keeps the first axis.
+    const uneven = {
+      ...traded,
+      series: new Map([
+        ...traded.series,
+        ["share", { id: "share", title: "", shape: [1, 2], values: Float32Array.of(0.8, 0.1) }],
+      ]),
+    };
+    expect(draw.aligned(uneven, even).series.get("x")?.values.map(Math.abs)).toEqual(of("y").map(Math.abs));
+  });
+
+  it("puts states on its axes as the package does", async () => {
+    const session = await Session.create({
+      task: { id: "adding", length: 12 },
+      model: { id: "gru", hidden: 5 },
+      batch: 4,
+    });
+    const row = draw.viewFrame(await session.frame()).rows[0];
+    const view = draw.viewInspection(await session.inspect({ panel: "portrait" }));
+    session.free();
+    const states = row === undefined ? null : draw.channelOf(row, "h");
+    const way = draw.onAxes(view, states?.values ?? [], 5);
+    for (const axis of ["x", "y"] as const) {
+      expect(way[axis]).toHaveLength(12);
+      view.series.get(axis)?.values.forEach((value, t) => {
+        expect(way[axis][t]).toBeCloseTo(value, 5);
+      });
+    }
+  });
+
+  it("has a reach that does not creep", async () => {
+    const view = plain(await portrait("elman", 6));
+    const reach = draw.portraitReach(view, null);
+    expect(reach).toBeGreaterThanOrEqual(view.reach);
+    expect(draw.portraitReach({ ...view, reach: 0.9 * view.reach }, reach)).toBe(reach);
+    expect(draw.portraitReach({ ...view, reach: 0.3 * view.reach }, reach)).toBeLessThan(0.5 * reach);
+    expect(draw.portraitReach({ ...view, reach: 2 * view.reach }, reach)).toBeGreaterThan(reach);
   });
 });
 

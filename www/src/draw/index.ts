@@ -18,6 +18,7 @@ export * from "./legend.js";
 export * as numbers from "./numbers.js";
 export * from "./palette.js";
 export * from "./pipe.js";
+export * from "./portrait.js";
 export * from "./predictions.js";
 export * from "./probe.js";
 export * from "./ribbon.js";

@@ -601,6 +601,8 @@ export class Lab {
       case "factors":
       case "pipe":
         return { panel, ...common };
+      case "portrait":
+        return { panel: this.value("portrait-of") === "memory" ? "portrait-of-memory" : panel, ...common, ...pinned };
       case "cliff":
         return null;
       default:
@@ -685,7 +687,7 @@ export class Lab {
   /** The panels that show the pinned timestep. */
   private followPin(): void {
     for (const lane of this.lanes) {
-      for (const panel of ["ledger", "poke"] as const) if (this.isOpen(panel)) this.look(lane, panel);
+      for (const panel of ["ledger", "poke", "portrait"] as const) if (this.isOpen(panel)) this.look(lane, panel);
     }
   }
 

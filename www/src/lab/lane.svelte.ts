@@ -4,6 +4,7 @@ import { SvelteMap } from "svelte/reactivity";
 import type { Change, Evaluation, Frame, Inspection } from "unroll-types";
 import { viewFrame, type FrameView } from "../draw/frame.js";
 import { viewInspection, type InspectionView } from "../draw/inspection.js";
+import { aligned } from "../draw/portrait.js";
 import type { PanelId, Value } from "../settings";
 import type { LaneClient } from "../worker/client";
 import type { Engine, ProgressReport } from "../worker/protocol";
@@ -124,7 +125,7 @@ export class Lane {
 
   takeInspection(panel: PanelId, inspection: Inspection): void {
     this.refusals.delete(panel);
-    this.inspections.set(panel, viewInspection(inspection));
+    this.inspections.set(panel, aligned(viewInspection(inspection), this.inspections.get(panel)));
   }
 
   refuseInspection(panel: PanelId, message: string): void {

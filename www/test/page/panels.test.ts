@@ -24,7 +24,7 @@ afterAll(async () => {
   await browser.close();
 });
 
-const ALL = "factors,spectrum,pipe,ledger,credit,poke,cliff";
+const ALL = "factors,spectrum,pipe,ledger,credit,poke,portrait,cliff";
 
 async function open(hash: string, options: BrowserContextOptions = {}): Promise<Visit> {
   const opened = await visit(browser, hash, options);
@@ -245,6 +245,61 @@ test("page_poke_ripples_to_the_right_of_the_pinned_timestep", async () => {
   expect(ripple.slice(0, at[0]).every(Number.isNaN)).toBe(true);
   expect(hash(page)).toContain("poke-of=state");
   expect(hash(page)).toContain("poke-by=0.5");
+});
+
+test("page_portrait_says_what_its_components_hold_and_a_pin_sets_the_input_of_the_flow", async () => {
+  const { page, errors } = await open(
+    "#v=1&pause-at-goal=off&lanes=4&c.hidden=2&c.layers=2&d.hidden=2&panels=portrait",
+  );
+  const portrait = panel(page, "portrait");
+  for (const [at, lane] of [0, 1].entries()) {
+    const { share = [], axes = [], x = [], others = [] } = await numbers(page, "portrait", lane);
+    expect([x.length, others.length % 50]).toEqual([25, 0]);
+    const [first = 0, second = 0] = [axes.slice(0, 16), axes.slice(16)].map((axis) => Math.hypot(...axis));
+    expect(first).toBeCloseTo(1, 4);
+    expect(second).toBeCloseTo(1, 4);
+    const text = await portrait.getByTestId("portrait-share").nth(at).textContent();
+    expect(Number(text?.replace(" %", ""))).toBeCloseTo(100 * ((share[0] ?? 0) + (share[1] ?? 0)), -0.5);
+  }
+  for (const [at, lane] of [2, 3].entries()) {
+    const { fixed = [], flow = [], at: shown } = await numbers(page, "portrait", lane);
+    expect(flow).toHaveLength(4 * 225);
+    expect(shown).toEqual([24]);
+    const attracting = fixed.filter((value, n) => n % 3 === 2 && value < 1).length;
+    expect(await portrait.getByTestId("portrait-attract").nth(at).textContent()).toBe(String(attracting));
+  }
+  // A pin sets the timestep whose input the flow meets; here in the portrait itself.
+  const { x = [], y = [] } = await numbers(page, "portrait", 3);
+  const picture = portrait.locator("canvas").nth(3);
+  await picture.scrollIntoViewIfNeeded();
+  const box = await picture.boundingBox();
+  if (box === null) throw new Error("the portrait has no box");
+  const side = Math.min(box.height - 46, box.width - 112);
+  const place = (value = 0): number => (side / 2) * (value / 1.06);
+  await picture.click({ position: { x: 50 + side / 2 + place(x[6]), y: 8 + side / 2 - place(y[6]) } });
+  await page.waitForFunction(() => window.unroll?.panel("portrait", 3)?.series["at"]?.[0] !== 24);
+  const pinned = (await numbers(page, "portrait", 3))["at"]?.[0] ?? 0;
+  expect(Math.hypot((x[pinned] ?? 9) - (x[6] ?? 0), (y[pinned] ?? 9) - (y[6] ?? 0))).toBeLessThan(0.1);
+  await portrait
+    .getByText(`For the input of t ${String(pinned + 1)},`)
+    .first()
+    .waitFor();
+  // Layers, c of the LSTM, and the numbers as a table.
+  await page.getByRole("combobox", { name: "Layer" }).selectOption("2");
+  await page.getByRole("combobox", { name: "State", exact: true }).selectOption("memory");
+  expect(hash(page)).toContain("portrait-of=memory");
+  await portrait.getByText("of the variance of c.").waitFor();
+  await page.getByText("Portrait as a table").click();
+  const row = page.getByRole("region", { name: "Lane B, portrait" }).locator("tbody tr").nth(24);
+  const { x: c = [] } = await numbers(page, "portrait", 1);
+  const cell = ((await row.locator("td").first().textContent()) ?? "").replace("−", "-");
+  expect(Math.abs(Number(cell) / (c[24] ?? 0) - 1)).toBeLessThan(0.01);
+  // While it trains, former steps stay as dashed lines.
+  await page.getByRole("button", { name: "Run" }).click();
+  await trained(page, 60);
+  await pause(page);
+  await portrait.getByText("Dashed: step").first().waitFor();
+  expect(errors).toEqual([]);
 });
 
 /** A number as the page writes it. */
