@@ -39,10 +39,11 @@
 //! still to be done: sums split over workgroups, tiles chosen by measurement, weights laid out for the recurrences.
 //!
 //! **Panels** of the page ask [`lens::inspect`] for named series about one layer: what makes up a step's Jacobian, the spectrum of
-//! W_hh, the product of the keep gates, the shares of ∂L/∂W_hh, the credit matrix, the ripple of a change by hand. They run the probe,
+//! W_hh, the product of the keep gates, the shares of ∂L/∂W_hh, the credit matrix, the ripple of a change by hand, the way of the
+//! state through its plane. They run the probe,
 //! copies of its sequences with adjoints of the output given from outside ([`graph::Graph::seed`]), or a stretch of one from given
 //! states. A cell says what its panels need: its slope, its gates that keep, admit and emit. Two changes by hand act on the running
-//! network: the keep gate's bias, and the spectral radius of a block of W_hh.
+//! network: the keep gate's bias, and the spectral radius of a block of W_hh. The loss cliff ([`lens::cliff`]) asks no session.
 //!
 //! # Where building showed a better way than the design
 //!

@@ -57,8 +57,8 @@ impl Point {
         libm::hypot(self.gradient[0], self.gradient[1])
     }
 
-    /// After one update: θ ← θ − rate · ∂L/∂θ, and a gradient longer than the threshold is shortened to it first (algorithm 1 of the paper).
-    /// An infinite threshold is plain descent.
+    /// After one update: θ ← θ − rate · ∂L/∂θ, with a gradient longer than the threshold shortened to it first (algorithm 1 of the
+    /// paper). An infinite threshold is plain descent.
     pub fn next(&self, rate: f64, threshold: f64) -> Self {
         let norm = self.norm();
         let step = if norm > threshold { rate * threshold / norm } else { rate };

@@ -134,7 +134,7 @@ const PORTRAIT_OF = [
 /** What the surface of the loss cliff shows. */
 const CLIFF_SHOWS = [
   { id: "loss", title: "the loss" },
-  { id: "gradient", title: "the gradient's norm" },
+  { id: "gradient", title: "its gradient" },
 ] as const;
 
 const THEMES = [

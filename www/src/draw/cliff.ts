@@ -113,7 +113,7 @@ export interface SurfaceOptions {
 }
 
 /** Decades of the gradient's norm that colours span. */
-const DECADES = [-4, 2] as const;
+const DECADES = [-3, 2] as const;
 /** What |σ(h_50) − 0.7| cannot exceed. Colours follow this error, the root of the loss, so that the gentle side has some too. */
 const LARGEST = 0.7;
 

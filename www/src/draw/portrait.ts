@@ -208,7 +208,7 @@ export function drawPortrait(
       line(ctx, other, xOf, yOf, withAlpha(palette.line, 0.35), 1);
       const [x, y] = [other.x[nSteps - 1] ?? 0, other.y[nSteps - 1] ?? 0];
       ctx.beginPath();
-      ctx.arc(xOf(x), yOf(y), 2.5, 0, 2 * Math.PI);
+      ctx.arc(xOf(x), yOf(y), 3, 0, 2 * Math.PI);
       ctx.fillStyle = palette.line;
       ctx.fill();
     }
@@ -223,6 +223,7 @@ export function drawPortrait(
       ctx.fillStyle = rampColour(times, t, 0, Math.max(1, nSteps - 1), palette.ink);
       ctx.fill();
     }
+    for (const t of nSteps > 1 ? [0, nSteps - 1] : [0]) mark(ctx, t, 6, t > 0 ? lane.colour : palette.background);
     for (const { x, y, modulus } of portrait.fixed) {
       const attracts = modulus < 1;
       drawMarker(
@@ -235,7 +236,6 @@ export function drawPortrait(
         attracts ? palette.background : palette.ink,
       );
     }
-    for (const t of nSteps > 1 ? [0, nSteps - 1] : [0]) mark(ctx, t, 6, t > 0 ? lane.colour : palette.background);
     const { hover, pins } = options.cursors ?? NO_CURSORS;
     for (const t of new Set([...pins, ...(hover === null ? [] : [hover])])) {
       if (t >= 0 && t < nSteps) mark(ctx, t, 8, null);
