@@ -109,6 +109,7 @@ export const PANELS = [
   { id: "poke", title: "Poke" },
   { id: "portrait", title: "Portrait" },
   { id: "cliff", title: "Cliff" },
+  { id: "horizon", title: "Horizon" },
 ] as const;
 
 export type PanelId = (typeof PANELS)[number]["id"];
@@ -589,6 +590,14 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
     help: "The state that the portrait traces: h, or the one that carries the memory, c of an LSTM.",
     kind: { kind: "choice", among: PORTRAIT_OF },
     default: "h",
+    ...ofPanels,
+  });
+  table.add({
+    name: "horizon-steps",
+    title: "Steps each",
+    help: "How long each network of the horizon sweep trains.",
+    kind: { kind: "integer", min: 10, max: 100_000 },
+    default: 1000,
     ...ofPanels,
   });
   table.add({

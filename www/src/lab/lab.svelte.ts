@@ -23,17 +23,15 @@ import {
   type Value,
   type Values,
 } from "../settings";
-import { LaneClient, type WorkerLike } from "../worker/client";
+import { LaneClient } from "../worker/client";
 import { CallFailed, type Report } from "../worker/protocol";
 import { Lane } from "./lane.svelte";
+import { Sweep, type SweepHost } from "./sweep.svelte";
 
 /** What the lab needs of the browser. */
-export interface Host {
-  makeWorker(): WorkerLike;
+export interface Host extends SweepHost {
   /** Calls back before the next picture of the screen. */
   nextFrame(callback: () => void): void;
-  /** Calls back after some milliseconds; gives a function that calls it off. */
-  later(callback: () => void, ms: number): () => void;
   writeHash(hash: string): void;
 }
 
@@ -101,7 +99,12 @@ export class Lab {
   private isShowingLosses = false;
   private callOffApply: (() => void) | null = null;
 
-  constructor(private readonly host: Host) {}
+  /** The horizon sweep, which trains apart from the lanes. */
+  readonly sweep: Sweep;
+
+  constructor(private readonly host: Host) {
+    this.sweep = new Sweep(host, () => this.isRunning);
+  }
 
   // —— Start ——
 
@@ -205,6 +208,14 @@ export class Lab {
     this.take(fromConfig(this.values, config, lane));
     this.sendHyper();
     if (this.step === 0 && !this.isRunning) this.applySoon();
+  }
+
+  /** Puts a configuration into a lane and begins anew with it, as do the other lanes where it changes what all share. */
+  async open(config: SessionConfig, lane: number): Promise<void> {
+    this.useRecipe(config, lane);
+    this.callOffApply?.();
+    this.callOffApply = null;
+    await this.apply();
   }
 
   /** Takes changed settings back to what the lanes run. */
@@ -604,6 +615,7 @@ export class Lab {
       case "portrait":
         return { panel: this.value("portrait-of") === "memory" ? "portrait-of-memory" : panel, ...common, ...pinned };
       case "cliff":
+      case "horizon":
         return null;
       default:
         return panel satisfies never;

@@ -5,7 +5,7 @@ import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { launch, pause, ready, ribbon, trained, visit, type Visit } from "./browser";
-import init, { cliff as cliffOf, type CliffQuery } from "../../../pkg/unroll.js";
+import init, { cliff as cliffOf, Session, type CliffQuery } from "../../../pkg/unroll.js";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
 import type { PanelId } from "../../src/settings";
@@ -24,7 +24,7 @@ afterAll(async () => {
   await browser.close();
 });
 
-const ALL = "factors,spectrum,pipe,ledger,credit,poke,portrait,cliff";
+const ALL = "factors,spectrum,pipe,ledger,credit,poke,portrait,cliff,horizon";
 
 async function open(hash: string, options: BrowserContextOptions = {}): Promise<Visit> {
   const opened = await visit(browser, hash, options);
@@ -382,4 +382,40 @@ test.each([
   expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`)).toEqual([]);
   const width = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   expect(width).toBeLessThanOrEqual(0);
+});
+
+test("page_horizon_sweep_fills_in_with_the_numbers_of_the_package_and_a_cell_opens_its_run", async () => {
+  const { page, errors } = await open("#v=1&panels=horizon&horizon-steps=60&task.length=6&seed=4");
+  const horizon = panel(page, "horizon");
+  await horizon.getByRole("button", { name: "Start the sweep" }).click();
+  const first = horizon.locator("tbody tr").first().locator("td button").first();
+  await first.waitFor({ timeout: 60_000 });
+  const third = horizon.locator("tbody tr").nth(2).locator("td button").first();
+  await third.waitFor({ timeout: 60_000 });
+  await horizon.getByRole("button", { name: "Stop the sweep" }).click();
+  const length = Number(await horizon.locator("thead th").nth(1).textContent());
+  const title = (await horizon.locator("tbody th").nth(2).textContent()) ?? "";
+  expect(title).toBe("LSTM, PyTorch default");
+  // The same network, trained here.
+  const session = await Session.create({
+    task: { id: "first-symbol", length, distractors: 16 },
+    model: { id: "lstm", hidden: 16 },
+    optimiser: { id: "adam", lr: 0.0005 },
+    clip: { kind: "norm", at: 1 },
+    batch: 16,
+    seed: 4,
+    backend: "cpu",
+  });
+  let evaluation = await session.evaluate();
+  while (evaluation.step < 60 && !evaluation.solved) {
+    await session.advance(evaluation.step < 50 ? 50 - evaluation.step : 10);
+    evaluation = await session.evaluate();
+  }
+  expect(await third.textContent()).toContain(`${String(Math.round(100 * evaluation.accuracy))} %`);
+  session.free();
+  await third.click();
+  await page.waitForFunction(() => window.unroll?.steps().every((step) => step === 0));
+  expect(hash(page)).toContain(`task.length=${String(length)}`);
+  expect(hash(page)).toContain("b.init=pytorch");
+  expect(errors).toEqual([]);
 });

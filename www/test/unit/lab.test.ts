@@ -126,6 +126,7 @@ async function start(hash = ""): Promise<{ lab: Lab; workers: Answering[]; hashe
       workers.push(worker);
       return worker;
     },
+    now: () => 0,
     nextFrame: (callback) => setTimeout(callback),
     later: (callback) => {
       const timer = setTimeout(callback);
