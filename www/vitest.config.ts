@@ -5,5 +5,11 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   plugins: [svelte()],
-  test: { include: ["test/**/*.test.ts", "src/**/*.test.ts"], exclude: ["test/page/**"], environment: "node" },
+  test: {
+    include: ["test/**/*.test.ts", "src/**/*.test.ts"],
+    exclude: ["test/page/**"],
+    environment: "node",
+    // A test that hangs; a busy machine takes several times as long as an idle one.
+    testTimeout: 60_000,
+  },
 });

@@ -8,7 +8,7 @@ export default defineConfig({
     environment: "node",
     // One browser at a time: training fills the cores, and the tests measure times.
     fileParallelism: false,
-    testTimeout: 60_000,
+    testTimeout: 180_000,
     hookTimeout: 60_000,
   },
 });

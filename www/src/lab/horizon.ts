@@ -15,7 +15,7 @@ export interface HorizonGrid {
   /** Lengths of the task, the shortest first. */
   lengths: readonly number[];
   /** The configuration of a row at a length. */
-  config(row: HorizonRow, length: number): SessionConfig;
+  config: (row: HorizonRow, length: number) => SessionConfig;
 }
 
 /** Lengths as multiples of the one on the page. */
