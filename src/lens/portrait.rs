@@ -89,6 +89,7 @@ fn principal(states: &[f64], mean: &mut [f64], axes: &mut [Vec<f64>; 2]) -> [f64
     (0..h).for_each(|unit| (0..2).for_each(|axis| axes[axis][unit] = libm::cos(((axis + 1) * (unit + 1)) as f64)));
     let mut variance = [0.0; 2];
     for _ in 0..(WORK / (4 * kept * h)).clamp(20, 300) {
+        let before = variance[1];
         for axis in 0..2 {
             let from = std::mem::replace(&mut axes[axis], vec![0.0; h]);
             sample.chunks_exact(h).for_each(|state| add(&mut axes[axis], dot(state, &from), state));
@@ -101,6 +102,9 @@ fn principal(states: &[f64], mean: &mut [f64], axes: &mut [Vec<f64>; 2]) -> [f64
             let size = norm(&axes[axis]);
             let scale = if size > 1e-12 * norm(&sample) { 1.0 / size } else { 0.0 };
             axes[axis].iter_mut().for_each(|value| *value *= scale);
+        }
+        if (variance[1] - before).abs() <= 1e-12 * variance[0] {
+            break;
         }
     }
     let all = dot(&sample, &sample);

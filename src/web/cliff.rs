@@ -8,7 +8,7 @@ use js_sys::Float64Array;
 use wasm_bindgen::prelude::*;
 
 /// Points of the surface, along b and along w.
-const GRID: [usize; 2] = [150, 180];
+const GRID: [usize; 2] = [100, 120];
 
 /// Points of the cross-section, and of the curve of fixed points.
 const SECTION: usize = 300;
