@@ -2,7 +2,7 @@
 //!
 //! An [`Inspection`] holds named series, so that a view can draw any cell without knowing it.
 
-use super::{credit, factors, ledger, pipe, poke, spectrum};
+use super::{credit, factors, ledger, pipe, poke, proof, spectrum, update};
 use crate::error::{Error, Result};
 use crate::kernels::recurrence::Channel;
 use crate::shape::{Shape, Tensor};
@@ -50,6 +50,10 @@ pub enum Panel {
     Ledger,
     /// What a change by hand at one timestep changes at the later ones.
     Poke(Poked),
+    /// The gradient against finite differences of the loss.
+    Proof,
+    /// What the next training step will do.
+    Update,
 }
 
 /// What a poke changes.
@@ -81,6 +85,8 @@ impl Panel {
         ("ledger", Self::Ledger),
         ("poke-input", Self::Poke(Poked::Input)),
         ("poke-state", Self::Poke(Poked::State)),
+        ("proof", Self::Proof),
+        ("update", Self::Update),
     ];
 }
 
@@ -103,6 +109,8 @@ pub struct InspectionHeader {
     pub row: String,
     pub state: &'static str,
     pub sequences: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     pub series: Vec<Series>,
 }
 
@@ -152,6 +160,7 @@ pub fn inspect(session: &mut Session, query: Query) -> Result<Inspection> {
         row: crate::nn::Model::suffix(layer, reverse)[1..].to_owned(),
         state: memory(session).0.id,
         sequences: 1,
+        names: Vec::new(),
         series: Vec::new(),
     };
     let mut inspection = Inspection { header, data: Vec::new() };
@@ -165,6 +174,8 @@ pub fn inspect(session: &mut Session, query: Query) -> Result<Inspection> {
         Panel::Spectrum => spectrum::spectrum(session, row, query.block, &mut inspection)?,
         Panel::Ledger => ledger::ledger(session, row, query.step, &mut inspection)?,
         Panel::Poke(poked) => poke::poke(session, row, poked, query, &mut inspection)?,
+        Panel::Proof => proof::proof(session, &mut inspection)?,
+        Panel::Update => update::update(session, &mut inspection)?,
     }
     Ok(inspection)
 }

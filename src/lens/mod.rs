@@ -10,11 +10,14 @@ mod inspection;
 mod ledger;
 mod pipe;
 mod poke;
+mod proof;
 mod ribbon;
 mod spectrum;
+mod update;
 mod vectors;
 
 pub use inspection::{Inspection, InspectionHeader, Of, Panel, Poked, Query, Series, inspect};
+pub use proof::{Agreement, Verdict, agreements};
 pub use ribbon::{Fit, fit, quantile};
 
 use crate::error::{Error, Result};

@@ -10,8 +10,9 @@ use crate::engine::gpu::Gpu;
 use crate::engine::{IN_FLIGHT, Runner};
 use crate::error::{Error, Result};
 use crate::tasks::Batch;
-use crate::train::{Diverged, Session as Core, StepReport};
+use crate::train::{Diverged, Recipe, Session as Core, StepReport};
 use js_sys::{Function, Promise, Reflect};
+use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
@@ -59,6 +60,16 @@ pub(super) struct Device {
     pub(super) is_measuring: Cell<bool>,
     /// Milliseconds and steps on the host so far; `None` when the device is out of the question.
     host: Cell<Option<(f64, u64)>>,
+}
+
+/// Two engines on the same step.
+#[derive(Serialize)]
+pub(super) struct Comparison {
+    step: u64,
+    adapter: String,
+    loss: [f64; 2],
+    names: Vec<String>,
+    differences: Vec<f64>,
 }
 
 /// What a step says.
@@ -164,6 +175,40 @@ impl Shared {
         };
         self.device.say(sentence);
         self.device.copied.set(now());
+    }
+
+    /// After a change that has made another plan: training goes on on the device, if it was there.
+    pub(super) async fn renew(&self) {
+        let reason = self.device.reason.borrow().clone();
+        self.move_to_device().await;
+        if self.is_on_device() {
+            self.device.say(reason);
+        }
+    }
+
+    /// The gradient of the next training step by WebGPU, with the same dispatches as training, against that of the host. Nothing changes.
+    pub(super) async fn compare(&self) -> Result<Comparison> {
+        let freed = || Error::invalid("session", "a session in use", "one that was freed");
+        let gpu = open().await?;
+        let _turn = self.device.turn().await;
+        self.settle().await;
+        let recipe = self.core(|core| core.trial_recipe()).ok_or_else(freed)??;
+        let Recipe { plan, calls, persistent_len, tensors } = recipe;
+        let mut runner = Runner::new(Rc::clone(&gpu), &plan, calls, persistent_len, tensors).await?;
+        let (step, (loss, gradient)) = self.core(|core| (core.step(), core.try_step(&mut runner))).ok_or_else(freed)?;
+        runner.oldest().await;
+        let said = runner.collect().transpose()?.unwrap_or_default();
+        runner.fetch().await?;
+        let other = runner.fetched()?;
+        let compared = |core: &mut Core| (core.apart(&gradient, &other), core.parameters().to_vec());
+        let (differences, parameters) = self.core(compared).ok_or_else(freed)?;
+        Ok(Comparison {
+            step,
+            adapter: adapter_name(&gpu).await,
+            loss: [loss, said.first().map_or(f64::NAN, |&loss| f64::from(loss))],
+            names: parameters.into_iter().map(|parameter| parameter.name).collect(),
+            differences,
+        })
     }
 
     async fn runner(&self, gpu: Rc<Gpu>) -> Result<Runner> {
