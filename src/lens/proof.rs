@@ -69,8 +69,8 @@ impl Agreement {
 /// v ∝ g/‖g‖ + r/‖r‖ with a random r, so that an element that is wrongly 0 counts too. ‖v‖ = 1.
 ///
 /// The differences are central of fourth order, D(h) = (8 (L(h) − L(−h)) − (L(2h) − L(−2h))) / 12h, whose error is O(h⁴) from the loss and
-/// O(2⁻²⁴ L / h) from rounding in f32. h is halved from 1 on while the sum of |D(h) − D(2h)| and of the rounding falls; four times that
-/// sum is the uncertainty. Abramowitz and Stegun 1964, 25.3.6. The parameters are as before when it returns.
+/// O(2⁻²⁴ L / h) from rounding in f32. h is halved from 1 on until the rounding alone is more than the best so far, and that h counts where the
+/// larger of |D(h) − D(2h)| and |D(2h) − D(4h)|, with the rounding added, is smallest; four times that sum is the uncertainty. Abramowitz and Stegun 1964, 25.3.6. The parameters are as before when it returns.
 pub fn agreements(session: &mut Session, trial: &Trial, gradient: &[f64]) -> Vec<Agreement> {
     let parameters = session.parameters().to_vec();
     let rounding = f64::from(f32::EPSILON) * (1.0 + session.trial_loss(trial).abs());
@@ -92,18 +92,21 @@ pub fn agreements(session: &mut Session, trial: &Trial, gradient: &[f64]) -> Vec
         };
         let mut central = |h: f64| (loss(h) - loss(-h)) / (2.0 * h);
         let mut best = [f64::NAN, f64::INFINITY];
-        let (mut coarse, mut last) = (central(2.0), f64::NAN);
+        let (mut coarse, mut last, mut moved) = (central(2.0), f64::NAN, f64::NAN);
         for k in 0..STEPS {
             let h = f64::from(1_u32 << k).recip();
-            let fine = central(h);
-            let fourth = (4.0 * fine - coarse) / 3.0;
-            let off = (fourth - last).abs() + rounding / h;
-            if off < best[1] {
-                best = [fourth, off];
-            } else if off > 4.0 * best[1] {
+            if rounding / h > best[1] {
                 break;
             }
-            (coarse, last) = (fine, fourth);
+            let fine = central(h);
+            let fourth = (4.0 * fine - coarse) / 3.0;
+            let move_now = (fourth - last).abs();
+            // Two coarse values may be close by chance, three hardly. A comparison with NaN is false.
+            let off = if moved > move_now { moved } else { move_now } + rounding / h;
+            if !moved.is_nan() && off < best[1] {
+                best = [fourth, off];
+            }
+            (coarse, last, moved) = (fine, fourth, move_now);
         }
         session.set_parameter(&parameter.name, &here);
         Agreement { backpropagation: dot(g, &v), differences: best[0], uncertainty: 4.0 * best[1] }

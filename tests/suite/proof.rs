@@ -83,6 +83,26 @@ fn a_wrong_gradient_is_found_in_the_parameter_that_has_it() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
+fn no_right_gradient_is_called_wrong_on_the_way_to_a_solution() {
+    for cell in ARCHITECTURES {
+        let mut config = config(json!({ "id": "first-symbol", "length": 10 }), cell.id, 8, 2, &json!({}));
+        config["optimiser"] = json!({ "id": "adam", "lr": 0.01 });
+        let mut session = session(&config, EngineKind::Cpu);
+        let (mut agreeing, mut all) = (0, 0);
+        for _ in 0..30 {
+            train(&mut session, 20);
+            for (parameter, of) in session.parameters().to_vec().iter().zip(check(&mut session, |_, _| ())) {
+                let what = format!("{}, step {}, {}: {of:?}", cell.id, session.step(), parameter.name);
+                assert_ne!(of.verdict(), Verdict::Differs, "{what}");
+                agreeing += usize::from(of.verdict() == Verdict::Agrees);
+                all += 1;
+            }
+        }
+        assert!(4 * agreeing > all, "{}: {agreeing} of {all} are told", cell.id);
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
 fn the_proof_leaves_no_trace_and_equal_runs_have_equal_fingerprints() {
     let config = config(json!({ "id": "parity", "length": 9 }), "lstm", 6, 1, &json!({}));
     let [mut plain, mut checked] = [0, 1].map(|_| session(&config, EngineKind::Cpu));

@@ -107,6 +107,7 @@ export const PANELS = [
   { id: "ledger", title: "Ledger" },
   { id: "credit", title: "Credit" },
   { id: "poke", title: "Poke" },
+  { id: "proof", title: "Proof" },
 ] as const;
 
 export type PanelId = (typeof PANELS)[number]["id"];

@@ -8,7 +8,7 @@ export interface Hook {
   /** The last drawn frame of a lane (0 is A), or null. */
   frame(lane: number): Frame | null;
   /** The numbers that an open panel shows of a lane, by series, or null. */
-  panel(id: PanelId, lane: number): { step: number; series: Record<string, number[]> } | null;
+  panel(id: PanelId, lane: number): { step: number; names: readonly string[]; series: Record<string, number[]> } | null;
   /** Steps done, lane by lane. */
   steps(): number[];
   /** Whether training runs. */
@@ -28,7 +28,7 @@ export function exposeForTests(lab: Lab): void {
       const view = lab.lanes[lane]?.inspections.get(id);
       if (view === undefined) return null;
       const series = Object.fromEntries([...view.series].map(([name, { values }]) => [name, [...values]]));
-      return { step: view.step, series };
+      return { step: view.step, names: view.names, series };
     },
     steps: () => lab.lanes.map((lane) => lane.step),
     isRunning: () => lab.isRunning,

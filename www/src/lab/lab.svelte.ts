@@ -597,6 +597,8 @@ export class Lab {
         const of = this.value("poke-of") === "state" ? "poke-state" : "poke-input";
         return { panel: of, ...common, ...pinned, unit, by };
       }
+      case "proof":
+        return { panel };
       case "factors":
       case "pipe":
         return { panel, ...common };
@@ -609,6 +611,20 @@ export class Lab {
   async rescale(lane: Lane, spectralRadius: number): Promise<void> {
     const block = lane.inspections.get("spectrum")?.series.get("block")?.values[0];
     await this.edit(lane, { spectralRadius, row: this.rowOf(lane), ...(block === undefined ? {} : { block }) });
+  }
+
+  /** Computes the gradient of a lane's next step by WebGPU and by the CPU. */
+  async compareEngines(lane: Lane): Promise<void> {
+    if (lane.comparison === "asked") return;
+    lane.comparison = "asked";
+    const { generation } = lane;
+    try {
+      const comparison = await this.clientOf(lane).call("compare", {});
+      if (lane.generation === generation) lane.comparison = comparison;
+    } catch (error) {
+      const failure = error instanceof Error ? error.message : String(error);
+      if (lane.generation === generation) lane.comparison = { failure };
+    }
   }
 
   /** Asks for a panel's numbers: the next time only after the last ones have been drawn. */

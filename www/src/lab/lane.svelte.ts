@@ -1,7 +1,7 @@
 // One lane as the page sees it: its worker, what it last told, its curves. Reactive state; draws nothing.
 
 import { SvelteMap } from "svelte/reactivity";
-import type { Change, Evaluation, Frame, Inspection } from "unroll-types";
+import type { Change, EngineComparison, Evaluation, Frame, Inspection } from "unroll-types";
 import { viewFrame, type FrameView } from "../draw/frame.js";
 import { viewInspection, type InspectionView } from "../draw/inspection.js";
 import type { PanelId, Value } from "../settings";
@@ -33,6 +33,8 @@ export class Lane {
   readonly inspections = new SvelteMap<PanelId, InspectionView>();
   /** Why an open panel has nothing to show, in one sentence. */
   readonly refusals = new SvelteMap<PanelId, string>();
+  /** Both engines on the same step; `asked` until it is there, a sentence when it cannot be had, null before. */
+  comparison = $state.raw<EngineComparison | "asked" | { failure: string } | null>(null);
   lossCurve = $state.raw<Curve>(EMPTY);
   accuracyCurve = $state.raw<Curve>(EMPTY);
 
@@ -74,6 +76,7 @@ export class Lane {
     this.solvedAt = null;
     this.inspections.clear();
     this.refusals.clear();
+    this.comparison = null;
     this.losses = new History();
     this.accuracies.length = 0;
     this.lossCurve = EMPTY;

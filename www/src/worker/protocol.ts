@@ -7,6 +7,7 @@ import type {
   Catalog,
   Change,
   Diverged,
+  EngineComparison,
   Evaluation,
   Frame,
   FrameOptions,
@@ -43,6 +44,8 @@ export interface Calls {
   inspect: { ask: { query: InspectionQuery }; answer: Inspection };
   /** A change of the running network by hand. Answered when it is made. */
   edit: { ask: { change: Change }; answer: object };
+  /** The gradient of the next step by both engines, now. */
+  compare: { ask: object; answer: EngineComparison };
   /** Held-out data, now. */
   evaluate: { ask: object; answer: Evaluation };
   /** Live settings. */

@@ -6,6 +6,7 @@
 import type {
   Catalog,
   Change,
+  EngineComparison,
   Evaluation,
   Frame,
   FrameOptions,
@@ -37,6 +38,7 @@ export interface LaneSession {
   frame(options?: FrameOptions): Promise<Frame>;
   inspect(query: InspectionQuery): Promise<Inspection>;
   edit(change: Change): Promise<void>;
+  compareEngines(): Promise<EngineComparison>;
   evaluate(): Promise<Evaluation>;
   setHyper(hyper: Hyper): void;
   readonly backend: Engine["backend"];
@@ -373,6 +375,9 @@ export class Trainer {
         case "edit":
           await this.need().edit(request.change);
           this.answer(request, {});
+          return;
+        case "compare":
+          this.answer(request, await this.need().compareEngines());
           return;
         case "evaluate":
           this.answer(request, await this.evaluate(this.need()));

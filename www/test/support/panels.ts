@@ -11,4 +11,6 @@ export const PANELS = [
   "ledger",
   "poke-input",
   "poke-state",
+  "proof",
+  "update",
 ] as const satisfies InspectionQuery["panel"][];
