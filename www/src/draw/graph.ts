@@ -39,6 +39,7 @@ import {
 import { channelOf, type ChannelView, type FrameView, type RibbonView, type RowView, stateOf } from "./frame.js";
 import { MISSING_PIXEL, paintUnits } from "./heatmap.js";
 import { drawVerticalBar, gradientScale } from "./legend.js";
+import { significant } from "./numbers.js";
 import { type Palette, withAlpha } from "./palette.js";
 import { answerAt, drawInputs, drawVerdict, inputHeight } from "./probe.js";
 import { type Domain, logOf } from "./ribbon.js";
@@ -54,6 +55,8 @@ export interface GraphOptions extends PanelOptions {
   orders?: readonly (Uint16Array | null)[];
   /** The range of a state that has no bound. */
   range?: readonly [number, number];
+  /** Slow motion: states are there before the timestep `forward`, gradients from `backward` on, outputs with `hasLoss`. */
+  reveal?: { forward: number; backward: number; hasLoss: boolean } | null;
 }
 
 /**
@@ -174,11 +177,12 @@ export function drawGraph(
   drawForwardEdges(ctx, layout, frame, palette, pixelRatio);
   frame.rows.forEach((row, i) => {
     const ribbon = gradientOf(row, options);
-    if (ribbon !== null) drawBackwardEdges(ctx, layout, i, ribbon, frame.floor, palette, options.domain, pixelRatio);
+    if (ribbon !== null) drawBackwardEdges(ctx, layout, i, ribbon, frame.floor, palette, options, pixelRatio);
   });
   const picture = drawNodes(ctx, layout, frame, palette, options, scratch, pixelRatio);
   drawInputs(ctx, axis, layout.inputs, frame.probe, palette, pixelRatio);
-  drawOutputs(ctx, layout, frame, palette);
+  if (options.reveal?.hasLoss !== false) drawOutputs(ctx, layout, frame, palette);
+  if (options.reveal?.hasLoss === true) drawLoss(ctx, layout, frame, palette);
   drawRowLabels(ctx, layout, frame, box, palette);
 
   const top = layout.outputs.y + layout.outputs.height;
@@ -283,7 +287,7 @@ function drawBackwardEdges(
   ribbon: RibbonView,
   floor: number,
   palette: Palette,
-  domain: Domain,
+  { domain, reveal }: GraphOptions,
   pixelRatio: number,
 ): void {
   const { axis, radius, halfWidth, mode, edges } = layout;
@@ -295,7 +299,9 @@ function drawBackwardEdges(
   };
   const colourOf = (s: number): string => palette.gradient.css[Math.round(s * 255)] ?? palette.line;
   const inReach = (t: number): boolean =>
-    ribbon.reference >= 0 && (ribbon.reverse ? t >= ribbon.reference : t <= ribbon.reference);
+    t >= (reveal?.backward ?? 0) &&
+    ribbon.reference >= 0 &&
+    (ribbon.reverse ? t >= ribbon.reference : t <= ribbon.reference);
 
   if (mode !== "nodes") {
     const base = snap(y + radius + 2, 0, pixelRatio);
@@ -323,7 +329,7 @@ function drawBackwardEdges(
     // Gradients flow against the row's reading order: into t from the node that read t's state.
     const target = ribbon.reverse ? k + 1 : k;
     const source = ribbon.reverse ? k : k + 1;
-    if (!inReach(source)) continue;
+    if (!inReach(source) || (reveal != null && target < reveal.backward)) continue;
     const s = strength(target);
     const sign = Math.sign(axis.centre(target) - axis.centre(source));
     const startX = axis.centre(source) + sign * halfWidth * 0.62;
@@ -399,6 +405,7 @@ function drawNodes(
   picture.ctx.putImageData(picture.image, 0, 0);
 
   ctx.imageSmoothingEnabled = false;
+  const forward = options.reveal?.forward ?? axis.nSteps;
   layout.rows.forEach((y, i) => {
     const top = snap(y - radius, 0, pixelRatio);
     const height = snap(y + radius, 0, pixelRatio) - top;
@@ -406,7 +413,7 @@ function drawNodes(
     if (mode === "strip") {
       ctx.save();
       ctx.beginPath();
-      ctx.rect(axis.x0, top, axis.x1 - axis.x0, height);
+      ctx.rect(axis.x0, top, axis.left(forward) - axis.x0, height);
       ctx.clip();
       ctx.drawImage(
         picture.canvas,
@@ -424,6 +431,8 @@ function drawNodes(
     }
     for (let t = 0; t < axis.nSteps; t += 1) {
       const x = axis.centre(t);
+      const isThere = t < forward;
+      if (mode === "marks" && !isThere) break;
       if (mode === "marks") {
         const left = snap(x - halfWidth, 0, pixelRatio);
         const right = snap(x + halfWidth, 0, pixelRatio);
@@ -434,7 +443,14 @@ function drawNodes(
       ctx.beginPath();
       ctx.arc(x, y, radius, 0, 2 * Math.PI);
       ctx.clip();
-      ctx.drawImage(picture.canvas, t, source, 1, stripes, x - radius, y - radius, 2 * radius, 2 * radius);
+      if (isThere) ctx.drawImage(picture.canvas, t, source, 1, stripes, x - radius, y - radius, 2 * radius, 2 * radius);
+      else
+        fillBox(
+          ctx,
+          { x: x - radius, y: y - radius, width: 2 * radius, height: 2 * radius },
+          palette.background,
+          pixelRatio,
+        );
       ctx.restore();
       ctx.beginPath();
       ctx.arc(x, y, radius, 0, 2 * Math.PI);
@@ -483,6 +499,18 @@ function drawOutputs(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, palet
       drawVerdict(ctx, right, x, y + 4, Math.min(4, axis.stepWidth * 0.36), palette);
     }
   }
+}
+
+/** The loss of the sequence, beside its answer where there is one. */
+function drawLoss(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, palette: Palette): void {
+  const { axis, outputs } = layout;
+  const [step] = frame.probe.scored;
+  if (step === undefined || frame.probe.scored.length > 1) return;
+  const text = `this sequence: loss ${significant(frame.probe.losses[step] ?? Number.NaN, 3)}`;
+  const answer = textWidth(ctx, answerAt(frame.probe, step).text, FONT.label, 600);
+  const right = Math.min(axis.centre(step), axis.x1 - 14) - answer - 14;
+  const y = outputs.y + outputs.height / 2 - 0.5;
+  drawText(ctx, text, right, y, { colour: palette.ink, weight: 600, align: "right", baseline: "middle" });
 }
 
 /** Many answers in little room: right ones in the upper half, wrong ones in the lower half of the row. */

@@ -25,3 +25,4 @@ export * from "./sentence.js";
 export * from "./series.js";
 export * from "./spectrum.js";
 export * from "./thumbnail.js";
+export * from "./update.js";

@@ -26,6 +26,7 @@ import {
 import { LaneClient, type WorkerLike } from "../worker/client";
 import { CallFailed, type Report } from "../worker/protocol";
 import { Lane } from "./lane.svelte";
+import { SlowMotion } from "./slow.svelte";
 
 /** What the lab needs of the browser. */
 export interface Host {
@@ -65,6 +66,8 @@ export class Lab {
   /** Timestep under the pointer, and pinned ones, from 0. */
   hover = $state<number | null>(null);
   pins = $state.raw<readonly number[]>([]);
+  /** Set while one update is shown stage by stage; training stands meanwhile. */
+  slow = $state.raw<SlowMotion | null>(null);
   /** Training step under the pointer on the charts. */
   hoverStep = $state<number | null>(null);
 
@@ -174,6 +177,7 @@ export class Lab {
 
   private sendHyper(): void {
     if (this.catalog === null) return;
+    this.leaveSlow();
     const hyper = hyperOf(this.catalog, this.values);
     // A lane whose optimiser is about to change would not know the new one's options; it gets them when it restarts.
     for (const lane of this.lanes) {
@@ -278,6 +282,7 @@ export class Lab {
   /** A new session with the present settings. It runs if the page runs. */
   private async restartLane(lane: Lane): Promise<void> {
     if (this.catalog === null) return;
+    this.leaveSlow();
     const generation = ++lane.generation;
     const config = sessionConfig(this.catalog, this.values, lane.index);
     const applied = restartValues(this.catalog, this.values, lane.index);
@@ -310,6 +315,7 @@ export class Lab {
 
   run(): void {
     if (this.isRunning || !this.isReady) return;
+    this.leaveSlow();
     if (this.lanes.every((lane) => lane.status !== "ready")) {
       this.note("note", "No lane can go on: reset, or change a lane.");
       return;
@@ -363,6 +369,7 @@ export class Lab {
   /** One training step in every lane; lanes in step meet at the same one. */
   async single(): Promise<void> {
     if (!this.isReady) return;
+    this.leaveSlow();
     await this.pause();
     const lanes = this.lanes.filter((lane) => lane.status === "ready");
     const together = Math.max(...lanes.map((lane) => lane.step)) + 1;
@@ -370,6 +377,28 @@ export class Lab {
     await Promise.allSettled(
       lanes.map((lane) => this.clientOf(lane).call("trainTo", { step: inStep ? together : lane.step + 1 })),
     );
+    this.refresh();
+  }
+
+  /** One training step in every lane that can, wherever it stands. */
+  async stepEach(): Promise<void> {
+    const lanes = this.lanes.filter((lane) => lane.status === "ready");
+    await Promise.allSettled(lanes.map((lane) => this.clientOf(lane).call("trainTo", { step: lane.step + 1 })));
+    this.refresh();
+  }
+
+  /** Shows the next update stage by stage. */
+  async enterSlow(): Promise<void> {
+    if (!this.isReady || this.slow !== null) return;
+    await this.pause();
+    this.slow = new SlowMotion(this);
+    await this.slow.begin();
+  }
+
+  leaveSlow(): void {
+    if (this.slow === null) return;
+    this.slow.end();
+    this.slow = null;
     this.refresh();
   }
 
@@ -514,6 +543,7 @@ export class Lab {
   }
 
   private frameOptions(): FrameOptions {
+    if (this.slow !== null) return { sequence: this.sequence(), lossAt: "task", batch: "next" };
     const at = this.value("loss-at");
     return {
       sequence: this.sequence(),
@@ -522,7 +552,7 @@ export class Lab {
   }
 
   private pull(lane: Lane): void {
-    if (lane.client === null) return;
+    if (lane.client === null || this.slow?.isHeld === true) return;
     if (lane.isPulling) {
       lane.isStale = true;
       return;
@@ -658,6 +688,7 @@ export class Lab {
 
   /** Changes one lane's running network by hand, and shows what comes of it. Of several changes that wait, the last one counts. */
   async edit(lane: Lane, change: Change): Promise<void> {
+    this.leaveSlow();
     const isUnderWay = lane.nextChange !== null;
     lane.nextChange = change;
     if (isUnderWay) return;

@@ -21,7 +21,7 @@ afterAll(async () => {
   await browser.close();
 });
 
-const ALL = "factors,spectrum,pipe,ledger,credit,poke";
+const ALL = "factors,spectrum,pipe,ledger,credit,poke,proof";
 
 async function open(hash: string, options: BrowserContextOptions = {}): Promise<Visit> {
   const opened = await visit(browser, hash, options);
