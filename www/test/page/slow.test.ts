@@ -4,7 +4,7 @@ import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { isRunning, launch, steps, trained, visit, type Visit } from "./browser";
-import { configOf, firstStep } from "./package";
+import { twin } from "./package";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
 
@@ -46,12 +46,16 @@ test("page_slow_motion_tells_the_numbers_of_the_step_that_it_then_makes", async 
     reducedMotion: "reduce",
   });
   const expected = [];
-  for (const lane of [0, 1, 2]) expected.push(await firstStep(page, await configOf(page, lane)));
+  for (const lane of [0, 1, 2]) {
+    const session = await twin(page, lane);
+    expected.push(await session.advance(1));
+    session.free();
+  }
   await page.getByRole("button", { name: "Slow" }).click();
   const told: Update[] = [];
   for (const lane of [0, 1, 2]) told.push(await update(page, lane));
   told.forEach(({ step, series, names }, lane) => {
-    const { loss, accuracy, norm, coefficient } = expected[lane] ?? {};
+    const { loss, accuracy, gradientNorm: norm, clipCoefficient: coefficient } = expected[lane] ?? {};
     expect(step).toBe(0);
     expect(names).toHaveLength(lane === 1 ? 10 : 6);
     const f32 = (value = Number.NaN): number => Math.fround(value);
@@ -66,7 +70,7 @@ test("page_slow_motion_tells_the_numbers_of_the_step_that_it_then_makes", async 
     /∂L\/∂h runs back: .* at t 25/,
     /‖G‖ = .*, of which t 25 pays/,
     new RegExp(
-      `${(expected[0]?.norm ?? 0).toPrecision(3)}, is above 0\\.100: all are multiplied by ${(expected[0]?.coefficient ?? 0).toPrecision(3)}`,
+      `${(expected[0]?.gradientNorm ?? 0).toPrecision(3)}, is above 0\\.100: all are multiplied by ${(expected[0]?.clipCoefficient ?? 0).toPrecision(3)}`,
     ),
     /on the same batch L goes from .* Step 1 is done/,
   ];
