@@ -66,6 +66,8 @@ pub struct Header {
     pub n_sequences: usize,
     pub sequence: usize,
     pub loss_at: LossAtWord,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
     pub rows: Vec<RowHeader>,
     pub probe: Probe,
     pub gradient_norm: f64,
@@ -166,6 +168,7 @@ pub fn frame(session: &mut Session, options: FrameOptions) -> Result<Frame> {
             LossAt::All => LossAtWord::Word("all"),
             LossAt::Step(step) => LossAtWord::Step(step),
         },
+        window: session.config().window,
         rows,
         probe,
         gradient_norm: last.norm,

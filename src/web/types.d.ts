@@ -176,6 +176,8 @@ export interface FrameHeader {
   /** Which of them the channels and the probe show. */
   sequence: number;
   lossAt: "task" | "last" | "all" | number;
+  /** W: the state adjoint is cut every W timesteps, counted from the end; absent when it is cut nowhere. */
+  window?: number;
   /** Lowest layer first. */
   rows: Row[];
   probe: Probe;

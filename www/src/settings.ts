@@ -437,7 +437,7 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
       help: "Backpropagation stops every so many timesteps; none goes all the way back.",
       kind: { kind: "maybe", min: 1, max: limits.length, whole: true },
       default: null,
-      effect: "restart",
+      effect: "live",
       ...ofLane,
     });
     if (task.streams) {

@@ -39,6 +39,8 @@ export interface RibbonView {
    * the ribbon are relative to its value, and beyond it no loss follows. −1 when the gradient is zero everywhere.
    */
   reference: number;
+  /** Timesteps at the start that a truncation window cuts off: nothing reaches them. */
+  cut?: number;
 }
 
 export interface RowView {
@@ -107,6 +109,13 @@ function referenceOf(median: Float32Array, reverse: boolean): number {
   return -1;
 }
 
+/** Timesteps before the first window's start that receive nothing, when the first that receives anything stands there; else 0. */
+function cutOf(median: Float32Array, window: number | undefined, reverse: boolean): number {
+  if (window === undefined || reverse) return 0;
+  const first = median.findIndex((value) => value !== 0);
+  return first > 0 && (median.length - first) % window === 0 ? first : 0;
+}
+
 /** Checks a frame and gives typed views of its numbers, without copying them. Throws an `Error` that names what is wrong. */
 export function viewFrame(frame: Frame): FrameView {
   const { header, data } = frame;
@@ -147,6 +156,7 @@ export function viewFrame(frame: Frame): FrameView {
       fit: ribbon.fit,
       reverse,
       reference: referenceOf(median, reverse),
+      cut: cutOf(median, header.window, reverse),
     };
   };
 

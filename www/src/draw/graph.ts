@@ -41,6 +41,7 @@ import { MISSING_PIXEL, paintUnits } from "./heatmap.js";
 import { drawVerticalBar, gradientScale } from "./legend.js";
 import { significant } from "./numbers.js";
 import { type Palette, withAlpha } from "./palette.js";
+import { cutsOf, drawBracket } from "./window.js";
 import { answerAt, drawInputs, drawVerdict, inputHeight } from "./probe.js";
 import { type Domain, logOf } from "./ribbon.js";
 
@@ -55,6 +56,8 @@ export interface GraphOptions extends PanelOptions {
   orders?: readonly (Uint16Array | null)[];
   /** The range of a state that has no bound. */
   range?: readonly [number, number];
+  /** W, where the state adjoint is cut: a bracket, and no edge across its ends. */
+  window?: number | null;
   /** Slow motion: states are there before the timestep `forward`, gradients from `backward` on, outputs with `hasLoss`. */
   reveal?: { forward: number; backward: number; hasLoss: boolean } | null;
 }
@@ -184,6 +187,7 @@ export function drawGraph(
   if (options.reveal?.hasLoss !== false) drawOutputs(ctx, layout, frame, palette);
   if (options.reveal?.hasLoss === true) drawLoss(ctx, layout, frame, palette);
   drawRowLabels(ctx, layout, frame, box, palette);
+  if (options.window !== undefined) drawBracket(ctx, { ...box, y: plot.y }, frame.nSteps, options.window, palette);
 
   const top = layout.outputs.y + layout.outputs.height;
   const bar = { x: axis.x1, y: top + 3, width: axis.right - axis.x1, height: layout.inputs.y - top - 8 };
@@ -287,7 +291,7 @@ function drawBackwardEdges(
   ribbon: RibbonView,
   floor: number,
   palette: Palette,
-  { domain, reveal }: GraphOptions,
+  { domain, reveal, window = null }: GraphOptions,
   pixelRatio: number,
 ): void {
   const { axis, radius, halfWidth, mode, edges } = layout;
@@ -299,7 +303,7 @@ function drawBackwardEdges(
   };
   const colourOf = (s: number): string => palette.gradient.css[Math.round(s * 255)] ?? palette.line;
   const inReach = (t: number): boolean =>
-    t >= (reveal?.backward ?? 0) &&
+    t >= Math.max(reveal?.backward ?? 0, ribbon.cut ?? 0) &&
     ribbon.reference >= 0 &&
     (ribbon.reverse ? t >= ribbon.reference : t <= ribbon.reference);
 
@@ -325,11 +329,16 @@ function drawBackwardEdges(
   }
 
   const thickest = fullWidth(layout);
+  const cuts = new Set(cutsOf(axis.nSteps, window));
   for (let k = 0; k + 1 < axis.nSteps; k += 1) {
     // Gradients flow against the row's reading order: into t from the node that read t's state.
     const target = ribbon.reverse ? k + 1 : k;
     const source = ribbon.reverse ? k : k + 1;
     if (!inReach(source) || (reveal != null && target < reveal.backward)) continue;
+    if (cuts.has(source)) {
+      drawCut(ctx, (axis.centre(source) + axis.centre(target)) / 2, y + radius + edges * 0.3, palette);
+      continue;
+    }
     const s = strength(target);
     const sign = Math.sign(axis.centre(target) - axis.centre(source));
     const startX = axis.centre(source) + sign * halfWidth * 0.62;
@@ -363,6 +372,19 @@ function drawBackwardEdges(
     ctx.stroke();
     arrowHead(ctx, endX, startY, angle, head);
   }
+}
+
+/** Two short strokes where a window ends and no gradient crosses. */
+function drawCut(ctx: Canvas2D, x: number, y: number, palette: Palette): void {
+  ctx.strokeStyle = palette.ink;
+  ctx.lineWidth = 1.5;
+  ctx.setLineDash([]);
+  ctx.beginPath();
+  for (const by of [-2, 2]) {
+    ctx.moveTo(x + by - 2, y + 5);
+    ctx.lineTo(x + by + 2, y - 5);
+  }
+  ctx.stroke();
 }
 
 function drawNodes(

@@ -26,3 +26,4 @@ export * from "./series.js";
 export * from "./spectrum.js";
 export * from "./thumbnail.js";
 export * from "./update.js";
+export * from "./window.js";

@@ -30,6 +30,7 @@ import {
 import type { Fit, FrameView, RibbonView, RowView } from "./frame.js";
 import { factor, powerOfTen } from "./numbers.js";
 import { type Lane, laneOf, type Palette, withAlpha } from "./palette.js";
+import { drawCuts } from "./window.js";
 
 export type Zone = "exploding" | "usable" | "fading" | "dead";
 
@@ -54,9 +55,10 @@ export type Domain = readonly [number, number];
 /** How many decades must lie empty before the axis lets go of them. */
 const SLACK = 3;
 
-/** True where the ribbon has meaning: from the reference backwards in reading order. */
+/** True where the ribbon has meaning: from the reference backwards in reading order, as far as no window cuts it. */
 function inReach(ribbon: RibbonView, step: number): boolean {
-  return ribbon.reference >= 0 && (ribbon.reverse ? step >= ribbon.reference : step <= ribbon.reference);
+  const { reference, reverse, cut = 0 } = ribbon;
+  return reference >= 0 && step >= cut && (reverse ? step >= reference : step <= reference);
 }
 
 /** log₁₀ of a gradient; below the floor the floor, and the upper end of f32 for what is not finite. */
@@ -111,6 +113,8 @@ export interface RibbonOptions extends PanelOptions {
   /** Index of the lane: colour, dash and marker. */
   lane: number;
   ghosts?: readonly Ghost[];
+  /** W, where the state adjoint is cut. */
+  window?: number | null;
   /** Draw the fitted line with its label. */
   fit?: boolean;
 }
@@ -183,6 +187,15 @@ export function drawRibbon(
     if (main !== undefined) drawZones(ctx, box, plot, main, palette);
     drawDecades(ctx, plot, palette);
     drawFloor(ctx, plot, palette);
+    if (main !== undefined)
+      drawCuts(
+        ctx,
+        { ...box, y: plot.box.y, height: plot.box.height },
+        nSteps,
+        options.window ?? null,
+        main.cut ?? 0,
+        palette,
+      );
 
     ctx.save();
     ctx.beginPath();

@@ -153,9 +153,12 @@ export class Lab {
     if (setting === undefined) return;
     this.take({ ...this.values, [name]: value });
     switch (setting.effect) {
-      case "live":
-        this.sendHyper();
+      case "live": {
+        const lane = setting.lane === null ? undefined : this.lanes[setting.lane];
+        if (lane === undefined) this.sendHyper();
+        else void this.sendWindow(lane);
         return;
+      }
       case "view":
         if (name === "in-step") this.connectPeers();
         if (name === "lanes") this.matchLanes();
@@ -190,6 +193,27 @@ export class Lab {
     }
   }
 
+  /** The one live setting of a lane: where backpropagation is cut. Of several that wait, the last one counts. */
+  private async sendWindow(lane: Lane): Promise<void> {
+    this.leaveSlow();
+    if (lane.isCutting || lane.status === "failed") return;
+    lane.isCutting = true;
+    const wanted = (): number | null => {
+      const value = this.value(`${letterOf(lane.index)}.window`);
+      return typeof value === "number" ? value : null;
+    };
+    try {
+      for (let sent: number | null | undefined; sent !== wanted();) {
+        sent = wanted();
+        await this.clientOf(lane).call("edit", { change: { window: sent } });
+        this.show(lane);
+      }
+    } catch (error) {
+      this.complain(lane, error);
+    }
+    lane.isCutting = false;
+  }
+
   private applySoon(): void {
     this.callOffApply?.();
     this.callOffApply = this.host.later(() => {
@@ -208,6 +232,7 @@ export class Lab {
   useRecipe(config: SessionConfig, lane: number): void {
     this.take(fromConfig(this.values, config, lane));
     this.sendHyper();
+    if (this.lanes[lane] !== undefined) void this.sendWindow(this.lanes[lane]);
     if (this.step === 0 && !this.isRunning) this.applySoon();
   }
 

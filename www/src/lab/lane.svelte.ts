@@ -50,6 +50,8 @@ export class Lane {
   readonly looking = new Map<PanelId, "once" | "again">();
   /** The last change by hand that was asked for, until it is made. */
   nextChange: Change | null = null;
+  /** A truncation window is on its way to the network. */
+  isCutting = false;
   /** Workers lost since the last progress. */
   crashes = 0;
   /** Counts restarts: an answer to an older one is not used. */
