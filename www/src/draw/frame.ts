@@ -39,7 +39,9 @@ export interface RibbonView {
    * the ribbon are relative to its value, and beyond it no loss follows. −1 when the gradient is zero everywhere.
    */
   reference: number;
-  /** Timesteps at the start that a truncation window cuts off: nothing reaches them. */
+  /** W, where a truncation window cuts the way back; absent where it does not. */
+  window?: number;
+  /** Timesteps at the start that it cuts off: nothing reaches them. */
   cut?: number;
 }
 
@@ -110,8 +112,8 @@ function referenceOf(median: Float32Array, reverse: boolean): number {
 }
 
 /** Timesteps before the first window's start that receive nothing, when the first that receives anything stands there; else 0. */
-function cutOf(median: Float32Array, window: number | undefined, reverse: boolean): number {
-  if (window === undefined || reverse) return 0;
+function cutOf(median: Float32Array, window: number, reverse: boolean): number {
+  if (reverse) return 0;
   const first = median.findIndex((value) => value !== 0);
   return first > 0 && (median.length - first) % window === 0 ? first : 0;
 }
@@ -156,7 +158,9 @@ export function viewFrame(frame: Frame): FrameView {
       fit: ribbon.fit,
       reverse,
       reference: referenceOf(median, reverse),
-      cut: cutOf(median, header.window, reverse),
+      ...(header.window === undefined || header.window >= nSteps
+        ? {}
+        : { window: header.window, cut: cutOf(median, header.window, reverse) }),
     };
   };
 

@@ -187,7 +187,7 @@ export function drawGraph(
   if (options.reveal?.hasLoss !== false) drawOutputs(ctx, layout, frame, palette);
   if (options.reveal?.hasLoss === true) drawLoss(ctx, layout, frame, palette);
   drawRowLabels(ctx, layout, frame, box, palette);
-  if (options.window !== undefined) drawBracket(ctx, { ...box, y: plot.y }, frame.nSteps, options.window, palette);
+  if (options.window !== undefined) drawBracket(ctx, { ...box, y: plot.y }, frame, options.window, palette);
 
   const top = layout.outputs.y + layout.outputs.height;
   const bar = { x: axis.x1, y: top + 3, width: axis.right - axis.x1, height: layout.inputs.y - top - 8 };

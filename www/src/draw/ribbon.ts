@@ -216,7 +216,9 @@ export function drawRibbon(
     const { y, height } = plot.box;
     drawCursors(ctx, plot.axis, y, y + height, options.cursors ?? NO_CURSORS, palette, pixelRatio);
     const taken: Box[] = [];
-    if (options.fit !== false && main !== undefined && main.fit !== null)
+    // A line through several windows, which no gradient crosses, would say nothing.
+    const isWhole = main !== undefined && (main.window === undefined || (main.cut ?? 0) >= nSteps - main.window);
+    if (options.fit !== false && main !== undefined && isWhole && main.fit !== null)
       taken.push(...drawFit(ctx, plot, main, main.fit, palette));
     if (main !== undefined) drawNames(ctx, plot, main, row.ribbons, options.ghosts ?? [], lane, palette, taken);
     drawCursorDots(ctx, plot, row.ribbons, options.cursors ?? NO_CURSORS, lane, palette);
@@ -428,7 +430,10 @@ function drawFit(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, fit: Fit, palett
   const middle = { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 };
   const steep = Math.abs(to.y - from.y) > 40;
   const wanted = steep ? (rising ? middle.x - width - 10 : middle.x + 10) : middle.x - width / 2;
-  const x = Math.min(Math.max(wanted, axis.x0 + 6), axis.x1 - width - 6);
+  // Not over what a window cuts off, where nothing was fitted.
+  const leftmost = axis.left(ribbon.cut ?? 0) + 6;
+  if (leftmost + width > axis.x1 - 6) return [];
+  const x = Math.min(Math.max(wanted, leftmost), axis.x1 - width - 6);
   const slope = (to.y - from.y) / Math.max(1, to.x - from.x);
   const lineTop = Math.min(from.y + slope * (x - from.x), from.y + slope * (x + width - from.x));
   const y = Math.min(steep ? middle.y - 8 : middle.y - 10, lineTop - 8);

@@ -76,7 +76,7 @@ function verdictOf(ratio: number): Sentence["verdict"] {
  * the floor; steady; growing; exploding.
  */
 export function sentence(ribbon: RibbonView, floor: number, isOneOfMany = false): Sentence {
-  const { fit, median, reference, reverse, cut = 0 } = ribbon;
+  const { fit, median, reference, reverse, window, cut = 0 } = ribbon;
   const farthest = reverse ? median.length : 1;
   const entry = count(reference + 1);
   if (reference < 0) {
@@ -100,6 +100,10 @@ export function sentence(ribbon: RibbonView, floor: number, isOneOfMany = false)
       spoken: `The loss enters at step ${entry}. There is no step to go back.`,
       verdict: "none",
     };
+  }
+  if (window !== undefined && cut < median.length - window) {
+    const whole = `The window cuts the way back every ${steps(window)}: no gradient crosses the dashed lines.`;
+    return { short: whole, spoken: whole, verdict: "cut" };
   }
   const lost = cut === 1 ? "step 1 is cut off by the window" : `steps 1–${count(cut)} are cut off by the window`;
   if (cut > 0 && fit === null) {

@@ -7,6 +7,7 @@
 
 import { timeAxis } from "./axis.js";
 import { type Box, type Canvas2D, drawText, fillBox, FONT, pixelRatioOf, textWidth, withClip } from "./canvas.js";
+import type { FrameView } from "./frame.js";
 import { count } from "./numbers.js";
 import { type Palette, withAlpha } from "./palette.js";
 
@@ -33,7 +34,13 @@ export function handleAt(nSteps: number, box: Box, window: number | null): numbe
 export const BRACKET_Y = 21;
 
 /** The bracket, over a drawn graph. */
-export function drawBracket(ctx: Canvas2D, box: Box, nSteps: number, window: number | null, palette: Palette): void {
+export function drawBracket(
+  ctx: Canvas2D,
+  box: Box,
+  { nSteps, probe }: FrameView,
+  window: number | null,
+  palette: Palette,
+): void {
   const axis = timeAxis(nSteps, box);
   const y = box.y + BRACKET_Y;
   const [cut] = cutsOf(nSteps, window);
@@ -48,7 +55,8 @@ export function drawBracket(ctx: Canvas2D, box: Box, nSteps: number, window: num
   ctx.lineTo(axis.x1, y);
   ctx.lineTo(axis.x1, y + 5);
   ctx.stroke();
-  if (cut !== undefined && window !== null) {
+  // Answers at every timestep leave no room for words.
+  if (cut !== undefined && window !== null && probe.scored.length <= 1) {
     const label = `window ${count(window)}`;
     const style = { colour: palette.ink, size: FONT.tick, weight: 600 } as const;
     const width = textWidth(ctx, label, FONT.tick, 600);
