@@ -2,6 +2,7 @@
 
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import type { Progress } from "unroll-types";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { isRunning, launch, steps, trained, visit, type Visit } from "./browser";
 import { twin } from "./package";
@@ -45,7 +46,7 @@ test("page_slow_motion_tells_the_numbers_of_the_step_that_it_then_makes", async 
   const { page, errors } = await open("#v=1&pause-at-goal=off&lanes=3&b.layers=2&clip.at=0.1", {
     reducedMotion: "reduce",
   });
-  const expected = [];
+  const expected: Progress[] = [];
   for (const lane of [0, 1, 2]) {
     const session = await twin(page, lane);
     expected.push(await session.advance(1));

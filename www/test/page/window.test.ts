@@ -28,8 +28,8 @@ async function open(hash: string, options: BrowserContextOptions = {}, by: Brows
 
 const hash = (page: Page): string => new URL(page.url()).hash;
 const handle = (page: Page, lane: string) => page.getByRole("slider", { name: `Truncation window of lane ${lane}` });
-const inForce = (page: Page, lane: number, window: number | undefined): Promise<unknown> =>
-  page.waitForFunction(([at, of]) => window.unroll?.frame(at)?.header.window === of, [lane, window] as const);
+const inForce = (page: Page, lane: number, length: number | undefined): Promise<unknown> =>
+  page.waitForFunction(([at, of]) => window.unroll?.frame(at)?.header.window === of, [lane, length] as const);
 
 /** Drags the left end of a bracket by some timesteps to the right. */
 async function drag(page: Page, lane: string, by: number): Promise<void> {
