@@ -125,9 +125,29 @@ pub struct Series {
 }
 
 impl Inspection {
+    /// About a row of a session, or about none, without a series.
+    pub fn new(session: &Session, row: String) -> Self {
+        let header = InspectionHeader {
+            step: session.step(),
+            n_steps: session.probe_batch().n_steps,
+            row,
+            state: memory(session).0.id,
+            sequences: 1,
+            names: Vec::new(),
+            series: Vec::new(),
+        };
+        Self { header, data: Vec::new() }
+    }
+
+    /// Names the parameters: series have a number for each.
+    #[inline(never)]
+    pub fn name_parameters(&mut self, session: &Session) {
+        self.header.names = session.parameters().iter().map(|parameter| parameter.name.clone()).collect();
+    }
+
     /// Appends a series.
     #[inline(never)]
-    pub(super) fn add(&mut self, id: &'static str, title: &str, shape: &[usize], values: &[f64]) {
+    pub fn add(&mut self, id: &'static str, title: &str, shape: &[usize], values: &[f64]) {
         debug_assert_eq!(shape.iter().product::<usize>(), values.len(), "{id}");
         let offset = self.data.len();
         self.data.extend(values.iter().map(|&value| value as f32));
@@ -154,16 +174,7 @@ pub fn inspect(session: &mut Session, query: Query) -> Result<Inspection> {
     let model = session.model();
     let row = query.row.min(model.rows().count() - 1);
     let (layer, reverse) = model.rows().nth(row).expect("a model has a row");
-    let header = InspectionHeader {
-        step: session.step(),
-        n_steps: session.probe_batch().n_steps,
-        row: crate::nn::Model::suffix(layer, reverse)[1..].to_owned(),
-        state: memory(session).0.id,
-        sequences: 1,
-        names: Vec::new(),
-        series: Vec::new(),
-    };
-    let mut inspection = Inspection { header, data: Vec::new() };
+    let mut inspection = Inspection::new(session, crate::nn::Model::suffix(layer, reverse)[1..].to_owned());
     match query.panel {
         Panel::Credit(of) => credit::credit(session, of, row, &mut inspection)?,
         Panel::Factors => factors::factors(session, row, query.sequence, &mut inspection)?,

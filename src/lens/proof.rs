@@ -135,7 +135,7 @@ pub(super) fn proof(session: &mut Session, to: &mut Inspection) -> Result<()> {
             format!("one that takes {:.0} times as long", work / WORK),
         ));
     }
-    to.header.names = parameters.iter().map(|parameter| parameter.name.clone()).collect();
+    to.name_parameters(session);
     to.header.sequences = SEQUENCES;
     let trial = session.trial(SEQUENCES)?;
     let gradient = session.trial_gradient(&trial);

@@ -1,6 +1,7 @@
 //! The next update, in numbers, before it is made.
 
 use super::inspection::Inspection;
+use super::vectors::{add, norm};
 use crate::error::{Error, Result};
 use crate::train::Session;
 
@@ -13,17 +14,27 @@ use crate::train::Session;
 #[inline(never)]
 pub(super) fn update(session: &mut Session, to: &mut Inspection) -> Result<()> {
     let step = session.rehearse().map_err(|diverged| Error::unavailable("the next update", diverged.message))?;
-    to.header.names = session.parameters().iter().map(|parameter| parameter.name.clone()).collect();
+    to.name_parameters(session);
     to.header.sequences = session.config().batch;
     to.add("loss", "L", &[2], &[step.report.loss, step.after[0]]);
     to.add("accuracy", "right", &[2], &[step.report.accuracy, step.after[1]]);
     to.add("norm", "‖g‖", &[1], &[step.report.norm]);
     to.add("coefficient", "c", &[1], &[step.report.coefficient]);
     to.add("clipped", "clipped", &[1], &[f64::from(u8::from(step.report.clipped))]);
-    for (at, (id, title)) in [("gradients", "‖∂L/∂p‖"), ("changes", "‖Δp‖"), ("lengths", "‖p‖")].into_iter().enumerate()
+    let [gradient, before, mut after] = step.vectors;
+    let lengths = norms(session, &before);
+    add(&mut after, -1.0, &before);
+    let values = [norms(session, &gradient), norms(session, &after), lengths];
+    for ((id, title), values) in
+        [("gradients", "‖∂L/∂p‖"), ("changes", "‖Δp‖"), ("lengths", "‖p‖")].into_iter().zip(values)
     {
-        let values: Vec<f64> = step.norms.iter().map(|of| of[at]).collect();
         to.add(id, title, &[values.len()], &values);
     }
     Ok(())
+}
+
+/// ‖·‖₂ of each parameter's part of a flat vector.
+#[inline(never)]
+fn norms(session: &Session, flat: &[f64]) -> Vec<f64> {
+    session.parameters().iter().map(|parameter| norm(&flat[parameter.offset..][..parameter.len()])).collect()
 }

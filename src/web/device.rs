@@ -9,10 +9,10 @@ use super::session::{Shared, Tally, now};
 use crate::engine::gpu::Gpu;
 use crate::engine::{IN_FLIGHT, Runner};
 use crate::error::{Error, Result};
+use crate::lens::Inspection;
 use crate::tasks::Batch;
 use crate::train::{Diverged, Recipe, Session as Core, StepReport};
 use js_sys::{Function, Promise, Reflect};
-use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
@@ -60,16 +60,6 @@ pub(super) struct Device {
     pub(super) is_measuring: Cell<bool>,
     /// Milliseconds and steps on the host so far; `None` when the device is out of the question.
     host: Cell<Option<(f64, u64)>>,
-}
-
-/// Two engines on the same step.
-#[derive(Serialize)]
-pub(super) struct Comparison {
-    step: u64,
-    adapter: String,
-    loss: [f64; 2],
-    names: Vec<String>,
-    differences: Vec<f64>,
 }
 
 /// What a step says.
@@ -187,7 +177,7 @@ impl Shared {
     }
 
     /// The gradient of the next training step by WebGPU, with the same dispatches as training, against that of the host. Nothing changes.
-    pub(super) async fn compare(&self) -> Result<Comparison> {
+    pub(super) async fn compare(&self) -> Result<Inspection> {
         let freed = || Error::invalid("session", "a session in use", "one that was freed");
         let gpu = open().await?;
         let _turn = self.device.turn().await;
@@ -200,15 +190,17 @@ impl Shared {
         let said = runner.collect().transpose()?.unwrap_or_default();
         runner.fetch().await?;
         let other = runner.fetched()?;
-        let compared = |core: &mut Core| (core.apart(&gradient, &other), core.parameters().to_vec());
-        let (differences, parameters) = self.core(compared).ok_or_else(freed)?;
-        Ok(Comparison {
-            step,
-            adapter: adapter_name(&gpu).await,
-            loss: [loss, said.first().map_or(f64::NAN, |&loss| f64::from(loss))],
-            names: parameters.into_iter().map(|parameter| parameter.name).collect(),
-            differences,
-        })
+        let adapter = adapter_name(&gpu).await;
+        let compared = |core: &mut Core| {
+            let mut inspection = Inspection::new(core, String::new());
+            inspection.name_parameters(core);
+            let losses = [loss, said.first().map_or(f64::NAN, |&loss| f64::from(loss))];
+            inspection.add("loss", &format!("by the CPU, by WebGPU on {adapter}"), &[2], &losses);
+            let apart = core.apart(&gradient, &other);
+            inspection.add("differences", "‖g − g′‖/‖g‖", &[apart.len()], &apart);
+            inspection
+        };
+        self.core(compared).ok_or_else(freed)
     }
 
     async fn runner(&self, gpu: Rc<Gpu>) -> Result<Runner> {

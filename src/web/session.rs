@@ -441,10 +441,12 @@ impl Session {
     }
 
     /// The gradient of the next training step by WebGPU against that of the CPU, whichever engine trains. Nothing changes.
-    #[wasm_bindgen(js_name = compareEngines, unchecked_return_type = "Promise<EngineComparison>")]
+    #[wasm_bindgen(js_name = compareEngines, unchecked_return_type = "Promise<Inspection>")]
     pub fn compare_engines(&self) -> Promise {
         let shared = Rc::clone(&self.shared);
-        future_to_promise(async move { shared.compare().await.map(|compared| to_js(&compared)).map_err(|e| error(&e)) })
+        future_to_promise(async move {
+            shared.compare().await.map(|of| packed(&of.header, &of.data)).map_err(|e| error(&e))
+        })
     }
 
     /// Loss and accuracy on held-out data.

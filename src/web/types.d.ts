@@ -326,6 +326,9 @@ export interface InspectionQuery {
  * elements; `fingerprint` [4] the four 16-bit words of a hash of all parameters, the highest first. L is the loss of 8 sequences that no
  * training step sees, and the gradient is that without truncation. Refused where it would take seconds.
  *
+ * `compareEngines`, on the next training step: `loss` [2] by the CPU and by WebGPU, whose adapter its title names; for each parameter of
+ * `header.names`, `differences` [P] ‖g − g′‖₂ / ‖g‖₂, g by the CPU and g′ by WebGPU.
+ *
  * `update`: the next training step, taken back. `loss` [2], `accuracy` [2] on its batch before and after, `norm` [1] of the gradient before
  * clipping, `coefficient` [1] that it is multiplied by, `clipped` [1]; for each parameter of `header.names`, `gradients` [P] ‖∂L/∂p‖
  * before clipping, `changes` [P] ‖Δp‖, `lengths` [P] ‖p‖ before.
@@ -367,20 +370,6 @@ export type Change =
   | { spectralRadius: number; row?: number; block?: number }
   /** W: from the next step on, the state adjoint is cut every W timesteps, counted from the end; null for nowhere. */
   | { window: number | null };
-
-/** The next training step by both engines. */
-export interface EngineComparison {
-  /** Updates done. */
-  step: number;
-  /** What WebGPU runs on. */
-  adapter: string;
-  /** By the CPU, by WebGPU. */
-  loss: [number, number];
-  /** Names of the parameters. */
-  names: string[];
-  /** For each: ‖g − g′‖₂ / ‖g‖₂, g by the CPU and g′ by WebGPU. */
-  differences: number[];
-}
 
 export interface Evaluation {
   step: number;

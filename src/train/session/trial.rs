@@ -22,8 +22,8 @@ pub struct Rehearsal {
     pub report: StepReport,
     /// Loss and share of right answers on the same batch after the update.
     pub after: [f64; 2],
-    /// Per parameter: ‖∂L/∂p‖ before clipping, ‖Δp‖, and ‖p‖ before the update.
-    pub norms: Vec<[f64; 3]>,
+    /// The gradient before clipping, the parameters before the update, and those after it; flat, in their order.
+    pub vectors: [Vec<f64>; 3],
 }
 
 impl Session {
@@ -79,24 +79,18 @@ impl Session {
         upload(&mut self.engine, &self.train, &self.batch, None);
         self.set_hyper_slot(self.step);
         let report = Self::update(&mut self.engine, &self.train, &self.layout, self.config.clip, self.step)?;
-        let (gradient, after) = (self.gradient_f64(), self.values_f64());
-        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
-        let of = |at: usize, len: usize| {
-            let [gradient, after, before] = [&gradient, &after, &before].map(|all| &all[at..at + len]);
-            let change = norm(&mut after.iter().zip(before).map(|(after, before)| after - before));
-            [norm(&mut gradient.iter().copied()), change, norm(&mut before.iter().copied())]
-        };
-        let norms = self.parameters.iter().map(|parameter| of(parameter.offset, parameter.len())).collect();
+        let vectors = [self.gradient_f64(), before, self.values_f64()];
         // States that are carried are those that the batch began with.
         self.engine.write_f64(parts[1], &kept[1]);
         upload(&mut self.engine, &self.train, &self.batch, None);
         self.engine.run(&self.train.plan, self.train.plan.range(Mark::Forward, Mark::Loss));
         let after = [0, 1].map(|at| self.engine.scalar(self.train.result, at));
         self.engine.write_f64(parts[0], &kept[0]);
-        Ok(Rehearsal { report, after, norms })
+        Ok(Rehearsal { report, after, vectors })
     }
 
     /// Works with the next training batch in the place of the probe's sequences. States start at zero there.
+    #[inline(never)]
     pub fn on_next_batch<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         self.sample_next();
         std::mem::swap(&mut self.probe_batch, &mut self.batch);

@@ -124,7 +124,8 @@ export const SENTENCES = {
     const norm = first(ledger, "norm");
     const most = segments.reduce((best, value, t) => (value > (segments[best] ?? 0) ? t : best), 0);
     const share = norm > 0 ? (100 * (segments[most] ?? 0)) / norm : 0;
-    return `Every timestep adds a share to ∂L/∂W_hh: ‖G‖ = ${significant(norm, 3)}, of which t ${String(most + 1)} pays ${significant(share, 2)} %.`;
+    const what = ledger.series.get("norm")?.title ?? "";
+    return `Every timestep adds its share: ${what} = ${significant(norm, 3)}, of which t ${String(most + 1)} pays ${significant(share, 2)} %.`;
   },
   clip: ({ update, clip }: Told): string => {
     const norm = significant(first(update, "norm"), 3);

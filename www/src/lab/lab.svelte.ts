@@ -25,6 +25,7 @@ import {
 } from "../settings";
 import { LaneClient, type WorkerLike } from "../worker/client";
 import { CallFailed, type Report } from "../worker/protocol";
+import { viewInspection } from "../draw/inspection.js";
 import { Lane } from "./lane.svelte";
 import { SlowMotion } from "./slow.svelte";
 
@@ -674,7 +675,7 @@ export class Lab {
     lane.comparison = "asked";
     const { generation } = lane;
     try {
-      const comparison = await this.clientOf(lane).call("compare", {});
+      const comparison = viewInspection(await this.clientOf(lane).call("compare", {}));
       if (lane.generation === generation) lane.comparison = comparison;
     } catch (error) {
       const failure = error instanceof Error ? error.message : String(error);

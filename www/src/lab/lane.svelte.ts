@@ -1,7 +1,7 @@
 // One lane as the page sees it: its worker, what it last told, its curves. Reactive state; draws nothing.
 
 import { SvelteMap } from "svelte/reactivity";
-import type { Change, EngineComparison, Evaluation, Frame, Inspection } from "unroll-types";
+import type { Change, Evaluation, Frame, Inspection } from "unroll-types";
 import { viewFrame, type FrameView } from "../draw/frame.js";
 import { viewInspection, type InspectionView } from "../draw/inspection.js";
 import type { PanelId, Value } from "../settings";
@@ -34,7 +34,7 @@ export class Lane {
   /** Why an open panel has nothing to show, in one sentence. */
   readonly refusals = new SvelteMap<PanelId, string>();
   /** Both engines on the same step; `asked` until it is there, a sentence when it cannot be had, null before. */
-  comparison = $state.raw<EngineComparison | "asked" | { failure: string } | null>(null);
+  comparison = $state.raw<InspectionView | "asked" | { failure: string } | null>(null);
   lossCurve = $state.raw<Curve>(EMPTY);
   accuracyCurve = $state.raw<Curve>(EMPTY);
 

@@ -7,7 +7,6 @@ import type {
   Catalog,
   Change,
   Diverged,
-  EngineComparison,
   Evaluation,
   Frame,
   FrameOptions,
@@ -45,7 +44,7 @@ export interface Calls {
   /** A change of the running network by hand. Answered when it is made. */
   edit: { ask: { change: Change }; answer: object };
   /** The gradient of the next step by both engines, now. */
-  compare: { ask: object; answer: EngineComparison };
+  compare: { ask: object; answer: Inspection };
   /** Held-out data, now. */
   evaluate: { ask: object; answer: Evaluation };
   /** Live settings. */
@@ -102,7 +101,10 @@ export type PeerMessage = { step: number; stepsPerSecond: number } | null;
 /** What must move rather than be copied. */
 export function transferables(message: FromWorker): Transferable[] {
   if (message.type === "progress") return [message.losses.buffer];
-  if (message.type === "answer" && (message.call === "frame" || message.call === "inspect"))
+  if (
+    message.type === "answer" &&
+    (message.call === "frame" || message.call === "inspect" || message.call === "compare")
+  )
     return [message.value.data];
   return [];
 }

@@ -6,7 +6,6 @@
 import type {
   Catalog,
   Change,
-  EngineComparison,
   Evaluation,
   Frame,
   FrameOptions,
@@ -38,7 +37,7 @@ export interface LaneSession {
   frame(options?: FrameOptions): Promise<Frame>;
   inspect(query: InspectionQuery): Promise<Inspection>;
   edit(change: Change): Promise<void>;
-  compareEngines(): Promise<EngineComparison>;
+  compareEngines(): Promise<Inspection>;
   evaluate(): Promise<Evaluation>;
   setHyper(hyper: Hyper): void;
   readonly backend: Engine["backend"];

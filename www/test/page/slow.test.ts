@@ -69,7 +69,7 @@ test("page_slow_motion_tells_the_numbers_of_the_step_that_it_then_makes", async 
     /^A 16 sequences of batch 1 run through 25 timesteps/,
     new RegExp(`L = ${(expected[0]?.loss ?? 0).toPrecision(4)}`),
     /∂L\/∂h runs back: .* at t 25/,
-    /‖G‖ = .*, of which t 25 pays/,
+    /‖∂L\/∂W_hh‖ = .*, of which t 25 pays/,
     new RegExp(
       `${(expected[0]?.gradientNorm ?? 0).toPrecision(3)}, is above 0\\.100: all are multiplied by ${(expected[0]?.clipCoefficient ?? 0).toPrecision(3)}`,
     ),

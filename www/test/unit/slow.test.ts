@@ -140,7 +140,7 @@ test("slow_motion_sentences_carry_the_numbers_of_the_step", () => {
   );
   expect(SENTENCES.loss(told)).toBe("Answers are compared with targets: L = 0.7000, 50 % right.");
   expect(SENTENCES.backward(told)).toBe("∂L/∂h runs back: 0.50 at t 3, 1.0·10⁻⁷ left at t 1.");
-  expect(SENTENCES.ledger(told)).toContain("‖G‖ = 4.00, of which t 3 pays 44 %.");
+  expect(SENTENCES.ledger(told)).toBe("Every timestep adds its share: norm = 4.00, of which t 3 pays 44 %.");
   expect(SENTENCES.clip(told)).toBe("The norm of all gradients, 4.00, is above 1.00: all are multiplied by 0.250.");
   expect(SENTENCES.clip({ ...told, clip: { kind: "value", at: 2 } })).toContain("elements beyond it are cut");
   expect(SENTENCES.clip({ ...told, clip: null })).toBe("The norm of all gradients is 4.00; clipping is off.");
