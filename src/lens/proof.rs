@@ -68,9 +68,10 @@ impl Agreement {
 /// Compares a gradient (flat, in the order of the parameters) with finite differences of the loss, parameter by parameter, along
 /// v ∝ g/‖g‖ + r/‖r‖ with a random r, so that an element that is wrongly 0 counts too. ‖v‖ = 1.
 ///
-/// The differences are central of fourth order, D(h) = (8 (L(h) − L(−h)) − (L(2h) − L(−2h))) / 12h, whose error is O(h⁴) from the loss and
-/// O(2⁻²⁴ L / h) from rounding in f32. h is halved from 1 on until the rounding alone is more than the best so far, and that h counts where the
-/// larger of |D(h) − D(2h)| and |D(2h) − D(4h)|, with the rounding added, is smallest; four times that sum is the uncertainty. Abramowitz and Stegun 1964, 25.3.6. The parameters are as before when it returns.
+/// The differences are central of fourth order, D(h) = (8 (L(h) − L(−h)) − (L(2h) − L(−2h))) / 12h, whose error is O(h⁴) from
+/// the loss and O(2⁻²⁴ L / h) from rounding in f32 (Abramowitz and Stegun 1964, 25.3.6). h is halved from 1 on until the rounding
+/// alone is more than the best so far. That h counts where the larger of |D(h) − D(2h)| and |D(2h) − D(4h)|, with the rounding added,
+/// is smallest; four times that sum is the uncertainty. The parameters are as before when it returns.
 pub fn agreements(session: &mut Session, trial: &Trial, gradient: &[f64]) -> Vec<Agreement> {
     let parameters = session.parameters().to_vec();
     let rounding = f64::from(f32::EPSILON) * (1.0 + session.trial_loss(trial).abs());
@@ -114,10 +115,10 @@ pub fn agreements(session: &mut Session, trial: &Trial, gradient: &[f64]) -> Vec
     parameters.iter().enumerate().map(check).collect()
 }
 
-/// Per parameter p, in the order of `header.names`: `backpropagation` `[P]` is ⟨∂L/∂p, v⟩, `differences` the same from finite differences of the
-/// loss, `relative` their distance over the larger one, `tolerance` what it may be, `verdict` 1 where they agree, 0 where that cannot be told, −1
-/// where they differ; `sizes` numbers of elements. See [`agreements`]. `fingerprint` `[4]` holds the four 16-bit words of
-/// [`Session::fingerprint`], the highest first.
+/// Per parameter p, in the order of `header.names`: `backpropagation` `[P]` is ⟨∂L/∂p, v⟩, `differences` the same from finite
+/// differences of the loss, `relative` their distance over the larger one, `tolerance` what it may be, `verdict` 1 where they agree,
+/// 0 where that cannot be told, −1 where they differ; `sizes` numbers of elements. See [`agreements`]. `fingerprint` `[4]` holds the
+/// four 16-bit words of [`Session::fingerprint`], the highest first.
 ///
 /// # Errors
 /// [`Error::Invalid`] when that would take seconds.

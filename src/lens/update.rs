@@ -5,9 +5,10 @@ use super::vectors::{add, norm};
 use crate::error::{Error, Result};
 use crate::train::Session;
 
-/// On the next training batch: `loss` `[2]` and `accuracy` `[2]` before and after the update, `norm` `[1]` of the gradient before clipping,
-/// `coefficient` `[1]` that clipping multiplies it by, `clipped` `[1]` 1 when that changes it. Per parameter p, in the order of `header.names`:
-/// `gradients` `[P]` is ‖∂L/∂p‖ before clipping, `changes` ‖Δp‖, `lengths` ‖p‖ before. The update is taken back.
+/// On the next training batch: `loss` `[2]` and `accuracy` `[2]` before and after the update, `norm` `[1]` of the gradient before
+/// clipping, `coefficient` `[1]` that clipping multiplies it by, `clipped` `[1]` 1 when that changes it. Per parameter p, in the
+/// order of `header.names`: `gradients` `[P]` is ‖∂L/∂p‖ before clipping, `changes` ‖Δp‖, `lengths` ‖p‖ before. The update is taken
+/// back.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when a number of the step is not finite.

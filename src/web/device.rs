@@ -185,7 +185,7 @@ impl Shared {
         let recipe = self.core(|core| core.trial_recipe()).ok_or_else(freed)??;
         let Recipe { plan, calls, persistent_len, tensors } = recipe;
         let mut runner = Runner::new(Rc::clone(&gpu), &plan, calls, persistent_len, tensors).await?;
-        let (step, (loss, gradient)) = self.core(|core| (core.step(), core.try_step(&mut runner))).ok_or_else(freed)?;
+        let (loss, gradient) = self.core(|core| core.try_step(&mut runner)).ok_or_else(freed)?;
         runner.oldest().await;
         let said = runner.collect().transpose()?.unwrap_or_default();
         runner.fetch().await?;

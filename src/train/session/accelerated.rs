@@ -116,7 +116,8 @@ impl Session {
             let range = *place..place + parameter.len();
             let (mut difference, mut size) = (0.0, 0.0);
             for (g, other) in g[range.clone()].iter().zip(&other[range]) {
-                difference += (g - f64::from(*other)).powi(2);
+                let apart = g - f64::from(*other);
+                difference += apart * apart;
                 size += g * g;
             }
             (difference / size).sqrt()
