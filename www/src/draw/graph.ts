@@ -302,8 +302,11 @@ function drawBackwardEdges(
     return value === 0 ? 0 : Math.min(1, Math.max(0, (logOf(value, floor) - low) / (high - low)));
   };
   const colourOf = (s: number): string => palette.gradient.css[Math.round(s * 255)] ?? palette.line;
+  /** Place in the row's reading order. */
+  const read = (t: number): number => (ribbon.reverse ? axis.nSteps - 1 - t : t);
   const inReach = (t: number): boolean =>
-    t >= Math.max(reveal?.backward ?? 0, ribbon.cut ?? 0) &&
+    read(t) >= (reveal?.backward ?? 0) &&
+    t >= (ribbon.cut ?? 0) &&
     ribbon.reference >= 0 &&
     (ribbon.reverse ? t >= ribbon.reference : t <= ribbon.reference);
 
@@ -329,12 +332,12 @@ function drawBackwardEdges(
   }
 
   const thickest = fullWidth(layout);
-  const cuts = new Set(cutsOf(axis.nSteps, window));
+  const cuts = new Set(ribbon.reverse ? [] : cutsOf(axis.nSteps, window));
   for (let k = 0; k + 1 < axis.nSteps; k += 1) {
     // Gradients flow against the row's reading order: into t from the node that read t's state.
     const target = ribbon.reverse ? k + 1 : k;
     const source = ribbon.reverse ? k : k + 1;
-    if (!inReach(source) || (reveal != null && target < reveal.backward)) continue;
+    if (!inReach(source) || (reveal != null && read(target) < reveal.backward)) continue;
     if (cuts.has(source)) {
       drawCut(ctx, (axis.centre(source) + axis.centre(target)) / 2, y + radius + edges * 0.3, palette);
       continue;
@@ -432,10 +435,12 @@ function drawNodes(
     const top = snap(y - radius, 0, pixelRatio);
     const height = snap(y + radius, 0, pixelRatio) - top;
     const source = i * stripes;
+    const isReverse = frame.rows[i]?.reverse === true;
     if (mode === "strip") {
       ctx.save();
       ctx.beginPath();
-      ctx.rect(axis.x0, top, axis.left(forward) - axis.x0, height);
+      const shown = axis.left(forward) - axis.x0;
+      ctx.rect(isReverse ? axis.x1 - shown : axis.x0, top, shown, height);
       ctx.clip();
       ctx.drawImage(
         picture.canvas,
@@ -453,8 +458,8 @@ function drawNodes(
     }
     for (let t = 0; t < axis.nSteps; t += 1) {
       const x = axis.centre(t);
-      const isThere = t < forward;
-      if (mode === "marks" && !isThere) break;
+      const isThere = (isReverse ? axis.nSteps - 1 - t : t) < forward;
+      if (mode === "marks" && !isThere) continue;
       if (mode === "marks") {
         const left = snap(x - halfWidth, 0, pixelRatio);
         const right = snap(x + halfWidth, 0, pixelRatio);

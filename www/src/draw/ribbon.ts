@@ -192,7 +192,7 @@ export function drawRibbon(
         ctx,
         { ...box, y: plot.box.y, height: plot.box.height },
         nSteps,
-        options.window ?? null,
+        main.reverse ? null : (options.window ?? null),
         main.cut ?? 0,
         palette,
       );
