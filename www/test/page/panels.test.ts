@@ -248,16 +248,20 @@ test.each([
   ["light", {}],
   ["dark", { colorScheme: "dark" }],
   ["phone", { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
-] satisfies [string, BrowserContextOptions][])("page_panels_have_no_fault_that_axe_finds_%s", async (_, options) => {
-  const { page } = await open(`#v=1&lanes=3&b.layers=2&panels=${ALL}`, options);
-  for (const id of ALL.split(",") as PanelId[]) for (const lane of [0, 1, 2]) await numbers(page, id, lane);
-  await page.evaluate(() => {
-    for (const details of document.querySelectorAll<HTMLDetailsElement>("[data-panel] details")) details.open = true;
-  });
-  await page.getByRole("region", { name: "Lane C, poke" }).waitFor();
-  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
-  const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze();
-  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`)).toEqual([]);
-  const width = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-  expect(width).toBeLessThanOrEqual(0);
-});
+] satisfies [string, BrowserContextOptions][])(
+  "page_panels_have_no_fault_that_axe_finds_%s",
+  async (_, options) => {
+    const { page } = await open(`#v=1&lanes=3&b.layers=2&panels=${ALL}`, options);
+    for (const id of ALL.split(",") as PanelId[]) for (const lane of [0, 1, 2]) await numbers(page, id, lane);
+    await page.evaluate(() => {
+      for (const details of document.querySelectorAll<HTMLDetailsElement>("[data-panel] details")) details.open = true;
+    });
+    await page.getByRole("region", { name: "Lane C, poke" }).waitFor();
+    const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+    const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze();
+    expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`)).toEqual([]);
+    const width = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    expect(width).toBeLessThanOrEqual(0);
+  },
+  180_000,
+);
