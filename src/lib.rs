@@ -42,8 +42,13 @@
 //! W_hh, the product of the keep gates, the shares of ∂L/∂W_hh, the credit matrix, the ripple of a change by hand, the way of the
 //! state through its plane. They run the probe,
 //! copies of its sequences with adjoints of the output given from outside ([`graph::Graph::seed`]), or a stretch of one from given
-//! states. A cell says what its panels need: its slope, its gates that keep, admit and emit. Two changes by hand act on the running
-//! network: the keep gate's bias, and the spectral radius of a block of W_hh. The loss cliff ([`lens::cliff`]) asks no session.
+//! states. A cell says what its panels need: its slope, its gates that keep, admit and emit. Changes by hand act on the running
+//! network: the keep gate's bias, the spectral radius of a block of W_hh, the truncation window, which makes new programs. The loss
+//! cliff ([`lens::cliff`]) asks no session.
+//!
+//! **Beside training**, without a trace (`train::session::trial`): a loss as a function of the parameters, for the check of the
+//! gradient by finite differences ([`lens::agreements`]); the next update, done and taken back, and pictures of the next batch, for
+//! slow motion; the next step's gradient by both engines.
 //!
 //! # Where building showed a better way than the design
 //!

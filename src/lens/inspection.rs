@@ -2,7 +2,7 @@
 //!
 //! An [`Inspection`] holds named series, so that a view can draw any cell without knowing it.
 
-use super::{credit, factors, ledger, pipe, poke, portrait, spectrum};
+use super::{credit, factors, ledger, pipe, poke, portrait, proof, spectrum, update};
 use crate::error::{Error, Result};
 use crate::kernels::recurrence::Channel;
 use crate::shape::{Shape, Tensor};
@@ -52,6 +52,10 @@ pub enum Panel {
     Poke(Poked),
     /// Where the state goes in the course of a sequence.
     Portrait(Traced),
+    /// The gradient against finite differences of the loss.
+    Proof,
+    /// What the next training step will do.
+    Update,
 }
 
 /// Which state a portrait traces.
@@ -94,6 +98,8 @@ impl Panel {
         ("poke-state", Self::Poke(Poked::State)),
         ("portrait", Self::Portrait(Traced::Output)),
         ("portrait-of-memory", Self::Portrait(Traced::Memory)),
+        ("proof", Self::Proof),
+        ("update", Self::Update),
     ];
 }
 
@@ -116,6 +122,8 @@ pub struct InspectionHeader {
     pub row: String,
     pub state: &'static str,
     pub sequences: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     pub series: Vec<Series>,
 }
 
@@ -130,9 +138,29 @@ pub struct Series {
 }
 
 impl Inspection {
+    /// About a row of a session, or about none, without a series.
+    pub fn new(session: &Session, row: String) -> Self {
+        let header = InspectionHeader {
+            step: session.step(),
+            n_steps: session.probe_batch().n_steps,
+            row,
+            state: memory(session).0.id,
+            sequences: 1,
+            names: Vec::new(),
+            series: Vec::new(),
+        };
+        Self { header, data: Vec::new() }
+    }
+
+    /// Names the parameters: series have a number for each.
+    #[inline(never)]
+    pub fn name_parameters(&mut self, session: &Session) {
+        self.header.names = session.parameters().iter().map(|parameter| parameter.name.clone()).collect();
+    }
+
     /// Appends a series.
     #[inline(never)]
-    pub(super) fn add(&mut self, id: &'static str, title: &str, shape: &[usize], values: &[f64]) {
+    pub fn add(&mut self, id: &'static str, title: &str, shape: &[usize], values: &[f64]) {
         debug_assert_eq!(shape.iter().product::<usize>(), values.len(), "{id}");
         let offset = self.data.len();
         self.data.extend(values.iter().map(|&value| value as f32));
@@ -159,15 +187,7 @@ pub fn inspect(session: &mut Session, query: Query) -> Result<Inspection> {
     let model = session.model();
     let row = query.row.min(model.rows().count() - 1);
     let (layer, reverse) = model.rows().nth(row).expect("a model has a row");
-    let header = InspectionHeader {
-        step: session.step(),
-        n_steps: session.probe_batch().n_steps,
-        row: crate::nn::Model::suffix(layer, reverse)[1..].to_owned(),
-        state: memory(session).0.id,
-        sequences: 1,
-        series: Vec::new(),
-    };
-    let mut inspection = Inspection { header, data: Vec::new() };
+    let mut inspection = Inspection::new(session, crate::nn::Model::suffix(layer, reverse)[1..].to_owned());
     match query.panel {
         Panel::Credit(of) => credit::credit(session, of, row, &mut inspection)?,
         Panel::Factors => factors::factors(session, row, query.sequence, &mut inspection)?,
@@ -179,6 +199,8 @@ pub fn inspect(session: &mut Session, query: Query) -> Result<Inspection> {
         Panel::Ledger => ledger::ledger(session, row, query.step, &mut inspection)?,
         Panel::Poke(poked) => poke::poke(session, row, poked, query, &mut inspection)?,
         Panel::Portrait(of) => portrait::portrait(session, row, of, query, &mut inspection)?,
+        Panel::Proof => proof::proof(session, &mut inspection)?,
+        Panel::Update => update::update(session, &mut inspection)?,
     }
     Ok(inspection)
 }

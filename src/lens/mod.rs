@@ -12,11 +12,14 @@ mod ledger;
 mod pipe;
 mod poke;
 mod portrait;
+mod proof;
 mod ribbon;
 mod spectrum;
+mod update;
 mod vectors;
 
 pub use inspection::{Inspection, InspectionHeader, Of, Panel, Poked, Query, Series, Traced, inspect};
+pub use proof::{Agreement, Verdict, agreements};
 pub use ribbon::{Fit, fit, quantile};
 
 use crate::error::{Error, Result};
@@ -65,6 +68,8 @@ pub struct Header {
     pub n_sequences: usize,
     pub sequence: usize,
     pub loss_at: LossAtWord,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
     pub rows: Vec<RowHeader>,
     pub probe: Probe,
     pub gradient_norm: f64,
@@ -165,6 +170,7 @@ pub fn frame(session: &mut Session, options: FrameOptions) -> Result<Frame> {
             LossAt::All => LossAtWord::Word("all"),
             LossAt::Step(step) => LossAtWord::Step(step),
         },
+        window: session.config().window,
         rows,
         probe,
         gradient_norm: last.norm,

@@ -12,4 +12,6 @@ mod session;
 pub use config::{Clip, ClipKind, Config, LIMITS, Limits, Optimiser};
 pub use optimisers::{OPTIMISERS, OptimiserSpec, Vectors, find_optimiser};
 pub use program::{Blueprint, Layout, LossAt, Program, Purpose, Row, Seeded, Stretch, TargetSlot};
-pub use session::{CallerGradients, Diverged, EngineKind, Evaluation, Session, StepReport};
+#[cfg(target_arch = "wasm32")]
+pub use session::Recipe;
+pub use session::{CallerGradients, Diverged, EngineKind, Evaluation, Rehearsal, Session, StepReport, Trial};

@@ -3,6 +3,11 @@
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 mod accelerated;
 mod copies;
+mod trial;
+
+#[cfg(target_arch = "wasm32")]
+pub use accelerated::Recipe;
+pub use trial::{Rehearsal, Trial};
 
 use super::config::{Clip, ClipKind, Config, LIMITS};
 use super::program::{Blueprint, Layout, LossAt, Program, Purpose, Seeded, TargetSlot};

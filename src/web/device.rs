@@ -9,8 +9,9 @@ use super::session::{Shared, Tally, now};
 use crate::engine::gpu::Gpu;
 use crate::engine::{IN_FLIGHT, Runner};
 use crate::error::{Error, Result};
+use crate::lens::Inspection;
 use crate::tasks::Batch;
-use crate::train::{Diverged, Session as Core, StepReport};
+use crate::train::{Diverged, Recipe, Session as Core, StepReport};
 use js_sys::{Function, Promise, Reflect};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -164,6 +165,42 @@ impl Shared {
         };
         self.device.say(sentence);
         self.device.copied.set(now());
+    }
+
+    /// After a change that has made another plan: training goes on on the device, if it was there.
+    pub(super) async fn renew(&self) {
+        let reason = self.device.reason.borrow().clone();
+        self.move_to_device().await;
+        if self.is_on_device() {
+            self.device.say(reason);
+        }
+    }
+
+    /// The gradient of the next training step by WebGPU, with the same dispatches as training, against that of the host. Nothing changes.
+    pub(super) async fn compare(&self) -> Result<Inspection> {
+        let freed = || Error::invalid("session", "a session in use", "one that was freed");
+        let gpu = open().await?;
+        let _turn = self.device.turn().await;
+        self.settle().await;
+        let recipe = self.core(|core| core.trial_recipe()).ok_or_else(freed)??;
+        let Recipe { plan, calls, persistent_len, tensors } = recipe;
+        let mut runner = Runner::new(Rc::clone(&gpu), &plan, calls, persistent_len, tensors).await?;
+        let (loss, gradient) = self.core(|core| core.try_step(&mut runner)).ok_or_else(freed)?;
+        runner.oldest().await;
+        let said = runner.collect().transpose()?.unwrap_or_default();
+        runner.fetch().await?;
+        let other = runner.fetched()?;
+        let adapter = adapter_name(&gpu).await;
+        let compared = |core: &mut Core| {
+            let mut inspection = Inspection::new(core, String::new());
+            inspection.name_parameters(core);
+            let losses = [loss, said.first().map_or(f64::NAN, |&loss| f64::from(loss))];
+            inspection.add("loss", &format!("by the CPU, by WebGPU on {adapter}"), &[2], &losses);
+            let apart = core.apart(&gradient, &other);
+            inspection.add("differences", "‖g − g′‖/‖g‖", &[apart.len()], &apart);
+            inspection
+        };
+        self.core(compared).ok_or_else(freed)
     }
 
     async fn runner(&self, gpu: Rc<Gpu>) -> Result<Runner> {

@@ -233,8 +233,8 @@ impl Shared {
     }
 }
 
-/// Reads `{ sequence?, lossAt? }`.
-fn frame_options(object: Value, [n_steps, n_sequences]: [usize; 2]) -> Result<FrameOptions> {
+/// Reads `{ sequence?, lossAt?, batch? }`, and whether the batch is the next one.
+fn frame_options(object: Value, [n_steps, n_sequences]: [usize; 2]) -> Result<(FrameOptions, bool)> {
     let object = if object == Value::Null { Value::Map(Vec::new()) } else { object };
     let mut fields = Fields::new("options", object)?;
     let max = n_sequences as u32 - 1;
@@ -253,12 +253,24 @@ fn frame_options(object: Value, [n_steps, n_sequences]: [usize; 2]) -> Result<Fr
             return Err(Error::invalid("options.lossAt", expected, other));
         }
     };
+    let is_next = is_next(&mut fields)?;
     fields.finish()?;
-    Ok(FrameOptions { sequence, loss_at })
+    Ok((FrameOptions { sequence, loss_at }, is_next))
 }
 
-/// Reads `{ panel, row?, sequence?, block?, step?, unit?, by? }`.
-fn query(object: Value, [n_steps, n_sequences]: [usize; 2]) -> Result<Query> {
+/// Whether pictures are of the next training batch, instead of the probe.
+fn is_next(fields: &mut Fields) -> Result<bool> {
+    let among = &[("probe", ""), ("next", "")];
+    Ok(fields.read("batch", Kind::Choice { among, default: "probe" })? == Value::Text("next".to_owned()))
+}
+
+/// Works on the session as it is, or with the next training batch in the place of the probe.
+fn look<T>(core: &mut Core, is_next: bool, work: impl Fn(&mut Core) -> T) -> T {
+    if is_next { core.on_next_batch(work) } else { work(core) }
+}
+
+/// Reads `{ panel, row?, sequence?, block?, step?, unit?, by?, batch? }`, and whether the batch is the next one.
+fn query(object: Value, [n_steps, n_sequences]: [usize; 2]) -> Result<(Query, bool)> {
     let mut fields = Fields::new("query", object)?;
     let panel = fields.take("panel");
     let named = |(id, _): &&(&str, Panel)| matches!(&panel, Value::Text(text) if text == id);
@@ -273,13 +285,25 @@ fn query(object: Value, [n_steps, n_sequences]: [usize; 2]) -> Result<Query> {
     query.step = whole(&mut fields, "step", n_steps as u32 - 1)?;
     query.unit = whole(&mut fields, "unit", LIMITS.hidden - 1)?.unwrap_or(0);
     query.by = number(&mut fields, "by", 100.0)?.unwrap_or(query.by);
+    let is_next = is_next(&mut fields)?;
     fields.finish()?;
-    Ok(query)
+    Ok((query, is_next))
 }
 
-/// Reads `{ keepBias }` or `{ spectralRadius, row?, block? }`, and makes the change.
+/// True for a change of the truncation window, which makes new programs.
+fn is_window(change: &Value) -> bool {
+    matches!(change, Value::Map(fields) if fields.iter().any(|(name, _)| name == "window"))
+}
+
+/// Reads `{ keepBias }`, `{ spectralRadius, row?, block? }` or `{ window }`, and makes the change.
 fn edit(core: &mut Core, object: Value) -> Result<()> {
+    let is_window = is_window(&object);
     let mut fields = Fields::new("change", object)?;
+    if is_window {
+        let window = whole(&mut fields, "window", LIMITS.length)?;
+        fields.finish()?;
+        return core.set_window(window);
+    }
     let bias = number(&mut fields, "keepBias", 20.0)?;
     let radius = number(&mut fields, "spectralRadius", 100.0)?;
     let row = whole(&mut fields, "row", ROWS)?.unwrap_or(0);
@@ -288,7 +312,11 @@ fn edit(core: &mut Core, object: Value) -> Result<()> {
     match (bias, radius) {
         (Some(bias), None) => core.set_keep_bias(bias),
         (None, Some(radius)) => core.set_spectral_radius(row, block, radius.abs()),
-        _ => Err(Error::invalid("change", "an object with one of the fields keepBias, spectralRadius", "another one")),
+        _ => Err(Error::invalid(
+            "change",
+            "an object with one of the fields keepBias, spectralRadius, window",
+            "another one",
+        )),
     }
 }
 
@@ -373,8 +401,8 @@ impl Session {
     pub fn frame(&self, #[wasm_bindgen(unchecked_optional_param_type = "FrameOptions")] options: JsValue) -> Promise {
         let options = value::read(&options);
         self.now(false, move |core| {
-            let options = frame_options(options, [core.form().n_steps, core.probe_batch().batch])?;
-            let frame = frame(core, options)?;
+            let (options, is_next) = frame_options(options, [core.form().n_steps, core.probe_batch().batch])?;
+            let frame = look(core, is_next, |core| frame(core, options))?;
             Ok(packed(&frame.header, &frame.data))
         })
     }
@@ -384,8 +412,8 @@ impl Session {
     pub fn inspect(&self, #[wasm_bindgen(unchecked_param_type = "InspectionQuery")] object: JsValue) -> Promise {
         let object = value::read(&object);
         self.now(false, move |core| {
-            let query = query(object, [core.form().n_steps, core.probe_batch().batch])?;
-            let inspection = inspect(core, query)?;
+            let (query, is_next) = query(object, [core.form().n_steps, core.probe_batch().batch])?;
+            let inspection = look(core, is_next, |core| inspect(core, query))?;
             Ok(packed(&inspection.header, &inspection.data))
         })
     }
@@ -394,9 +422,30 @@ impl Session {
     #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
     pub fn edit(&self, #[wasm_bindgen(unchecked_param_type = "Change")] change: JsValue) -> Promise {
         let change = value::read(&change);
-        self.now(true, move |core| {
+        let is_renewed = is_window(&change) && self.shared.is_on_device();
+        let edited = self.now(true, move |core| {
             edit(core, change)?;
             Ok(JsValue::UNDEFINED)
+        });
+        if !is_renewed {
+            return edited;
+        }
+        let shared = Rc::clone(&self.shared);
+        future_to_promise(async move {
+            let done = JsFuture::from(edited).await?;
+            if !shared.is_on_device() {
+                shared.renew().await;
+            }
+            Ok(done)
+        })
+    }
+
+    /// The gradient of the next training step by WebGPU against that of the CPU, whichever engine trains. Nothing changes.
+    #[wasm_bindgen(js_name = compareEngines, unchecked_return_type = "Promise<Inspection>")]
+    pub fn compare_engines(&self) -> Promise {
+        let shared = Rc::clone(&self.shared);
+        future_to_promise(async move {
+            shared.compare().await.map(|of| packed(&of.header, &of.data)).map_err(|e| error(&e))
         })
     }
 

@@ -155,6 +155,8 @@ export interface FrameOptions {
   sequence?: number;
   /** Where losses count: as the task says, at the last timestep, at all, or at one. */
   lossAt?: "task" | "last" | "all" | number;
+  /** The probe sequences, or those of the next training batch, with states that start at zero; "probe" by default. */
+  batch?: "probe" | "next";
 }
 
 /** A scene: columns are timesteps, rows are layers, rows have channels. */
@@ -174,6 +176,8 @@ export interface FrameHeader {
   /** Which of them the channels and the probe show. */
   sequence: number;
   lossAt: "task" | "last" | "all" | number;
+  /** W: the state adjoint is cut every W timesteps, counted from the end; absent when it is cut nowhere. */
+  window?: number;
   /** Lowest layer first. */
   rows: Row[];
   probe: Probe;
@@ -278,7 +282,7 @@ export interface Dispatch {
 
 /** What a panel asks for. */
 export interface InspectionQuery {
-  panel: "factors" | "pipe" | "credit" | "credit-of-loss" | "spectrum" | "ledger" | "poke-input" | "poke-state" | "portrait" | "portrait-of-memory";
+  panel: "factors" | "pipe" | "credit" | "credit-of-loss" | "spectrum" | "ledger" | "poke-input" | "poke-state" | "portrait" | "portrait-of-memory" | "proof" | "update";
   /** Place among the rows of a frame, 0 by default; the last one when there are fewer. */
   row?: number;
   /** Which sequence of the probe batch, 0 by default. */
@@ -293,6 +297,8 @@ export interface InspectionQuery {
   /** The unit or feature that a poke changes by `by` (1 by default), or the symbol that it puts in. */
   unit?: number;
   by?: number;
+  /** As in `FrameOptions`. */
+  batch?: "probe" | "next";
 }
 
 /**
@@ -322,6 +328,19 @@ export interface InspectionQuery {
  * `axes` [2, H] around `mean` [1, H], with `share` [1, 2] of the variance. For H = 2 and a cell with one state, with F(h) what the layer makes of
  * h at timestep `at` [1]: `flow` [n, 4], h and F(h) on a grid; `fixed` [n, 3], the fixed points and the largest modulus of an eigenvalue of
  * ∂F/∂h, below 1 where they attract.
+ *
+ * `proof`: for each parameter p of `header.names`, `backpropagation` [P] is ⟨∂L/∂p, v⟩ along a direction v that mixes the gradient with
+ * random numbers, `differences` the same from finite differences of the loss alone, `relative` their distance over the larger one,
+ * `tolerance` what it may be in 32-bit floats, `verdict` 1 where they agree, 0 where that cannot be told, −1 where they differ; `sizes` [P]
+ * elements; `fingerprint` [4] the four 16-bit words of a hash of all parameters, the highest first. L is the loss of 8 sequences that no
+ * training step sees, and the gradient is that without truncation. Refused where it would take seconds.
+ *
+ * `compareEngines`, on the next training step: `loss` [2] by the CPU and by WebGPU, whose adapter its title names; for each parameter of
+ * `header.names`, `differences` [P] ‖g − g′‖₂ / ‖g‖₂, g by the CPU and g′ by WebGPU.
+ *
+ * `update`: the next training step, taken back. `loss` [2], `accuracy` [2] on its batch before and after, `norm` [1] of the gradient before
+ * clipping, `coefficient` [1] that it is multiplied by, `clipped` [1]; for each parameter of `header.names`, `gradients` [P] ‖∂L/∂p‖
+ * before clipping, `changes` [P] ‖Δp‖, `lengths` [P] ‖p‖ before.
  */
 export interface Inspection {
   header: InspectionHeader;
@@ -340,6 +359,8 @@ export interface InspectionHeader {
   state: string;
   /** Number of probe sequences behind the numbers. */
   sequences: number;
+  /** Names of the parameters, where series have a number for each. */
+  names?: string[];
   series: Series[];
 }
 
@@ -393,7 +414,9 @@ export type Change =
   /** The mean over the units of the bias of the gate that keeps the state (b_ih + b_hh), in every layer. */
   | { keepBias: number }
   /** One block of W_hh of one row is rescaled to this spectral radius; by default the block that makes new content, of the first row. */
-  | { spectralRadius: number; row?: number; block?: number };
+  | { spectralRadius: number; row?: number; block?: number }
+  /** W: from the next step on, the state adjoint is cut every W timesteps, counted from the end; null for nowhere. */
+  | { window: number | null };
 
 export interface Evaluation {
   step: number;

@@ -10,6 +10,7 @@ mod gradcheck;
 mod group;
 mod identities;
 mod panels;
+mod proof;
 mod support;
 mod training;
 mod twins;

@@ -110,6 +110,7 @@ export const PANELS = [
   { id: "portrait", title: "Portrait" },
   { id: "cliff", title: "Cliff" },
   { id: "horizon", title: "Horizon" },
+  { id: "proof", title: "Proof" },
 ] as const;
 
 export type PanelId = (typeof PANELS)[number]["id"];
@@ -451,7 +452,7 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
       help: "Backpropagation stops every so many timesteps; none goes all the way back.",
       kind: { kind: "maybe", min: 1, max: limits.length, whole: true },
       default: null,
-      effect: "restart",
+      effect: "live",
       ...ofLane,
     });
     if (task.streams) {

@@ -572,7 +572,7 @@ describe("a call is refused", () => {
     }
     const silent = { field: "options.lossAt", expected: "a timestep at which the probe has a target", got: "0" };
     cases.push({ what: "no target", call: frame({ lossAt: 0 }), ...silent });
-    const [field, expected] = ["options.seq", "one of the fields sequence, lossAt"];
+    const [field, expected] = ["options.seq", "one of the fields sequence, lossAt, batch"];
     cases.push({ what: field, call: frame({ seq: 1 }), field, expected, got: "1" });
     for (const value of [3, "last", true, [], () => 3, 3n, new Float32Array(1)]) {
       cases.push({ what: "options", call: frame(value), field: "options", expected: "an object", got: named(value) });
@@ -600,7 +600,7 @@ describe("a call is refused", () => {
     for (const value of [-20.1, 21, NaN, Infinity, "0", true, ...strangers])
       add("change.keepBias", edit({ keepBias: value }), "a number from -20 to 20, or null", value);
     for (const change of [{}, { keepBias: 1, spectralRadius: 1 }, { row: 0 }]) {
-      const expected = "an object with one of the fields keepBias, spectralRadius";
+      const expected = "an object with one of the fields keepBias, spectralRadius, window";
       cases.push({ what: "no change", call: edit(change), field: "change", expected, got: "another one" });
     }
     const only: [string, unknown, string, number][] = [
@@ -614,6 +614,12 @@ describe("a call is refused", () => {
       add("query", inspect(value), "an object", value);
       add("change", edit(value), "an object", value);
     }
+    for (const value of [-1, 0.5, 5000, "4", true, ...strangers])
+      add("change.window", edit({ window: value }), /^a whole number from 0 to 4096/, value);
+    add("change.window", edit({ window: 0 }), "a whole number of timesteps above 0, or null", 0);
+    add("change.keepBias", edit({ window: 4, keepBias: 1 }), "one of the fields window", 1);
+    for (const value of ["last", 1, true])
+      add("query.batch", inspect({ panel: "pipe", batch: value }), /probe, next/, value);
     add("query.layer", inspect({ panel: "pipe", layer: 3 }), /^one of the fields panel, row, sequence, /, 3);
     add("change.lr", edit({ keepBias: 1, lr: 3 }), /^one of the fields keepBias, spectralRadius, /, 3);
     // An Elman network has no gate that keeps.
@@ -1547,6 +1553,10 @@ describe("round trips", () => {
         const bias = header.series.find((series) => series.id === "bias");
         expect(new Float32Array(data)[bias?.offset ?? -1]).toBeCloseTo(2.5, 5);
       }
+      await session.edit({ window: 2 });
+      expect((await session.frame()).header.window).toBe(2);
+      await session.edit({ window: null });
+      expect((await session.frame({ batch: "next" })).header.window).toBeUndefined();
       if (!recurrent) {
         await expect(session.edit({ spectralRadius: 0.75, row: 1 })).rejects.toThrow(/recurrent weights W_hh/);
         session.free();

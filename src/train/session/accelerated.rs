@@ -9,11 +9,12 @@
 //! checks, and says what is wrong or goes on.
 
 use super::super::program::Program;
-use super::{FREE, Session, StepReport, check_batch, flat, parts};
+use super::{FREE, Session, StepReport, check_batch, flat, parts, upload};
 use crate::engine::{Engine, Runner};
 use crate::error::{Error, Result};
 use crate::graph::{Mark, Plan};
 use crate::kernels::update::{self, HYPER};
+use crate::nn::Parameter;
 use crate::rng::Stream;
 use crate::shape::Tensor;
 use crate::tasks::{Batch, Draw};
@@ -78,6 +79,50 @@ impl Session {
         let tensors = [feeds, reads, self.lasting().to_vec()];
         let calls = plan.range(Mark::Forward, Mark::Update);
         Ok(Recipe { plan, calls, persistent_len: self.layout.len, tensors })
+    }
+
+    /// As [`Session::recipe`], for a runner that tries a step: the gradient is what it keeps.
+    ///
+    /// # Errors
+    /// As [`Session::recipe`].
+    pub fn trial_recipe(&self) -> Result<Recipe> {
+        let mut recipe = self.recipe()?;
+        recipe.tensors[2] = vec![flat(self.layout.gradient, self.layout.parameters)];
+        Ok(recipe)
+    }
+
+    /// Submits the next training step to a runner that was made from [`Session::trial_recipe`], and does it on the host up to the gradient:
+    /// the loss there, and the gradient as it is laid out.
+    pub fn try_step(&mut self, runner: &mut Runner) -> (f64, Vec<f64>) {
+        self.sample_next();
+        self.set_hyper_slot(self.step);
+        self.engine.write(flat(self.layout.norm, 3), &FREE);
+        match &self.engine {
+            Engine::Cpu(memory) => runner.write(memory),
+            #[cfg(feature = "reference")]
+            Engine::Reference(_) => unreachable!("it gives no recipe"),
+        }
+        feed(runner, 0, &self.train, &self.batch, &self.hyper);
+        runner.submit(1);
+        upload(&mut self.engine, &self.train, &self.batch, None);
+        self.engine.run(&self.train.plan, self.train.plan.range(Mark::Forward, Mark::Backward));
+        let gradient = self.engine.read_f64(flat(self.layout.gradient, self.layout.parameters));
+        (self.engine.scalar(self.train.result, 0), gradient)
+    }
+
+    /// Per parameter: ‖g − g′‖₂ / ‖g‖₂ for two gradients as they are laid out.
+    pub fn apart(&self, g: &[f64], other: &[f32]) -> Vec<f64> {
+        let apart = |(place, parameter): (&usize, &Parameter)| {
+            let range = *place..place + parameter.len();
+            let (mut difference, mut size) = (0.0, 0.0);
+            for (g, other) in g[range.clone()].iter().zip(&other[range]) {
+                let apart = g - f64::from(*other);
+                difference += apart * apart;
+                size += g * g;
+            }
+            (difference / size).sqrt()
+        };
+        self.layout.places.iter().zip(&self.parameters).map(apart).collect()
     }
 
     /// From now on, training steps run on a runner that was made from this session's recipe.

@@ -39,6 +39,10 @@ export interface RibbonView {
    * the ribbon are relative to its value, and beyond it no loss follows. −1 when the gradient is zero everywhere.
    */
   reference: number;
+  /** W, where a truncation window cuts the way back; absent where it does not. */
+  window?: number;
+  /** Timesteps at the start that it cuts off: nothing reaches them. */
+  cut?: number;
 }
 
 export interface RowView {
@@ -107,6 +111,13 @@ function referenceOf(median: Float32Array, reverse: boolean): number {
   return -1;
 }
 
+/** Timesteps before the first window's start that receive nothing, when the first that receives anything stands there; else 0. */
+function cutOf(median: Float32Array, window: number, reverse: boolean): number {
+  if (reverse) return 0;
+  const first = median.findIndex((value) => value !== 0);
+  return first > 0 && (median.length - first) % window === 0 ? first : 0;
+}
+
 /** Checks a frame and gives typed views of its numbers, without copying them. Throws an `Error` that names what is wrong. */
 export function viewFrame(frame: Frame): FrameView {
   const { header, data } = frame;
@@ -147,6 +158,9 @@ export function viewFrame(frame: Frame): FrameView {
       fit: ribbon.fit,
       reverse,
       reference: referenceOf(median, reverse),
+      ...(header.window === undefined || header.window >= nSteps
+        ? {}
+        : { window: header.window, cut: cutOf(median, header.window, reverse) }),
     };
   };
 

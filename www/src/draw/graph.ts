@@ -39,7 +39,9 @@ import {
 import { channelOf, type ChannelView, type FrameView, type RibbonView, type RowView, stateOf } from "./frame.js";
 import { MISSING_PIXEL, paintUnits } from "./heatmap.js";
 import { drawVerticalBar, gradientScale } from "./legend.js";
+import { significant } from "./numbers.js";
 import { type Palette, withAlpha } from "./palette.js";
+import { cutsOf, drawBracket } from "./window.js";
 import { answerAt, drawInputs, drawVerdict, inputHeight } from "./probe.js";
 import { type Domain, logOf } from "./ribbon.js";
 
@@ -54,6 +56,10 @@ export interface GraphOptions extends PanelOptions {
   orders?: readonly (Uint16Array | null)[];
   /** The range of a state that has no bound. */
   range?: readonly [number, number];
+  /** W, where the state adjoint is cut: a bracket, and no edge across its ends. */
+  window?: number | null;
+  /** Slow motion: states are there before the timestep `forward`, gradients from `backward` on, outputs with `hasLoss`. */
+  reveal?: { forward: number; backward: number; hasLoss: boolean } | null;
 }
 
 /**
@@ -174,12 +180,14 @@ export function drawGraph(
   drawForwardEdges(ctx, layout, frame, palette, pixelRatio);
   frame.rows.forEach((row, i) => {
     const ribbon = gradientOf(row, options);
-    if (ribbon !== null) drawBackwardEdges(ctx, layout, i, ribbon, frame.floor, palette, options.domain, pixelRatio);
+    if (ribbon !== null) drawBackwardEdges(ctx, layout, i, ribbon, frame.floor, palette, options, pixelRatio);
   });
   const picture = drawNodes(ctx, layout, frame, palette, options, scratch, pixelRatio);
   drawInputs(ctx, axis, layout.inputs, frame.probe, palette, pixelRatio);
-  drawOutputs(ctx, layout, frame, palette);
+  if (options.reveal?.hasLoss !== false) drawOutputs(ctx, layout, frame, palette);
+  if (options.reveal?.hasLoss === true) drawLoss(ctx, layout, frame, palette);
   drawRowLabels(ctx, layout, frame, box, palette);
+  if (options.window !== undefined) drawBracket(ctx, { ...box, y: plot.y }, frame, options.window, palette);
 
   const top = layout.outputs.y + layout.outputs.height;
   const bar = { x: axis.x1, y: top + 3, width: axis.right - axis.x1, height: layout.inputs.y - top - 8 };
@@ -283,7 +291,7 @@ function drawBackwardEdges(
   ribbon: RibbonView,
   floor: number,
   palette: Palette,
-  domain: Domain,
+  { domain, reveal, window = null }: GraphOptions,
   pixelRatio: number,
 ): void {
   const { axis, radius, halfWidth, mode, edges } = layout;
@@ -294,8 +302,13 @@ function drawBackwardEdges(
     return value === 0 ? 0 : Math.min(1, Math.max(0, (logOf(value, floor) - low) / (high - low)));
   };
   const colourOf = (s: number): string => palette.gradient.css[Math.round(s * 255)] ?? palette.line;
+  /** Place in the row's reading order. */
+  const read = (t: number): number => (ribbon.reverse ? axis.nSteps - 1 - t : t);
   const inReach = (t: number): boolean =>
-    ribbon.reference >= 0 && (ribbon.reverse ? t >= ribbon.reference : t <= ribbon.reference);
+    read(t) >= (reveal?.backward ?? 0) &&
+    t >= (ribbon.cut ?? 0) &&
+    ribbon.reference >= 0 &&
+    (ribbon.reverse ? t >= ribbon.reference : t <= ribbon.reference);
 
   if (mode !== "nodes") {
     const base = snap(y + radius + 2, 0, pixelRatio);
@@ -319,11 +332,16 @@ function drawBackwardEdges(
   }
 
   const thickest = fullWidth(layout);
+  const cuts = new Set(ribbon.reverse ? [] : cutsOf(axis.nSteps, window));
   for (let k = 0; k + 1 < axis.nSteps; k += 1) {
     // Gradients flow against the row's reading order: into t from the node that read t's state.
     const target = ribbon.reverse ? k + 1 : k;
     const source = ribbon.reverse ? k : k + 1;
-    if (!inReach(source)) continue;
+    if (!inReach(source) || (reveal != null && read(target) < reveal.backward)) continue;
+    if (cuts.has(source)) {
+      drawCut(ctx, (axis.centre(source) + axis.centre(target)) / 2, y + radius + edges * 0.3, palette);
+      continue;
+    }
     const s = strength(target);
     const sign = Math.sign(axis.centre(target) - axis.centre(source));
     const startX = axis.centre(source) + sign * halfWidth * 0.62;
@@ -357,6 +375,19 @@ function drawBackwardEdges(
     ctx.stroke();
     arrowHead(ctx, endX, startY, angle, head);
   }
+}
+
+/** Two short strokes where a window ends and no gradient crosses. */
+function drawCut(ctx: Canvas2D, x: number, y: number, palette: Palette): void {
+  ctx.strokeStyle = palette.ink;
+  ctx.lineWidth = 1.5;
+  ctx.setLineDash([]);
+  ctx.beginPath();
+  for (const by of [-2, 2]) {
+    ctx.moveTo(x + by - 2, y + 5);
+    ctx.lineTo(x + by + 2, y - 5);
+  }
+  ctx.stroke();
 }
 
 function drawNodes(
@@ -399,14 +430,17 @@ function drawNodes(
   picture.ctx.putImageData(picture.image, 0, 0);
 
   ctx.imageSmoothingEnabled = false;
+  const forward = options.reveal?.forward ?? axis.nSteps;
   layout.rows.forEach((y, i) => {
     const top = snap(y - radius, 0, pixelRatio);
     const height = snap(y + radius, 0, pixelRatio) - top;
     const source = i * stripes;
+    const isReverse = frame.rows[i]?.reverse === true;
     if (mode === "strip") {
       ctx.save();
       ctx.beginPath();
-      ctx.rect(axis.x0, top, axis.x1 - axis.x0, height);
+      const shown = axis.left(forward) - axis.x0;
+      ctx.rect(isReverse ? axis.x1 - shown : axis.x0, top, shown, height);
       ctx.clip();
       ctx.drawImage(
         picture.canvas,
@@ -424,6 +458,8 @@ function drawNodes(
     }
     for (let t = 0; t < axis.nSteps; t += 1) {
       const x = axis.centre(t);
+      const isThere = (isReverse ? axis.nSteps - 1 - t : t) < forward;
+      if (mode === "marks" && !isThere) continue;
       if (mode === "marks") {
         const left = snap(x - halfWidth, 0, pixelRatio);
         const right = snap(x + halfWidth, 0, pixelRatio);
@@ -434,7 +470,14 @@ function drawNodes(
       ctx.beginPath();
       ctx.arc(x, y, radius, 0, 2 * Math.PI);
       ctx.clip();
-      ctx.drawImage(picture.canvas, t, source, 1, stripes, x - radius, y - radius, 2 * radius, 2 * radius);
+      if (isThere) ctx.drawImage(picture.canvas, t, source, 1, stripes, x - radius, y - radius, 2 * radius, 2 * radius);
+      else
+        fillBox(
+          ctx,
+          { x: x - radius, y: y - radius, width: 2 * radius, height: 2 * radius },
+          palette.background,
+          pixelRatio,
+        );
       ctx.restore();
       ctx.beginPath();
       ctx.arc(x, y, radius, 0, 2 * Math.PI);
@@ -483,6 +526,18 @@ function drawOutputs(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, palet
       drawVerdict(ctx, right, x, y + 4, Math.min(4, axis.stepWidth * 0.36), palette);
     }
   }
+}
+
+/** The loss of the sequence, beside its answer where there is one. */
+function drawLoss(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, palette: Palette): void {
+  const { axis, outputs } = layout;
+  const [step] = frame.probe.scored;
+  if (step === undefined || frame.probe.scored.length > 1) return;
+  const text = `this sequence: loss ${significant(frame.probe.losses[step] ?? Number.NaN, 3)}`;
+  const answer = textWidth(ctx, answerAt(frame.probe, step).text, FONT.label, 600);
+  const right = Math.min(axis.centre(step), axis.x1 - 14) - answer - 14;
+  const y = outputs.y + outputs.height / 2 - 0.5;
+  drawText(ctx, text, right, y, { colour: palette.ink, weight: 600, align: "right", baseline: "middle" });
 }
 
 /** Many answers in little room: right ones in the upper half, wrong ones in the lower half of the row. */

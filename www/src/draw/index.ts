@@ -27,3 +27,5 @@ export * from "./sentence.js";
 export * from "./series.js";
 export * from "./spectrum.js";
 export * from "./thumbnail.js";
+export * from "./update.js";
+export * from "./window.js";

@@ -31,6 +31,8 @@ const STACK = 34;
 export interface LedgerOptions extends PanelOptions {
   /** The vertical axis reaches from −reach to +reach. */
   reach: number;
+  /** Shares are there from this timestep on: slow motion adds one after another. */
+  from?: number;
 }
 
 /** A reach of 1, 1.5, 2, 3, 5, 7 × 10ⁿ that covers all shares; it stays until they need less than a third of it. */
@@ -58,11 +60,12 @@ export function drawLedger(
   const [backwards, , forwards] = palette.signed.stops;
   ctx.save();
   fillBox(ctx, box, palette.background, pixelRatio);
-  drawStack(ctx, { ...plot, height: 16 }, segments, norm, palette, pixelRatio);
+  const { from = 0 } = options;
+  drawStack(ctx, { ...plot, height: 16 }, segments, norm, from, palette, pixelRatio);
 
   const gap = axis.stepWidth >= 5 ? 1 : 0;
   segments.forEach((value, t) => {
-    if (!Number.isFinite(value)) return;
+    if (!Number.isFinite(value) || t < from) return;
     ctx.fillStyle = (value < 0 ? backwards : forwards) ?? palette.line;
     const y = yOf(value);
     ctx.fillRect(axis.left(t) + gap, Math.min(y, zero), Math.max(axis.stepWidth - 2 * gap, 0.5), Math.abs(y - zero));
@@ -90,6 +93,7 @@ function drawStack(
   box: Box,
   segments: Float32Array,
   norm: number,
+  from: number,
   palette: Palette,
   pixelRatio: number,
 ): void {
@@ -101,6 +105,7 @@ function drawStack(
   let right = box.x + box.width;
   segments.forEach((value, t) => {
     const width = Math.abs(value) * scale;
+    const isThere = t >= from;
     if (value > 0) {
       ctx.fillStyle = rampColour(
         palette.gradient,
@@ -109,14 +114,14 @@ function drawStack(
         1,
         palette.line,
       );
-      ctx.fillRect(left, box.y, width, box.height);
+      if (isThere) ctx.fillRect(left, box.y, width, box.height);
       left += width;
-      if (width >= 3)
+      if (isThere && width >= 3)
         fillBox(ctx, { x: left - 1, y: box.y, width: 1, height: box.height }, palette.background, pixelRatio);
     } else if (value < 0) {
       right -= width;
       ctx.fillStyle = palette.signed.stops[0] ?? palette.line;
-      ctx.fillRect(right, box.y + box.height * 0.5, width, box.height * 0.5);
+      if (isThere) ctx.fillRect(right, box.y + box.height * 0.5, width, box.height * 0.5);
     }
   });
   drawText(ctx, `‖G‖ = ${significant(norm, 3)}, from t 1 to the last`, box.x, box.y + box.height + 11, {

@@ -30,6 +30,7 @@ import {
 import type { Fit, FrameView, RibbonView, RowView } from "./frame.js";
 import { factor, powerOfTen } from "./numbers.js";
 import { type Lane, laneOf, type Palette, withAlpha } from "./palette.js";
+import { drawCuts } from "./window.js";
 
 export type Zone = "exploding" | "usable" | "fading" | "dead";
 
@@ -54,9 +55,10 @@ export type Domain = readonly [number, number];
 /** How many decades must lie empty before the axis lets go of them. */
 const SLACK = 3;
 
-/** True where the ribbon has meaning: from the reference backwards in reading order. */
+/** True where the ribbon has meaning: from the reference backwards in reading order, as far as no window cuts it. */
 function inReach(ribbon: RibbonView, step: number): boolean {
-  return ribbon.reference >= 0 && (ribbon.reverse ? step >= ribbon.reference : step <= ribbon.reference);
+  const { reference, reverse, cut = 0 } = ribbon;
+  return reference >= 0 && step >= cut && (reverse ? step >= reference : step <= reference);
 }
 
 /** log₁₀ of a gradient; below the floor the floor, and the upper end of f32 for what is not finite. */
@@ -111,6 +113,8 @@ export interface RibbonOptions extends PanelOptions {
   /** Index of the lane: colour, dash and marker. */
   lane: number;
   ghosts?: readonly Ghost[];
+  /** W, where the state adjoint is cut. */
+  window?: number | null;
   /** Draw the fitted line with its label. */
   fit?: boolean;
 }
@@ -183,6 +187,15 @@ export function drawRibbon(
     if (main !== undefined) drawZones(ctx, box, plot, main, palette);
     drawDecades(ctx, plot, palette);
     drawFloor(ctx, plot, palette);
+    if (main !== undefined)
+      drawCuts(
+        ctx,
+        { ...box, y: plot.box.y, height: plot.box.height },
+        nSteps,
+        main.reverse ? null : (options.window ?? null),
+        main.cut ?? 0,
+        palette,
+      );
 
     ctx.save();
     ctx.beginPath();
@@ -203,7 +216,9 @@ export function drawRibbon(
     const { y, height } = plot.box;
     drawCursors(ctx, plot.axis, y, y + height, options.cursors ?? NO_CURSORS, palette, pixelRatio);
     const taken: Box[] = [];
-    if (options.fit !== false && main !== undefined && main.fit !== null)
+    // A line through several windows, which no gradient crosses, would say nothing.
+    const isWhole = main !== undefined && (main.window === undefined || (main.cut ?? 0) >= nSteps - main.window);
+    if (options.fit !== false && main !== undefined && isWhole && main.fit !== null)
       taken.push(...drawFit(ctx, plot, main, main.fit, palette));
     if (main !== undefined) drawNames(ctx, plot, main, row.ribbons, options.ghosts ?? [], lane, palette, taken);
     drawCursorDots(ctx, plot, row.ribbons, options.cursors ?? NO_CURSORS, lane, palette);
@@ -415,7 +430,10 @@ function drawFit(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, fit: Fit, palett
   const middle = { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 };
   const steep = Math.abs(to.y - from.y) > 40;
   const wanted = steep ? (rising ? middle.x - width - 10 : middle.x + 10) : middle.x - width / 2;
-  const x = Math.min(Math.max(wanted, axis.x0 + 6), axis.x1 - width - 6);
+  // Not over what a window cuts off, where nothing was fitted.
+  const leftmost = axis.left(ribbon.cut ?? 0) + 6;
+  if (leftmost + width > axis.x1 - 6) return [];
+  const x = Math.min(Math.max(wanted, leftmost), axis.x1 - width - 6);
   const slope = (to.y - from.y) / Math.max(1, to.x - from.x);
   const lineTop = Math.min(from.y + slope * (x - from.x), from.y + slope * (x + width - from.x));
   const y = Math.min(steep ? middle.y - 8 : middle.y - 10, lineTop - 8);

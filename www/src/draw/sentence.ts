@@ -14,7 +14,7 @@ export interface Sentence {
   /** For the live region: words in place of signs, and the half-life. */
   spoken: string;
   /** What the sentence says, for a colour or a mark. */
-  verdict: "none" | "vanishing" | "fading" | "steady" | "growing" | "exploding" | "broken";
+  verdict: "none" | "vanishing" | "fading" | "steady" | "growing" | "exploding" | "broken" | "cut";
 }
 
 /** The factor for machines, at full precision: `Number(factorText(fit))` is `fit.factor`. Empty when there is no fit. */
@@ -76,7 +76,7 @@ function verdictOf(ratio: number): Sentence["verdict"] {
  * the floor; steady; growing; exploding.
  */
 export function sentence(ribbon: RibbonView, floor: number, isOneOfMany = false): Sentence {
-  const { fit, median, reference, reverse } = ribbon;
+  const { fit, median, reference, reverse, window, cut = 0 } = ribbon;
   const farthest = reverse ? median.length : 1;
   const entry = count(reference + 1);
   if (reference < 0) {
@@ -101,7 +101,16 @@ export function sentence(ribbon: RibbonView, floor: number, isOneOfMany = false)
       verdict: "none",
     };
   }
-  const silent = silentSteps(ribbon, floor);
+  if (window !== undefined && cut < median.length - window) {
+    const whole = `The window cuts the way back every ${steps(window)}: no gradient crosses the dashed lines.`;
+    return { short: whole, spoken: whole, verdict: "cut" };
+  }
+  const lost = cut === 1 ? "step 1 is cut off by the window" : `steps 1–${count(cut)} are cut off by the window`;
+  if (cut > 0 && fit === null) {
+    const only = cut === reference ? `Only step ${entry} receives a gradient` : "Too few timesteps to fit a factor";
+    return { short: `${only}; ${lost}.`, spoken: `${only}; ${lost}.`, verdict: "cut" };
+  }
+  const silent = cut > 0 ? null : silentSteps(ribbon, floor);
   if (fit === null || fit.factor <= 0) {
     const what =
       silent === null
@@ -117,11 +126,11 @@ export function sentence(ribbon: RibbonView, floor: number, isOneOfMany = false)
   const rate = `${factor(fit.factor)} a step back${isOneOfMany ? ` through ${ribbon.id}` : ""}`;
   const nothing =
     silent === null ? null : `${silent} receive${silent.startsWith("step ") ? "s" : ""} nothing that f32 can hold`;
-  const arrives = nothing ?? `step ${count(farthest)} receives ${shareInWords(fit.ratio)}`;
+  const arrives = cut > 0 ? lost : (nothing ?? `step ${count(farthest)} receives ${shareInWords(fit.ratio)}`);
   const half = halfLifeText(fit);
   const change = Math.abs(fit.factor - 1) * 100;
   const percent = change < 0.95 ? significant(change, 1) : String(Math.round(change));
-  const verdict = silent === null ? verdictOf(fit.ratio) : "vanishing";
+  const verdict = cut > 0 ? "cut" : silent === null ? verdictOf(fit.ratio) : "vanishing";
   const words = verdict === "steady" || verdict === "growing" || verdict === "exploding" ? `: ${verdict}` : "";
   const short = `${rate}${words}; ${arrives}.`;
   const changes =

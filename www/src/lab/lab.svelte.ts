@@ -25,7 +25,9 @@ import {
 } from "../settings";
 import { LaneClient } from "../worker/client";
 import { CallFailed, type Report } from "../worker/protocol";
+import { viewInspection } from "../draw/inspection.js";
 import { Lane } from "./lane.svelte";
+import { SlowMotion } from "./slow.svelte";
 import { Sweep, type SweepHost } from "./sweep.svelte";
 
 /** What the lab needs of the browser. */
@@ -63,6 +65,8 @@ export class Lab {
   /** Timestep under the pointer, and pinned ones, from 0. */
   hover = $state<number | null>(null);
   pins = $state.raw<readonly number[]>([]);
+  /** Set while one update is shown stage by stage; training stands meanwhile. */
+  slow = $state.raw<SlowMotion | null>(null);
   /** Training step under the pointer on the charts. */
   hoverStep = $state<number | null>(null);
 
@@ -153,9 +157,12 @@ export class Lab {
     if (setting === undefined) return;
     this.take({ ...this.values, [name]: value });
     switch (setting.effect) {
-      case "live":
-        this.sendHyper();
+      case "live": {
+        const lane = setting.lane === null ? undefined : this.lanes[setting.lane];
+        if (lane === undefined) this.sendHyper();
+        else void this.sendWindow(lane);
         return;
+      }
       case "view":
         if (name === "in-step") this.connectPeers();
         if (name === "lanes") this.matchLanes();
@@ -177,6 +184,7 @@ export class Lab {
 
   private sendHyper(): void {
     if (this.catalog === null) return;
+    this.leaveSlow();
     const hyper = hyperOf(this.catalog, this.values);
     // A lane whose optimiser is about to change would not know the new one's options; it gets them when it restarts.
     for (const lane of this.lanes) {
@@ -187,6 +195,27 @@ export class Lab {
           this.complain(lane, error);
         });
     }
+  }
+
+  /** The one live setting of a lane: where backpropagation is cut. Of several that wait, the last one counts. */
+  private async sendWindow(lane: Lane): Promise<void> {
+    this.leaveSlow();
+    if (lane.isCutting || lane.status === "failed") return;
+    lane.isCutting = true;
+    const wanted = (): number | null => {
+      const value = this.value(`${letterOf(lane.index)}.window`);
+      return typeof value === "number" ? value : null;
+    };
+    try {
+      for (let sent: number | null | undefined; sent !== wanted();) {
+        sent = wanted();
+        await this.clientOf(lane).call("edit", { change: { window: sent } });
+        this.show(lane);
+      }
+    } catch (error) {
+      this.complain(lane, error);
+    }
+    lane.isCutting = false;
   }
 
   private applySoon(): void {
@@ -207,6 +236,7 @@ export class Lab {
   useRecipe(config: SessionConfig, lane: number): void {
     this.take(fromConfig(this.values, config, lane));
     this.sendHyper();
+    if (this.lanes[lane] !== undefined) void this.sendWindow(this.lanes[lane]);
     if (this.step === 0 && !this.isRunning) this.applySoon();
   }
 
@@ -289,6 +319,7 @@ export class Lab {
   /** A new session with the present settings. It runs if the page runs. */
   private async restartLane(lane: Lane): Promise<void> {
     if (this.catalog === null) return;
+    this.leaveSlow();
     const generation = ++lane.generation;
     const config = sessionConfig(this.catalog, this.values, lane.index);
     const applied = restartValues(this.catalog, this.values, lane.index);
@@ -321,6 +352,7 @@ export class Lab {
 
   run(): void {
     if (this.isRunning || !this.isReady) return;
+    this.leaveSlow();
     if (this.lanes.every((lane) => lane.status !== "ready")) {
       this.note("note", "No lane can go on: reset, or change a lane.");
       return;
@@ -374,6 +406,7 @@ export class Lab {
   /** One training step in every lane; lanes in step meet at the same one. */
   async single(): Promise<void> {
     if (!this.isReady) return;
+    this.leaveSlow();
     await this.pause();
     const lanes = this.lanes.filter((lane) => lane.status === "ready");
     const together = Math.max(...lanes.map((lane) => lane.step)) + 1;
@@ -381,6 +414,28 @@ export class Lab {
     await Promise.allSettled(
       lanes.map((lane) => this.clientOf(lane).call("trainTo", { step: inStep ? together : lane.step + 1 })),
     );
+    this.refresh();
+  }
+
+  /** One training step in every lane that can, wherever it stands. */
+  async stepEach(): Promise<void> {
+    const lanes = this.lanes.filter((lane) => lane.status === "ready");
+    await Promise.allSettled(lanes.map((lane) => this.clientOf(lane).call("trainTo", { step: lane.step + 1 })));
+    this.refresh();
+  }
+
+  /** Shows the next update stage by stage. */
+  async enterSlow(): Promise<void> {
+    if (!this.isReady || this.slow !== null) return;
+    await this.pause();
+    this.slow = new SlowMotion(this);
+    await this.slow.begin();
+  }
+
+  leaveSlow(): void {
+    if (this.slow === null) return;
+    this.slow.end();
+    this.slow = null;
     this.refresh();
   }
 
@@ -525,6 +580,7 @@ export class Lab {
   }
 
   private frameOptions(): FrameOptions {
+    if (this.slow !== null) return { sequence: this.sequence(), lossAt: "task", batch: "next" };
     const at = this.value("loss-at");
     return {
       sequence: this.sequence(),
@@ -533,7 +589,7 @@ export class Lab {
   }
 
   private pull(lane: Lane): void {
-    if (lane.client === null) return;
+    if (lane.client === null || this.slow?.isHeld === true) return;
     if (lane.isPulling) {
       lane.isStale = true;
       return;
@@ -609,6 +665,8 @@ export class Lab {
         const of = this.value("poke-of") === "state" ? "poke-state" : "poke-input";
         return { panel: of, ...common, ...pinned, unit, by };
       }
+      case "proof":
+        return { panel };
       case "factors":
       case "pipe":
         return { panel, ...common };
@@ -633,6 +691,20 @@ export class Lab {
   async rescale(lane: Lane, spectralRadius: number): Promise<void> {
     const block = lane.inspections.get("spectrum")?.series.get("block")?.values[0];
     await this.edit(lane, { spectralRadius, row: this.rowOf(lane), ...(block === undefined ? {} : { block }) });
+  }
+
+  /** Computes the gradient of a lane's next step by WebGPU and by the CPU. */
+  async compareEngines(lane: Lane): Promise<void> {
+    if (lane.comparison === "asked") return;
+    lane.comparison = "asked";
+    const { generation } = lane;
+    try {
+      const comparison = viewInspection(await this.clientOf(lane).call("compare", {}));
+      if (lane.generation === generation) lane.comparison = comparison;
+    } catch (error) {
+      const failure = error instanceof Error ? error.message : String(error);
+      if (lane.generation === generation) lane.comparison = { failure };
+    }
   }
 
   /** Asks for a panel's numbers: the next time only after the last ones have been drawn. */
@@ -667,6 +739,7 @@ export class Lab {
 
   /** Changes one lane's running network by hand, and shows what comes of it. Of several changes that wait, the last one counts. */
   async edit(lane: Lane, change: Change): Promise<void> {
+    this.leaveSlow();
     const isUnderWay = lane.nextChange !== null;
     lane.nextChange = change;
     if (isUnderWay) return;

@@ -34,6 +34,8 @@ export class Lane {
   readonly inspections = new SvelteMap<PanelId, InspectionView>();
   /** Why an open panel has nothing to show, in one sentence. */
   readonly refusals = new SvelteMap<PanelId, string>();
+  /** Both engines on the same step; `asked` until it is there, a sentence when it cannot be had, null before. */
+  comparison = $state.raw<InspectionView | "asked" | { failure: string } | null>(null);
   lossCurve = $state.raw<Curve>(EMPTY);
   accuracyCurve = $state.raw<Curve>(EMPTY);
 
@@ -49,6 +51,8 @@ export class Lane {
   readonly looking = new Map<PanelId, "once" | "again">();
   /** The last change by hand that was asked for, until it is made. */
   nextChange: Change | null = null;
+  /** A truncation window is on its way to the network. */
+  isCutting = false;
   /** Workers lost since the last progress. */
   crashes = 0;
   /** Counts restarts: an answer to an older one is not used. */
@@ -75,6 +79,7 @@ export class Lane {
     this.solvedAt = null;
     this.inspections.clear();
     this.refusals.clear();
+    this.comparison = null;
     this.losses = new History();
     this.accuracies.length = 0;
     this.lossCurve = EMPTY;

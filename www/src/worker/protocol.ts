@@ -47,6 +47,8 @@ export interface Calls {
   edit: { ask: { change: Change }; answer: object };
   /** The loss cliff; no network is asked. */
   cliff: { ask: { query: CliffQuery }; answer: Cliff };
+  /** The gradient of the next step by both engines, now. */
+  compare: { ask: object; answer: Inspection };
   /** Held-out data, now. */
   evaluate: { ask: object; answer: Evaluation };
   /** Live settings. */
@@ -103,7 +105,10 @@ export type PeerMessage = { step: number; stepsPerSecond: number } | null;
 /** What must move rather than be copied. */
 export function transferables(message: FromWorker): Transferable[] {
   if (message.type === "progress") return [message.losses.buffer];
-  if (message.type === "answer" && (message.call === "frame" || message.call === "inspect"))
+  if (
+    message.type === "answer" &&
+    (message.call === "frame" || message.call === "inspect" || message.call === "compare")
+  )
     return [message.value.data];
   if (message.type === "answer" && message.call === "cliff")
     return Object.values(message.value as unknown as Record<string, Float64Array>).map(({ buffer }) => buffer);

@@ -39,6 +39,7 @@ export interface LaneSession {
   frame(options?: FrameOptions): Promise<Frame>;
   inspect(query: InspectionQuery): Promise<Inspection>;
   edit(change: Change): Promise<void>;
+  compareEngines(): Promise<Inspection>;
   evaluate(): Promise<Evaluation>;
   setHyper(hyper: Hyper): void;
   readonly backend: Engine["backend"];
@@ -67,6 +68,9 @@ export interface PeerPort {
 }
 
 type Ask<Name extends CallName> = Extract<Request, { type: Name }>;
+
+/** Looks of a kind take each other's place: a panel at the probe, or at the next batch. */
+const lookOf = ({ panel, batch = "probe" }: InspectionQuery): string => `${panel} ${batch}`;
 
 /** What was learned since the last report. */
 class Tally {
@@ -129,11 +133,11 @@ export class Trainer {
   private target: Ask<"trainTo"> | null = null;
   private wantedFrame: Ask<"frame"> | null = null;
   /** One for each panel, the one that waits longest first. */
-  private readonly wantedLooks = new Map<InspectionQuery["panel"], Ask<"inspect">>();
+  private readonly wantedLooks = new Map<string, Ask<"inspect">>();
 
   private slice = new SliceSize();
   private readonly frames = new FrameBudget();
-  private readonly looks = new Map<InspectionQuery["panel"], FrameBudget>();
+  private readonly looks = new Map<string, FrameBudget>();
   private readonly reports = new Throttle(REPORT_MS);
   /** Steps a second of the clock, waiting for others included: what the reader sees. */
   private readonly speed = new Speed();
@@ -367,10 +371,10 @@ export class Trainer {
           this.wantedFrame = request;
           return;
         case "inspect": {
-          const { panel } = request.query;
-          const older = this.wantedLooks.get(panel);
+          const which = lookOf(request.query);
+          const older = this.wantedLooks.get(which);
           if (older !== undefined) this.cancel(older);
-          this.wantedLooks.set(panel, request);
+          this.wantedLooks.set(which, request);
           return;
         }
         case "edit":
@@ -379,6 +383,9 @@ export class Trainer {
           return;
         case "cliff":
           this.answer(request, await this.around.cliff(request.query));
+          return;
+        case "compare":
+          this.answer(request, await this.need().compareEngines());
           return;
         case "evaluate":
           this.answer(request, await this.evaluate(this.need()));

@@ -24,7 +24,7 @@ afterAll(async () => {
   await browser.close();
 });
 
-const ALL = "factors,spectrum,pipe,ledger,credit,poke,portrait,cliff,horizon";
+const ALL = "factors,spectrum,pipe,ledger,credit,poke,portrait,cliff,horizon,proof";
 
 async function open(hash: string, options: BrowserContextOptions = {}): Promise<Visit> {
   const opened = await visit(browser, hash, options);

@@ -13,4 +13,6 @@ export const PANELS = [
   "poke-state",
   "portrait",
   "portrait-of-memory",
+  "proof",
+  "update",
 ] as const satisfies InspectionQuery["panel"][];

@@ -1,0 +1,95 @@
+/** The truncation window: where the bracket ends, what is cut, and what is said of it, with frames of the package. */
+
+import { readFileSync } from "node:fs";
+import { beforeAll, describe, expect, it } from "vitest";
+import init, { Session } from "../../pkg/unroll.js";
+import * as draw from "../src/draw/index.js";
+import { installOffscreenCanvas, recorder } from "./support/recorder.js";
+import { sound } from "./support/sound.js";
+
+beforeAll(async () => {
+  installOffscreenCanvas();
+  await init({ module_or_path: readFileSync(new URL("../../pkg/unroll_bg.wasm", import.meta.url)) });
+});
+
+async function frameOf(task: string, length: number, window: number | null, id = "elman"): Promise<draw.FrameView> {
+  const session = await Session.create({ task: { id: task, length }, model: { id, hidden: 5, layers: 2 }, batch: 4 });
+  await session.edit({ window });
+  const frame = draw.viewFrame(await session.frame());
+  session.free();
+  return frame;
+}
+
+const first = (frame: draw.FrameView): draw.RibbonView => {
+  const ribbon = frame.rows[0]?.ribbons[0];
+  if (ribbon === undefined) throw new Error("no ribbon");
+  return ribbon;
+};
+const box: draw.Box = { x: 0, y: 0, width: 900, height: 160 };
+
+describe("the window", () => {
+  it("cuts every W timesteps before the end", () => {
+    expect(draw.cutsOf(25, 8)).toEqual([17, 9, 1]);
+    expect(draw.cutsOf(25, 25)).toEqual([]);
+    expect(draw.cutsOf(25, null)).toEqual([]);
+    expect(draw.cutsOf(3, 1)).toEqual([2, 1]);
+  });
+
+  it("is found under the pointer, and its end is where it was put", () => {
+    for (const window of [1, 7, 24]) {
+      expect(draw.windowAt(25, box, draw.handleAt(25, box, window))).toBe(window);
+      expect(draw.windowAt(25, box, draw.handleAt(25, box, window) + 5)).toBe(window);
+    }
+    expect(draw.windowAt(25, box, draw.handleAt(25, box, null))).toBeNull();
+    expect(draw.windowAt(25, box, -50)).toBeNull();
+    expect(draw.windowAt(25, box, 5000)).toBe(1);
+  });
+});
+
+describe.each(["elman", "lstm", "gru"])("a frame of %s", (id) => {
+  it("says what is cut, where the loss counts at the end alone", async () => {
+    const frame = await frameOf("adding", 20, 6, id);
+    const ribbon = first(frame);
+    expect(frame.header.window).toBe(6);
+    expect([ribbon.window, ribbon.cut]).toEqual([6, 14]);
+    expect([...ribbon.median].map((value) => value > 0)).toEqual(Array.from({ length: 20 }, (_, t) => t >= 14));
+    const { short, verdict } = draw.sentence(ribbon, frame.floor);
+    expect(verdict).toBe("cut");
+    expect(short).toContain("steps 1–14 are cut off by the window.");
+    const [low] = draw.ribbonDomain([frame], null);
+    expect(low).toBeGreaterThan(-30);
+  });
+
+  it("says that nothing crosses, where losses count all over", async () => {
+    const frame = await frameOf("parity", 20, 6, id);
+    const ribbon = first(frame);
+    expect([ribbon.window, ribbon.cut]).toEqual([6, 0]);
+    expect(draw.sentence(ribbon, frame.floor).short).toContain("The window cuts the way back every 6 steps");
+  });
+
+  it("has no window where that holds all timesteps", async () => {
+    for (const window of [null, 20, 50]) {
+      const ribbon = first(await frameOf("adding", 20, window, id));
+      expect(ribbon.window).toBeUndefined();
+      expect(draw.sentence(ribbon, 1e-38).verdict).not.toBe("cut");
+    }
+  });
+
+  it("is drawn soundly at any width, with the word where there is room", async () => {
+    for (const window of [1, 6, null]) {
+      const frame = await frameOf("adding", 20, window, id);
+      for (const width of [340, 900]) {
+        const made = recorder();
+        const area = { ...box, width };
+        const [row] = frame.rows;
+        if (row === undefined) throw new Error("no row");
+        const options = { domain: [-8, 1] as const, window };
+        draw.drawGraph(made.ctx, area, frame, draw.palettes.light, options, null);
+        draw.drawRibbon(made.ctx, area, row, frame.floor, draw.palettes.dark, { ...options, lane: 0 });
+        sound(made, `window ${String(window)}, ${String(width)} px`);
+        expect(made.texts().some((text) => text.startsWith("cut"))).toBe(window !== null);
+        expect(made.texts().includes(`window ${String(window)}`)).toBe(window !== null);
+      }
+    }
+  });
+});
