@@ -40,6 +40,13 @@ export class Lane {
   /** The restart settings of the running session; null before there is one. */
   applied = $state.raw<ReadonlyMap<string, { title: string; value: Value }> | null>(null);
 
+  /** Training steps that can be looked back at, ascending. */
+  snapshots = $state.raw<readonly number[]>([]);
+  /** The training step that is looked back at; null when the newest is shown. */
+  lookedAt = $state<number | null>(null);
+  /** The training step that pictures show. */
+  readonly shownStep = $derived(this.lookedAt ?? this.step);
+
   client: LaneClient | null = null;
   /** A frame has been asked for and has not come. */
   isPulling = false;
@@ -55,7 +62,7 @@ export class Lane {
   generation = 0;
 
   private losses = new History();
-  private readonly accuracies: { step: number; value: number }[] = [];
+  private evaluations: Evaluation[] = [];
 
   constructor(
     /** Identity, for keyed lists; lanes move when one is removed. */
@@ -76,9 +83,35 @@ export class Lane {
     this.inspections.clear();
     this.refusals.clear();
     this.losses = new History();
-    this.accuracies.length = 0;
+    this.evaluations = [];
     this.lossCurve = EMPTY;
     this.accuracyCurve = EMPTY;
+    this.snapshots = [];
+    this.lookedAt = null;
+  }
+
+  /** Forgets what came after a step, which is to be trained again. */
+  rewind(step: number): void {
+    this.lookedAt = null;
+    this.step = step;
+    this.status = "ready";
+    this.message = null;
+    this.progress = null;
+    this.losses.rewind(step);
+    this.showLosses();
+    while ((this.evaluations.at(-1)?.step ?? -1) > step) this.evaluations.pop();
+    this.evaluation = this.evaluations.at(-1) ?? null;
+    if (this.solvedAt !== null && this.solvedAt > step) this.solvedAt = null;
+    this.showAccuracies();
+    this.snapshots = this.snapshots.filter((at) => at <= step);
+  }
+
+  /** Takes over the way of another lane up to a step. */
+  inherit(parent: Lane, step: number): void {
+    this.losses = parent.losses.until(step);
+    this.evaluations = [...parent.evaluations];
+    this.solvedAt = parent.solvedAt;
+    this.rewind(step);
   }
 
   takeProgress(report: ProgressReport): void {
@@ -110,16 +143,18 @@ export class Lane {
     this.evaluation = evaluation;
     if (evaluation.solved) this.solvedAt ??= evaluation.step;
     // After steps were lost, an evaluation may come a second time.
-    while ((this.accuracies.at(-1)?.step ?? -1) >= evaluation.step) this.accuracies.pop();
-    this.accuracies.push({ step: evaluation.step, value: evaluation.accuracy });
+    while ((this.evaluations.at(-1)?.step ?? -1) >= evaluation.step) this.evaluations.pop();
+    this.evaluations.push(evaluation);
     // Evaluations are rare; a run long enough for this to matter keeps every second one of the old half.
-    if (this.accuracies.length > 2000) {
-      const kept = this.accuracies.filter((_, at) => at >= 1000 || at % 2 === 0);
-      this.accuracies.splice(0, this.accuracies.length, ...kept);
-    }
+    if (this.evaluations.length > 2000)
+      this.evaluations = this.evaluations.filter((_, at) => at >= 1000 || at % 2 === 0);
+    this.showAccuracies();
+  }
+
+  private showAccuracies(): void {
     this.accuracyCurve = {
-      steps: Float64Array.from(this.accuracies, (point) => point.step),
-      values: Float64Array.from(this.accuracies, (point) => point.value),
+      steps: Float64Array.from(this.evaluations, (one) => one.step),
+      values: Float64Array.from(this.evaluations, (one) => one.accuracy),
     };
   }
 
