@@ -7,9 +7,9 @@ export const MAX_SNAPSHOTS = 48;
 /** Together they take at most this much for a lane; the first and the last are kept even if those two take more. */
 export const MAX_SNAPSHOT_BYTES = 32 * 2 ** 20;
 /** Training steps between the first snapshots; doubles whenever they are thinned. */
-export const FIRST_SPACING = 25;
+export const FIRST_SPACING = 50;
 /** The share of the worker's time that snapshots may take. One that comes too early is left out. */
-export const SNAPSHOT_SHARE = 0.01;
+export const SNAPSHOT_SHARE = 0.02;
 /** Nor closer in time than this: a slice ends where a snapshot is taken, and on WebGPU that is dear. */
 export const SNAPSHOT_MS = { cpu: 0, webgpu: 250 } as const;
 
