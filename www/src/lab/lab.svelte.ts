@@ -26,6 +26,7 @@ import {
 } from "../settings";
 import { LaneClient } from "../worker/client";
 import { CallFailed, type Report } from "../worker/protocol";
+import { diagnose, type Remedy } from "./diagnosis";
 import { Lane } from "./lane.svelte";
 import { Sweep, type SweepHost } from "./sweep.svelte";
 
@@ -517,6 +518,30 @@ export class Lab {
     await this.returnToNewest();
   }
 
+  // —— What is wrong, and what can be done ——
+
+  private judge(lane: Lane): void {
+    if (this.catalog === null || this.isLookingBack) return;
+    lane.takeFinding(diagnose(lane.symptoms(), this.catalog, this.values, lane.index, lane.named));
+  }
+
+  /** Does what a remedy says: goes back to a snapshot of this lane, takes its settings, and restarts the lane if they ask for it. */
+  async remedy(lane: Lane, { values, rewind, restarts }: Remedy): Promise<void> {
+    await this.returnToNewest();
+    this.take({ ...this.values, ...values });
+    if (restarts) {
+      await this.restartLane(lane);
+      return;
+    }
+    if (rewind !== null) {
+      await this.lookAt(lane, rewind);
+      if (lane.lookedAt === null) return;
+      lane.rewind(lane.lookedAt);
+      if (this.isRunning) this.runLane(lane);
+    }
+    this.sendHyper();
+  }
+
   // —— What workers tell ——
 
   private hear(lane: Lane, report: Report): void {
@@ -533,6 +558,7 @@ export class Lab {
         lane.status = "diverged";
         lane.message = report.diverged.message;
         this.note("problem", `Lane ${letterOf(lane.index).toUpperCase()} stopped: ${report.diverged.message}`);
+        this.judge(lane);
         this.show(lane);
         if (this.lanes.every((other) => other.status !== "ready")) this.isRunning = false;
         return;
@@ -570,7 +596,10 @@ export class Lab {
     this.isShowingLosses = true;
     this.host.later(() => {
       this.isShowingLosses = false;
-      for (const lane of this.lanes) lane.showLosses();
+      for (const lane of this.lanes) {
+        lane.showLosses();
+        this.judge(lane);
+      }
     }, CHART_MS);
   }
 

@@ -1,6 +1,6 @@
 // One lane as the page sees it: its worker, what it last told, its curves. Reactive state; draws nothing.
 
-import { SvelteMap } from "svelte/reactivity";
+import { SvelteMap, SvelteSet } from "svelte/reactivity";
 import type { Change, Evaluation, Frame, Inspection } from "unroll-types";
 import { viewFrame, type FrameView } from "../draw/frame.js";
 import { viewInspection, type InspectionView } from "../draw/inspection.js";
@@ -8,7 +8,11 @@ import { aligned } from "../draw/portrait.js";
 import type { PanelId, Value } from "../settings";
 import type { LaneClient } from "../worker/client";
 import type { Engine, ProgressReport } from "../worker/protocol";
+import { Watch, type Finding, type FindingKind, type Symptoms } from "./diagnosis";
 import { History, type Curve } from "./history";
+
+/** Reports whose gradient norms are remembered. */
+const REMEMBERED = 60;
 
 /** `loading` until the session exists; `failed` when it cannot be had. */
 export type Status = "loading" | "ready" | "diverged" | "failed";
@@ -47,6 +51,11 @@ export class Lane {
   /** The training step that pictures show. */
   readonly shownStep = $derived(this.lookedAt ?? this.step);
 
+  /** What is wrong with it, as the page names it. */
+  finding = $state.raw<Finding | null>(null);
+  /** Kinds of findings that the reader does not want to see in this run. */
+  readonly dismissed = new SvelteSet<FindingKind>();
+
   client: LaneClient | null = null;
   /** A frame has been asked for and has not come. */
   isPulling = false;
@@ -61,6 +70,9 @@ export class Lane {
   /** Counts restarts: an answer to an older one is not used. */
   generation = 0;
 
+  private watch = new Watch();
+  private norms: number[] = [];
+  private clipCoefficients: number[] = [];
   private losses = new History();
   private evaluations: Evaluation[] = [];
 
@@ -88,6 +100,41 @@ export class Lane {
     this.accuracyCurve = EMPTY;
     this.snapshots = [];
     this.lookedAt = null;
+    this.dismissed.clear();
+    this.forgetFindings();
+  }
+
+  private forgetFindings(): void {
+    this.watch = new Watch();
+    this.finding = null;
+    this.norms = [];
+    this.clipCoefficients = [];
+  }
+
+  /** What there is to judge the network by. */
+  symptoms(): Symptoms {
+    const curve = this.losses.curve(this.step);
+    return {
+      frame: this.frame,
+      diverged: this.status === "diverged" ? this.message : null,
+      isSolved: this.evaluation?.solved === true,
+      evaluations: this.evaluations,
+      baseline: this.evaluation?.baseline ?? null,
+      norms: this.norms,
+      clipCoefficients: this.clipCoefficients,
+      snapshots: this.snapshots,
+      lossAt: (step) => curve.values[curve.steps.findLastIndex((at) => at <= step)] ?? Number.NaN,
+    };
+  }
+
+  /** The kind of finding that is named now. */
+  get named(): FindingKind | null {
+    return this.watch.named?.kind ?? null;
+  }
+
+  /** Takes in what was seen at one look. */
+  takeFinding(finding: Finding | null): void {
+    this.finding = this.watch.look(finding);
   }
 
   /** Forgets what came after a step, which is to be trained again. */
@@ -97,6 +144,7 @@ export class Lane {
     this.status = "ready";
     this.message = null;
     this.progress = null;
+    this.forgetFindings();
     this.losses.rewind(step);
     this.showLosses();
     while ((this.evaluations.at(-1)?.step ?? -1) > step) this.evaluations.pop();
@@ -123,6 +171,8 @@ export class Lane {
     this.step = report.step;
     this.stepsPerSecond = report.stepsPerSecond;
     this.progress = report;
+    this.norms = [...this.norms, report.gradientNorm].slice(-REMEMBERED);
+    this.clipCoefficients = [...this.clipCoefficients, report.clipCoefficient].slice(-REMEMBERED);
     this.crashes = 0;
   }
 
