@@ -8,10 +8,10 @@ import { count, factor, share, significant } from "../draw/numbers.js";
 import { letterOf, type Values } from "../settings";
 
 /** Most serious first. */
-export const KINDS = ["not-finite", "exploding", "dead", "saturated", "vanishing", "plateau"] as const;
+export const KINDS = ["not-finite", "exploding", "saturated", "dead", "vanishing", "plateau"] as const;
 export type FindingKind = (typeof KINDS)[number];
 
-/** Where a finding begins. It ends only beyond `slack` times the limit, so that it does not come and go. */
+/** Where a finding begins. It ends only where a value is beyond its limit by `slack`, so that it does not come and go. */
 export const LIMITS = {
   /** Nothing but a number that is not finite is named before this step: a network that has not trained yet is not ill. */
   firstStep: 200,
@@ -29,6 +29,10 @@ export const LIMITS = {
   slope: 0.1,
   /** From this share of units on, the network rather than some unit is dead or saturated. */
   units: 0.5,
+  /** The same of gates: the chrono initialisation holds two of an LSTM's three near 0 and 1 on purpose. */
+  gates: 0.75,
+  /** The slack of such shares. */
+  shareSlack: 1.5,
   /** A plateau: the held-out loss stays within this share of the loss of a predictor without memory … */
   plateauShare: 0.05,
   /** … for so many steps. */
@@ -102,7 +106,7 @@ function deadUnits(frame: FrameView): { units: number; of: number } {
 }
 
 /** Gates that stand at 0 or 1, and where there are none, tanh units that stand at −1 or 1. */
-function saturatedUnits(frame: FrameView): { units: number; of: number; what: string } {
+function saturatedUnits(frame: FrameView): { units: number; of: number; what: string; limit: number } {
   const isGated = frame.rows.some((row) => row.channels.some((channel) => channel.role === "gate"));
   let units = 0;
   let of = 0;
@@ -117,7 +121,7 @@ function saturatedUnits(frame: FrameView): { units: number; of: number; what: st
       );
     }
   }
-  return { units, of, what: isGated ? "gates" : "units" };
+  return { units, of, ...(isGated ? { what: "gates", limit: LIMITS.gates } : { what: "units", limit: LIMITS.units }) };
 }
 
 /** Since which step the held-out loss has stood at the baseline; null when it does not. */
@@ -147,6 +151,7 @@ function see(symptoms: Symptoms, before: FindingKind | null): Seen | null {
   if (frame === null || symptoms.isSolved || frame.header.step < LIMITS.firstStep) return null;
   /** Makes room around a limit for what was named before. */
   const slack = (kind: FindingKind): number => (before === kind ? LIMITS.slack : 1);
+  const shareSlack = (kind: FindingKind): number => (before === kind ? LIMITS.shareSlack : 1);
 
   const fits = frame.rows.flatMap((row) => {
     const fit = row.ribbons[0]?.fit ?? null;
@@ -174,16 +179,16 @@ function see(symptoms: Symptoms, before: FindingKind | null): Seen | null {
     return { kind: "exploding", title: "Exploding gradient", evidence };
   }
   const isLong = frame.nSteps >= 3;
-  const dead = deadUnits(frame);
-  if (isLong && dead.of > 0 && dead.units / dead.of >= LIMITS.units / slack("dead")) {
-    const evidence = `${dead.units} of ${dead.of} units keep one value over the whole sequence shown: they answer nothing.`;
-    return { kind: "dead", title: "Dead units", evidence };
-  }
   const saturated = saturatedUnits(frame);
-  if (isLong && saturated.of > 0 && saturated.units / saturated.of >= LIMITS.units / slack("saturated")) {
+  if (isLong && saturated.of > 0 && saturated.units / saturated.of >= saturated.limit / shareSlack("saturated")) {
     const ends = saturated.what === "gates" ? "0 or 1" : "−1 or 1";
     const evidence = `${saturated.units} of ${saturated.of} ${saturated.what} stand at ${ends}, where the slope is less than ${LIMITS.slope * 100} % of the largest one.`;
     return { kind: "saturated", title: "Saturated", evidence };
+  }
+  const dead = deadUnits(frame);
+  if (isLong && dead.of > 0 && dead.units / dead.of >= LIMITS.units / shareSlack("dead")) {
+    const evidence = `${dead.units} of ${dead.of} units keep one value over the whole sequence shown: they answer nothing.`;
+    return { kind: "dead", title: "Dead units", evidence };
   }
   const smallest = fits.reduce<(typeof fits)[number] | null>(
     (best, one) => (best === null || one.fit.ratio < best.fit.ratio ? one : best),
@@ -284,7 +289,7 @@ export function diagnose(
 }
 
 /** Looks after which a finding is named, after which it is taken back, and between two changes of its numbers. */
-export const PATIENCE = { come: 4, go: 12, refresh: 8 } as const;
+export const PATIENCE = { come: 4, go: 12, refresh: 4 } as const;
 
 /** Keeps what is named steady: a finding comes when it was seen some times in a row and goes when it was not for longer. */
 export class Watch {
@@ -293,13 +298,13 @@ export class Watch {
   private times = 0;
   private age = 0;
 
-  /** Takes in one look; gives what to show. What is certain, `not-finite`, comes at once. */
-  look(finding: Finding | null): Finding | null {
+  /** Takes in one look; gives what to show. What is certain, `not-finite`, comes at once. `isFinal`: training stands still, numbers are the last. */
+  look(finding: Finding | null, isFinal = false): Finding | null {
     const kind = finding?.kind ?? null;
     this.age += 1;
     if (kind === (this.named?.kind ?? null)) {
       this.times = 0;
-      if (this.age >= PATIENCE.refresh) this.name(finding);
+      if (isFinal || this.age >= PATIENCE.refresh) this.name(finding);
       return this.named;
     }
     this.times = kind === this.candidate ? this.times + 1 : 1;

@@ -522,7 +522,7 @@ export class Lab {
 
   private judge(lane: Lane): void {
     if (this.catalog === null || this.isLookingBack) return;
-    lane.takeFinding(diagnose(lane.symptoms(), this.catalog, this.values, lane.index, lane.named));
+    lane.takeFinding(diagnose(lane.symptoms(), this.catalog, this.values, lane.index, lane.named), !this.isRunning);
   }
 
   /** Does what a remedy says: goes back to a snapshot of this lane, takes its settings, and restarts the lane if they ask for it. */
@@ -676,6 +676,7 @@ export class Lab {
       .call("frame", { options: this.frameOptions() })
       .then((frame) => {
         lane.takeFrame(frame);
+        if (!this.isRunning) this.judge(lane);
       })
       .catch((error: unknown) => {
         this.complain(lane, error);

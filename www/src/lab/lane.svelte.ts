@@ -133,8 +133,8 @@ export class Lane {
   }
 
   /** Takes in what was seen at one look. */
-  takeFinding(finding: Finding | null): void {
-    this.finding = this.watch.look(finding);
+  takeFinding(finding: Finding | null, isFinal: boolean): void {
+    this.finding = this.watch.look(finding, isFinal);
   }
 
   /** Forgets what came after a step, which is to be trained again. */
