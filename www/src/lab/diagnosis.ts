@@ -249,7 +249,7 @@ function remediesOf(kind: FindingKind, symptoms: Symptoms, catalog: Catalog, val
     case "exploding":
       if (!isClipped) add("Clip at 1", false, clip);
       if (hasRate) add("Learning rate ÷ 10", false, scaled(0.1));
-      useInit("orthogonal", "Orthogonal initialisation");
+      useInit("orthogonal", "Orthogonal weights");
       break;
     case "dead":
       if (values[`${letter}.nonlinearity`] === "relu") add("Use tanh", true, { [`${letter}.nonlinearity`]: "tanh" });
@@ -262,9 +262,9 @@ function remediesOf(kind: FindingKind, symptoms: Symptoms, catalog: Catalog, val
       break;
     case "vanishing":
       useLstm();
-      useInit("orthogonal", "Orthogonal initialisation");
+      useInit("orthogonal", "Orthogonal weights");
       if (init !== "chrono") useInit("forget-bias", "Forget bias 1", { [`${letter}.init.forgetBias`]: 1 });
-      useInit("chrono", "Chrono initialisation");
+      useInit("chrono", "Chrono biases");
       break;
     case "plateau":
       if (hasRate) add("Learning rate × 3", false, scaled(3));

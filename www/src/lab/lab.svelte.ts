@@ -537,6 +537,7 @@ export class Lab {
       await this.lookAt(lane, rewind);
       if (lane.lookedAt === null) return;
       lane.rewind(lane.lookedAt);
+      this.dismiss("problem");
       if (this.isRunning) this.runLane(lane);
     }
     this.sendHyper();

@@ -3,7 +3,7 @@
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { Frame, Session, SessionConfig } from "unroll-types";
+import type { Frame, FrameOptions, SessionConfig } from "unroll-types";
 import { launch, pause, steps, trained, visit, type Visit } from "./browser";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
@@ -66,6 +66,17 @@ async function look(page: Page, step: number): Promise<number> {
   return shown();
 }
 
+/** The part of the package that is compared with. */
+interface Package {
+  default: () => Promise<unknown>;
+  Session: {
+    create(config: SessionConfig): Promise<{
+      advance(steps: number): Promise<unknown>;
+      frame(options: FrameOptions): Promise<Frame>;
+    }>;
+  };
+}
+
 /** What the package itself draws of this configuration after so many steps. */
 async function trainedAlone(config: SessionConfig, n: number): Promise<number[]> {
   const url = process.env["UNROLL_PACKAGE_URL"];
@@ -73,9 +84,7 @@ async function trainedAlone(config: SessionConfig, n: number): Promise<number[]>
   const page = await (await browser.newContext()).newPage();
   await page.goto(new URL("package.json", url).href);
   // In words, because the test runner would turn an import of its own into something else.
-  const unroll = await page.evaluateHandle<{ default: () => Promise<unknown>; Session: typeof Session }>(
-    `import(${JSON.stringify(new URL("unroll.js", url).href)})`,
-  );
+  const unroll = await page.evaluateHandle<Package>(`import(${JSON.stringify(new URL("unroll.js", url).href)})`);
   const numbers = await page.evaluate(
     async ([{ default: init, Session }, config, n]) => {
       await init();

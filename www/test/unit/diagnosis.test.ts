@@ -51,13 +51,13 @@ group("diagnosis", () => {
     expect(finding?.evidence).toContain("24 steps from there");
     expect(finding?.remedies.map(({ label, restarts }) => [label, restarts])).toEqual([
       ["Use an LSTM", true],
-      ["Orthogonal initialisation", true],
+      ["Orthogonal weights", true],
     ]);
     // Nobody needs to hear of it when the task is solved, or before training.
     expect(of({ frame, isSolved: true })).toBe(null);
     expect(of({ frame: { ...frame, header: { ...frame.header, step: 10 } } })).toBe(null);
     const lstm = of({ frame: picture("lstm", 0.3) }, "#v=1&a.model=lstm&a.init=pytorch");
-    expect(lstm?.remedies.map(({ label }) => label)).toEqual(["Forget bias 1", "Chrono initialisation"]);
+    expect(lstm?.remedies.map(({ label }) => label)).toEqual(["Forget bias 1", "Chrono biases"]);
   });
 
   test("diagnosis_names_an_exploding_gradient_by_ribbon_clipping_or_norm", () => {
