@@ -3,7 +3,16 @@
 // It owns the workers' clients and keeps lanes in step. It must not know elements or canvases; what it needs of the
 // browser is passed in.
 
-import type { Catalog, Change, Cliff, CliffQuery, FrameOptions, Hyper, InspectionQuery, SessionConfig } from "unroll-types";
+import type {
+  Catalog,
+  Change,
+  Cliff,
+  CliffQuery,
+  FrameOptions,
+  Hyper,
+  InspectionQuery,
+  SessionConfig,
+} from "unroll-types";
 import {
   addLane,
   describe,
