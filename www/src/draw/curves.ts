@@ -117,6 +117,10 @@ export interface CurveOptions {
   alpha?: number;
   /** The training step under the cursor. */
   cursor?: number | null;
+  /** Training steps that can be looked back at: ticks on the axis. */
+  marks?: readonly number[];
+  /** The training step that is looked back at: a line, and what came later fades. */
+  shown?: number | null;
   /** Values as percentages. */
   percent?: boolean;
 }
@@ -300,6 +304,10 @@ export function drawCurves(
     });
   }
 
+  for (const mark of options.marks ?? []) {
+    if (mark >= from && mark <= to) vertical(ctx, chart.xOf(mark), bottom - 4, bottom, 1, palette.inkSoft, pixelRatio);
+  }
+
   for (const reference of options.references ?? []) {
     const y = chart.yOf(reference.value);
     ctx.setLineDash([3, 4]);
@@ -310,6 +318,13 @@ export function drawCurves(
   withClip(ctx, { ...plot, x: plot.x - 1, y: plot.y - 3, width: plot.width + 12, height: plot.height + 6 }, () => {
     for (const series of all) drawSeries(ctx, chart, series, palette, options);
   });
+
+  if (options.shown !== undefined && options.shown !== null) {
+    const x = chart.xOf(options.shown);
+    ctx.fillStyle = withAlpha(palette.background, 0.6);
+    ctx.fillRect(x, plot.y - 3, plot.x + plot.width + 12 - x, plot.height + 2);
+    vertical(ctx, x, plot.y, bottom, 2, palette.cursor, pixelRatio);
+  }
 
   for (const reference of options.references ?? []) {
     const y = chart.yOf(reference.value);

@@ -44,6 +44,17 @@ export class History {
     this.count = 0;
   }
 
+  /** The same up to a step, as a sheet of its own. */
+  until(step: number): History {
+    const copy = new History(this.capacity);
+    copy.steps.set(this.steps);
+    copy.values.set(this.values);
+    copy.length = this.length;
+    copy.span = this.span;
+    copy.rewind(step);
+    return copy;
+  }
+
   /** The curve so far, the span that is still being filled included. */
   curve(lastStep: number): Curve {
     const isOpen = this.count > 0;

@@ -3,7 +3,16 @@
 // It owns the workers' clients and keeps lanes in step. It must not know elements or canvases; what it needs of the
 // browser is passed in.
 
-import type { Catalog, Change, Cliff, CliffQuery, FrameOptions, InspectionQuery, SessionConfig } from "unroll-types";
+import type {
+  Catalog,
+  Change,
+  Cliff,
+  CliffQuery,
+  FrameOptions,
+  Hyper,
+  InspectionQuery,
+  SessionConfig,
+} from "unroll-types";
 import {
   addLane,
   describe,
@@ -13,6 +22,7 @@ import {
   hyperOf,
   letterOf,
   listed,
+  MAX_LANES,
   PANELS,
   removeLane,
   restartValues,
@@ -26,6 +36,7 @@ import {
 import { LaneClient } from "../worker/client";
 import { CallFailed, type Report } from "../worker/protocol";
 import { viewInspection } from "../draw/inspection.js";
+import { diagnose, type Remedy } from "./diagnosis";
 import { Lane } from "./lane.svelte";
 import { SlowMotion } from "./slow.svelte";
 import { Sweep, type SweepHost } from "./sweep.svelte";
@@ -96,6 +107,18 @@ export class Lab {
   });
   readonly isReady = $derived(this.lanes.length > 0 && this.lanes.every((lane) => lane.status !== "loading"));
 
+  readonly isLookingBack = $derived(this.lanes.some((lane) => lane.lookedAt !== null));
+  /** The training step that pictures show. */
+  readonly shownTrainingStep = $derived(Math.max(0, ...this.lanes.map((lane) => lane.shownStep)));
+  /** Training steps where the handle can stand, ascending: the snapshots of all lanes and the newest state. */
+  readonly stops = $derived(
+    [...new Set([...this.lanes.flatMap((lane) => lane.snapshots), this.step])]
+      .filter((step) => step <= this.step)
+      .sort((one, other) => one - other),
+  );
+
+  private wantedStep: number | null = null;
+  private looking: Promise<void> | null = null;
   private nextKey = 0;
   private nextNote = 0;
   private hasPassedGoal = false;
@@ -185,10 +208,9 @@ export class Lab {
   private sendHyper(): void {
     if (this.catalog === null) return;
     this.leaveSlow();
-    const hyper = hyperOf(this.catalog, this.values);
-    // A lane whose optimiser is about to change would not know the new one's options; it gets them when it restarts.
     for (const lane of this.lanes) {
-      if (lane.status !== "ready" || lane.applied?.get("optimiser")?.value !== this.values["optimiser"]) continue;
+      const hyper = this.hyperFor(lane);
+      if (lane.status !== "ready" || hyper === null) continue;
       this.clientOf(lane)
         .call("hyper", { hyper })
         .catch((error: unknown) => {
@@ -218,6 +240,12 @@ export class Lab {
     lane.isCutting = false;
   }
 
+  /** The live settings for a lane. One whose optimiser is about to change would not know the new one's options; it gets them when it restarts. */
+  private hyperFor(lane: Lane): Hyper | null {
+    if (this.catalog === null || lane.applied?.get("optimiser")?.value !== this.values["optimiser"]) return null;
+    return hyperOf(this.catalog, this.values);
+  }
+
   private applySoon(): void {
     this.callOffApply?.();
     this.callOffApply = this.host.later(() => {
@@ -228,6 +256,7 @@ export class Lab {
 
   /** Lanes whose settings have changed begin anew; in step, the others wait until they have caught up. */
   async apply(): Promise<void> {
+    await this.returnToNewest();
     const changed = this.lanes.filter((lane) => this.pending.has(lane.key));
     await Promise.all(changed.map((lane) => this.restartLane(lane)));
   }
@@ -353,6 +382,12 @@ export class Lab {
   run(): void {
     if (this.isRunning || !this.isReady) return;
     this.leaveSlow();
+    if (this.isLookingBack) {
+      void this.returnToNewest().then(() => {
+        this.run();
+      });
+      return;
+    }
     if (this.lanes.every((lane) => lane.status !== "ready")) {
       this.note("note", "No lane can go on: reset, or change a lane.");
       return;
@@ -408,6 +443,7 @@ export class Lab {
     if (!this.isReady) return;
     this.leaveSlow();
     await this.pause();
+    await this.returnToNewest();
     const lanes = this.lanes.filter((lane) => lane.status === "ready");
     const together = Math.max(...lanes.map((lane) => lane.step)) + 1;
     const inStep = this.value("in-step") === true;
@@ -445,6 +481,7 @@ export class Lab {
     this.hasPassedGoal = false;
     this.isHiddenPause = false;
     this.dismiss("goal");
+    await this.returnToNewest();
     await Promise.all(this.lanes.map((lane) => this.restartLane(lane)));
   }
 
@@ -473,6 +510,103 @@ export class Lab {
     }
   }
 
+  // —— Looking back ——
+
+  /**
+   * Training stands still, and every lane shows its snapshot nearest to a step; null is the newest state again. Nothing is lost by it. Of several
+   * steps that wait, the last one counts.
+   */
+  async lookBack(step: number | null): Promise<void> {
+    if (step === null && !this.isLookingBack) return;
+    this.wantedStep = step;
+    if (this.looking !== null) return this.looking;
+    this.looking = this.followLook();
+    await this.looking;
+  }
+
+  private async followLook(): Promise<void> {
+    await this.pause();
+    let target: number | null;
+    do {
+      target = this.wantedStep;
+      const to = target;
+      await Promise.all(this.lanes.map((lane) => this.lookAt(lane, to)));
+    } while (target !== this.wantedStep);
+    this.looking = null;
+  }
+
+  private async lookAt(lane: Lane, target: number | null): Promise<void> {
+    if (lane.status !== "ready" && lane.status !== "diverged") return;
+    try {
+      const { step } = await this.clientOf(lane).call("look", { step: target, hyper: this.hyperFor(lane) });
+      lane.lookedAt = target === null ? null : step;
+      this.show(lane);
+    } catch (error) {
+      this.complain(lane, error);
+    }
+  }
+
+  async returnToNewest(): Promise<void> {
+    await this.lookBack(null);
+  }
+
+  /** Training goes on from the states that are looked at; what came later is forgotten. */
+  async continueFromHere(): Promise<void> {
+    await this.looking;
+    for (const lane of this.lanes) {
+      if (lane.lookedAt !== null && lane.lookedAt < lane.step) lane.rewind(lane.lookedAt);
+      lane.lookedAt = null;
+    }
+    this.hasPassedGoal = this.lanes.every((lane) => lane.solvedAt !== null);
+    this.run();
+  }
+
+  /** A lane more, with the settings of another and the state of it that is looked at. All others return to their newest state. */
+  async fork(parent: Lane): Promise<void> {
+    await this.looking;
+    if (this.lanes.length >= MAX_LANES || this.pending.has(parent.key)) return;
+    try {
+      const snapshot = await this.clientOf(parent).call("snapshot", {});
+      this.take(addLane(this.values, parent.index));
+      const lane = this.newLane(this.lanes.length);
+      this.lanes = [...this.lanes, lane];
+      this.connectPeers();
+      await this.restartLane(lane);
+      if (lane.status !== "ready") return;
+      await this.clientOf(lane).call("adopt", { snapshot, hyper: this.hyperFor(lane) });
+      lane.inherit(parent, snapshot.step);
+      this.show(lane);
+    } catch (error) {
+      this.complain(parent, error);
+    }
+    await this.returnToNewest();
+  }
+
+  // —— What is wrong, and what can be done ——
+
+  private judge(lane: Lane): void {
+    if (this.catalog === null || this.isLookingBack) return;
+    lane.takeFinding(diagnose(lane.symptoms(), this.catalog, this.values, lane.index, lane.named), !this.isRunning);
+  }
+
+  /** Does what a remedy says: goes back to a snapshot of this lane, takes its settings, and restarts the lane if they ask for it. */
+  async remedy(lane: Lane, { values, rewind, restarts }: Remedy): Promise<void> {
+    await this.returnToNewest();
+    this.take({ ...this.values, ...values });
+    if (restarts) {
+      await this.restartLane(lane);
+      return;
+    }
+    if (rewind !== null) {
+      await this.lookAt(lane, rewind);
+      if (lane.lookedAt === null) return;
+      lane.rewind(lane.lookedAt);
+      this.dismiss("problem");
+      if (this.isRunning) this.runLane(lane);
+    }
+    this.sendHyper();
+  }
+
   // —— What workers tell ——
 
   private hear(lane: Lane, report: Report): void {
@@ -489,8 +623,12 @@ export class Lab {
         lane.status = "diverged";
         lane.message = report.diverged.message;
         this.note("problem", `Lane ${letterOf(lane.index).toUpperCase()} stopped: ${report.diverged.message}`);
+        this.judge(lane);
         this.show(lane);
         if (this.lanes.every((other) => other.status !== "ready")) this.isRunning = false;
+        return;
+      case "snapshots":
+        lane.snapshots = report.steps;
         return;
       case "engine": {
         const isFallen = lane.engine?.backend === "webgpu" && report.backend === "cpu";
@@ -523,7 +661,10 @@ export class Lab {
     this.isShowingLosses = true;
     this.host.later(() => {
       this.isShowingLosses = false;
-      for (const lane of this.lanes) lane.showLosses();
+      for (const lane of this.lanes) {
+        lane.showLosses();
+        this.judge(lane);
+      }
     }, CHART_MS);
   }
 
@@ -601,6 +742,7 @@ export class Lab {
       .call("frame", { options: this.frameOptions() })
       .then((frame) => {
         lane.takeFrame(frame);
+        if (!this.isRunning) this.judge(lane);
       })
       .catch((error: unknown) => {
         this.complain(lane, error);

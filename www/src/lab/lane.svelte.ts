@@ -1,6 +1,6 @@
 // One lane as the page sees it: its worker, what it last told, its curves. Reactive state; draws nothing.
 
-import { SvelteMap } from "svelte/reactivity";
+import { SvelteMap, SvelteSet } from "svelte/reactivity";
 import type { Change, Evaluation, Frame, Inspection } from "unroll-types";
 import { viewFrame, type FrameView } from "../draw/frame.js";
 import { viewInspection, type InspectionView } from "../draw/inspection.js";
@@ -8,7 +8,11 @@ import { aligned } from "../draw/portrait.js";
 import type { PanelId, Value } from "../settings";
 import type { LaneClient } from "../worker/client";
 import type { Engine, ProgressReport } from "../worker/protocol";
+import { Watch, type Finding, type FindingKind, type Symptoms } from "./diagnosis";
 import { History, type Curve } from "./history";
+
+/** Reports whose gradient norms are remembered. */
+const REMEMBERED = 60;
 
 /** `loading` until the session exists; `failed` when it cannot be had. */
 export type Status = "loading" | "ready" | "diverged" | "failed";
@@ -42,6 +46,18 @@ export class Lane {
   /** The restart settings of the running session; null before there is one. */
   applied = $state.raw<ReadonlyMap<string, { title: string; value: Value }> | null>(null);
 
+  /** Training steps that can be looked back at, ascending. */
+  snapshots = $state.raw<readonly number[]>([]);
+  /** The training step that is looked back at; null when the newest is shown. */
+  lookedAt = $state<number | null>(null);
+  /** The training step that pictures show. */
+  readonly shownStep = $derived(this.lookedAt ?? this.step);
+
+  /** What is wrong with it, as the page names it. */
+  finding = $state.raw<Finding | null>(null);
+  /** Kinds of findings that the reader does not want to see in this run. */
+  readonly dismissed = new SvelteSet<FindingKind>();
+
   client: LaneClient | null = null;
   /** A frame has been asked for and has not come. */
   isPulling = false;
@@ -58,8 +74,11 @@ export class Lane {
   /** Counts restarts: an answer to an older one is not used. */
   generation = 0;
 
+  private watch = new Watch();
+  private norms: number[] = [];
+  private clipCoefficients: number[] = [];
   private losses = new History();
-  private readonly accuracies: { step: number; value: number }[] = [];
+  private evaluations: Evaluation[] = [];
 
   constructor(
     /** Identity, for keyed lists; lanes move when one is removed. */
@@ -81,9 +100,71 @@ export class Lane {
     this.refusals.clear();
     this.comparison = null;
     this.losses = new History();
-    this.accuracies.length = 0;
+    this.evaluations = [];
     this.lossCurve = EMPTY;
     this.accuracyCurve = EMPTY;
+    this.snapshots = [];
+    this.lookedAt = null;
+    this.dismissed.clear();
+    this.forgetFindings();
+  }
+
+  private forgetFindings(): void {
+    this.watch = new Watch();
+    this.finding = null;
+    this.norms = [];
+    this.clipCoefficients = [];
+  }
+
+  /** What there is to judge the network by. */
+  symptoms(): Symptoms {
+    const curve = this.losses.curve(this.step);
+    return {
+      frame: this.frame,
+      diverged: this.status === "diverged" ? this.message : null,
+      isSolved: this.evaluation?.solved === true,
+      evaluations: this.evaluations,
+      baseline: this.evaluation?.baseline ?? null,
+      norms: this.norms,
+      clipCoefficients: this.clipCoefficients,
+      snapshots: this.snapshots,
+      lossAt: (step) => curve.values[curve.steps.findLastIndex((at) => at <= step)] ?? Number.NaN,
+    };
+  }
+
+  /** The kind of finding that is named now. */
+  get named(): FindingKind | null {
+    return this.watch.named?.kind ?? null;
+  }
+
+  /** Takes in what was seen at one look. */
+  takeFinding(finding: Finding | null, isFinal: boolean): void {
+    this.finding = this.watch.look(finding, isFinal);
+  }
+
+  /** Forgets what came after a step, which is to be trained again. */
+  rewind(step: number): void {
+    this.lookedAt = null;
+    this.step = step;
+    this.status = "ready";
+    this.message = null;
+    this.progress = null;
+    this.forgetFindings();
+    this.losses.rewind(step);
+    this.showLosses();
+    while ((this.evaluations.at(-1)?.step ?? -1) > step) this.evaluations.pop();
+    this.evaluation = this.evaluations.at(-1) ?? null;
+    if (this.solvedAt !== null && this.solvedAt > step) this.solvedAt = null;
+    this.showAccuracies();
+    this.snapshots = this.snapshots.filter((at) => at <= step);
+  }
+
+  /** Takes over the way of another lane up to a step. */
+  inherit(parent: Lane, step: number): void {
+    this.losses = parent.losses.until(step);
+    this.evaluations = [...parent.evaluations];
+    this.solvedAt = parent.solvedAt;
+    this.rewind(step);
   }
 
   takeProgress(report: ProgressReport): void {
@@ -95,6 +176,8 @@ export class Lane {
     this.step = report.step;
     this.stepsPerSecond = report.stepsPerSecond;
     this.progress = report;
+    this.norms = [...this.norms, report.gradientNorm].slice(-REMEMBERED);
+    this.clipCoefficients = [...this.clipCoefficients, report.clipCoefficient].slice(-REMEMBERED);
     this.crashes = 0;
   }
 
@@ -115,16 +198,18 @@ export class Lane {
     this.evaluation = evaluation;
     if (evaluation.solved) this.solvedAt ??= evaluation.step;
     // After steps were lost, an evaluation may come a second time.
-    while ((this.accuracies.at(-1)?.step ?? -1) >= evaluation.step) this.accuracies.pop();
-    this.accuracies.push({ step: evaluation.step, value: evaluation.accuracy });
+    while ((this.evaluations.at(-1)?.step ?? -1) >= evaluation.step) this.evaluations.pop();
+    this.evaluations.push(evaluation);
     // Evaluations are rare; a run long enough for this to matter keeps every second one of the old half.
-    if (this.accuracies.length > 2000) {
-      const kept = this.accuracies.filter((_, at) => at >= 1000 || at % 2 === 0);
-      this.accuracies.splice(0, this.accuracies.length, ...kept);
-    }
+    if (this.evaluations.length > 2000)
+      this.evaluations = this.evaluations.filter((_, at) => at >= 1000 || at % 2 === 0);
+    this.showAccuracies();
+  }
+
+  private showAccuracies(): void {
     this.accuracyCurve = {
-      steps: Float64Array.from(this.accuracies, (point) => point.step),
-      values: Float64Array.from(this.accuracies, (point) => point.value),
+      steps: Float64Array.from(this.evaluations, (one) => one.step),
+      values: Float64Array.from(this.evaluations, (one) => one.accuracy),
     };
   }
 

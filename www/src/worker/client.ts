@@ -69,6 +69,7 @@ export class LaneClient {
       case "evaluation":
       case "diverged":
       case "engine":
+      case "snapshots":
         if (!this.isClosed) this.onReport(message);
         return;
       default:

@@ -18,6 +18,7 @@ import type {
   Progress,
   SessionConfig,
 } from "unroll-types";
+import type { Snapshot } from "./snapshots";
 
 /** What trains a lane, and one sentence that says why. */
 export interface Engine {
@@ -53,6 +54,15 @@ export interface Calls {
   evaluate: { ask: object; answer: Evaluation };
   /** Live settings. */
   hyper: { ask: { hyper: Hyper }; answer: object };
+  /**
+   * Stands still and goes to the snapshot nearest to a step; with null back to the newest state, which is kept until training goes on. Live settings
+   * are those given, or those of the snapshot. Answers with the step that the session then stands at.
+   */
+  look: { ask: { step: number | null; hyper: Hyper | null }; answer: { step: number } };
+  /** The state that the session stands at. */
+  snapshot: { ask: object; answer: Snapshot };
+  /** Goes on from the state of another session of this configuration. */
+  adopt: { ask: { snapshot: Snapshot; hyper: Hyper | null }; answer: object };
 }
 
 export type CallName = keyof Calls;
@@ -95,6 +105,8 @@ export type Report =
   | { type: "diverged"; diverged: Diverged }
   /** Engine or reason have changed. The session stands at `step`: less than before when a lost device took steps along. */
   | ({ type: "engine"; step: number } & Engine)
+  /** Steps that can be looked back at, ascending. */
+  | { type: "snapshots"; steps: number[] }
   | { type: "crashed"; message: string };
 
 export type FromWorker = Answer | Report;

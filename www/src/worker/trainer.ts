@@ -32,6 +32,7 @@ import {
   evaluationInterval,
   stepLimit,
 } from "./schedule";
+import { SNAPSHOT_MS, SNAPSHOT_SHARE, Snapshots, type Snapshot } from "./snapshots";
 
 /** The part of the package's `Session` that a lane uses. */
 export interface LaneSession {
@@ -42,6 +43,8 @@ export interface LaneSession {
   compareEngines(): Promise<Inspection>;
   evaluate(): Promise<Evaluation>;
   setHyper(hyper: Hyper): void;
+  snapshot(): Promise<Uint8Array>;
+  restore(snapshot: Uint8Array): Promise<void>;
   readonly backend: Engine["backend"];
   readonly reason: string;
   free(): void;
@@ -146,6 +149,14 @@ export class Trainer {
   private tally = new Tally();
   /** When the last slice ended, or null when training stood still in between. */
   private lastSliceEnd: number | null = null;
+  private snapshots = new Snapshots();
+  private snapshotBudget = new FrameBudget(SNAPSHOT_SHARE, SNAPSHOT_MS.cpu);
+  /** The smallest cost of a snapshot so far. */
+  private snapshotMs = Number.POSITIVE_INFINITY;
+  /** Whether the page knows less of them than there is. */
+  private hasNewSnapshots = false;
+  /** The newest state, while an earlier one is looked at. */
+  private newest: Snapshot | null = null;
   private evaluateEvery = 1;
   private nextEvaluation = 0;
 
@@ -185,6 +196,7 @@ export class Trainer {
   private nextSlice(): number {
     if (!this.isRunning || this.session === null || this.isFatallyBroken) return 0;
     const bounds = [this.slice.next(), this.nextEvaluation - this.step];
+    if (this.snapshotBudget.allows(this.around.now())) bounds.push(this.snapshots.next(this.step) - this.step);
     if (this.target === null)
       bounds.push(
         stepLimit(
@@ -199,6 +211,7 @@ export class Trainer {
   private async train(steps: number): Promise<void> {
     const { session } = this;
     if (session === null) return;
+    this.goOn();
     const start = this.around.now();
     const progress = await session.advance(steps);
     const end = this.around.now();
@@ -209,7 +222,10 @@ export class Trainer {
     this.pace.record(done, end - start);
     this.lastSliceEnd = end;
     // The losses of one report belong to consecutive steps.
-    if (progress.step - done < this.step) this.report();
+    if (progress.step - done < this.step) {
+      this.report();
+      this.snapshots.forgetAfter(progress.step - done);
+    }
     this.tally.add(progress, Math.max(1, done));
     this.step = progress.step;
     this.watchEngine(session);
@@ -220,6 +236,7 @@ export class Trainer {
       return;
     }
     if (this.step >= this.nextEvaluation) await this.evaluate(session);
+    await this.takeSnapshot(session);
     if (this.target !== null && this.step >= this.target.step) this.stand();
     else if (this.reports.due(end)) this.report();
   }
@@ -235,6 +252,8 @@ export class Trainer {
   private report(): void {
     const report = this.tally.take(this.speed.perSecond());
     if (report !== null) this.around.post(report, transferables(report));
+    if (this.hasNewSnapshots) this.around.post({ type: "snapshots", steps: this.snapshots.steps }, []);
+    this.hasNewSnapshots = false;
   }
 
   /** Says so when the session trains on another engine, or for another reason, than was told last. */
@@ -242,15 +261,19 @@ export class Trainer {
     const { backend, reason } = session;
     if (backend === this.engine.backend && reason === this.engine.reason) return;
     // Steps take another time on the other engine.
-    if (backend !== this.engine.backend) this.slice = new SliceSize(SLICE_MS[backend]);
+    if (backend !== this.engine.backend) {
+      this.slice = new SliceSize(SLICE_MS[backend]);
+      this.snapshotBudget = new FrameBudget(SNAPSHOT_SHARE, SNAPSHOT_MS[backend]);
+    }
     this.engine = { backend, reason };
-    this.around.post({ type: "engine", step: this.step, backend, reason }, []);
+    this.around.post({ type: "engine", step: this.newest?.step ?? this.step, backend, reason }, []);
   }
 
   /** Takes in where the session stands after a call that does not train: a lost device may have taken its last steps along. */
   private standAt(step: number, session: LaneSession): void {
     if (step < this.step) {
       this.report();
+      this.snapshots.forgetAfter(step);
       this.step = step;
       this.tellPeers();
     }
@@ -325,6 +348,57 @@ export class Trainer {
     }
   }
 
+  /** Keeps the state of this step if one is wanted here and the budget allows it. */
+  private async takeSnapshot(session: LaneSession): Promise<void> {
+    const start = this.around.now();
+    if (!this.snapshots.wants(this.step) || !this.snapshotBudget.allows(start)) return;
+    this.snapshots.add({ step: this.step, bytes: await session.snapshot() });
+    // The smallest cost counts: it is that of the work, without what else kept the machine busy.
+    this.snapshotMs = Math.min(this.snapshotMs, this.around.now() - start);
+    if (this.step > 0) this.snapshotBudget.record(start, start + this.snapshotMs);
+    this.hasNewSnapshots = true;
+  }
+
+  private async look(request: Ask<"look">): Promise<void> {
+    const session = this.need();
+    this.stand();
+    if (request.step === null && this.newest === null) {
+      this.answer(request, { step: this.step });
+      return;
+    }
+    const newest = this.newest ?? { step: this.step, bytes: await session.snapshot() };
+    const wanted = request.step === null ? newest : this.snapshots.nearest(request.step, newest);
+    await session.restore(wanted.bytes);
+    this.step = wanted.step;
+    this.newest = request.step === null ? null : newest;
+    if (request.hyper !== null) session.setHyper(request.hyper);
+    this.watchEngine(session);
+    this.answer(request, { step: this.step });
+  }
+
+  /** Training goes on from an earlier state: what came later is forgotten. */
+  private goOn(): void {
+    if (this.newest === null) return;
+    this.newest = null;
+    this.snapshots.forgetAfter(this.step);
+    this.hasNewSnapshots = true;
+    this.nextEvaluation = this.step - (this.step % this.evaluateEvery) + this.evaluateEvery;
+  }
+
+  private async adopt({ snapshot, hyper }: Ask<"adopt">): Promise<void> {
+    const session = this.need();
+    this.stand();
+    await session.restore(snapshot.bytes);
+    this.newest = null;
+    this.step = snapshot.step;
+    this.snapshots.forgetAfter(this.step - 1);
+    this.snapshots.add(snapshot);
+    this.hasNewSnapshots = true;
+    this.nextEvaluation = this.step - (this.step % this.evaluateEvery) + this.evaluateEvery;
+    if (hyper !== null) session.setHyper(hyper);
+    this.report();
+  }
+
   private cancelLooks(): void {
     for (const request of this.wantedLooks.values()) this.cancel(request);
     this.wantedLooks.clear();
@@ -394,6 +468,16 @@ export class Trainer {
           this.need().setHyper(request.hyper);
           this.answer(request, {});
           return;
+        case "look":
+          await this.look(request);
+          return;
+        case "snapshot":
+          this.answer(request, { step: this.step, bytes: await this.need().snapshot() });
+          return;
+        case "adopt":
+          await this.adopt(request);
+          this.answer(request, {});
+          return;
         default:
           request satisfies never;
       }
@@ -422,7 +506,13 @@ export class Trainer {
     this.slice = new SliceSize(SLICE_MS[this.engine.backend]);
     this.speed.reset();
     this.pace.reset();
+    this.newest = null;
+    this.snapshots = new Snapshots();
+    this.snapshotMs = Number.POSITIVE_INFINITY;
+    this.snapshotBudget = new FrameBudget(SNAPSHOT_SHARE, SNAPSHOT_MS[this.engine.backend]);
     this.answer(request, this.engine);
+    await this.takeSnapshot(session);
+    this.report();
     const evaluation = await session.evaluate();
     this.evaluateEvery = evaluationInterval(evaluation.nSequences, request.config.batch ?? 1);
     this.nextEvaluation = this.evaluateEvery;

@@ -49,6 +49,8 @@ class Answering implements WorkerLike {
   onerror: WorkerLike["onerror"] = null;
   isTerminated = false;
   step = 0;
+  /** The step that is looked at. */
+  seen: number | null = null;
   refuses: string | null = null;
   engine: Engine = { backend: "cpu", reason: "The CPU, as chosen." };
   readonly asked: Request[] = [];
@@ -83,6 +85,10 @@ class Answering implements WorkerLike {
         return { step: this.step };
       case "pause":
         return { step: this.step };
+      case "look":
+        return { step: (this.seen = request.step ?? this.step) };
+      case "snapshot":
+        return { step: this.seen ?? this.step, bytes: new Uint8Array(1) };
       default:
         return {};
     }
@@ -145,6 +151,74 @@ async function start(hash = ""): Promise<{ lab: Lab; workers: Answering[]; hashe
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
 group("lab", () => {
+  test("lab_looks_back_in_every_lane_and_loses_nothing_until_it_goes_on_from_there", async () => {
+    const { lab, workers } = await start();
+    lab.run();
+    await settle();
+    for (const worker of workers) {
+      for (let step = 1; step <= 500; step++) worker.progress(step);
+      worker.say({ type: "snapshots", steps: [0, 100, 200, 300, 400] });
+      worker.say({ type: "evaluation", evaluation: evaluation(200, false) });
+      worker.say({ type: "evaluation", evaluation: evaluation(450, true) });
+    }
+    // Of several places that a hand drags over, the last one counts.
+    void lab.lookBack(400);
+    void lab.lookBack(300);
+    await lab.lookBack(200);
+    expect(lab.isRunning).toBe(false);
+    expect(lab.lanes.map((lane) => [lane.step, lane.lookedAt])).toEqual([
+      [500, 200],
+      [500, 200],
+    ]);
+    expect([lab.step, lab.shownTrainingStep, lab.isLookingBack]).toEqual([500, 200, true]);
+    expect(lab.stops).toEqual([0, 100, 200, 300, 400, 500]);
+    expect(workers[1]?.last("look")?.hyper).toMatchObject({ clip: { kind: "norm", at: 1 } });
+    // Run goes on from the newest state.
+    lab.run();
+    await settle();
+    expect(workers[0]?.last("look")?.step).toBe(null);
+    expect([lab.isRunning, lab.isLookingBack]).toEqual([true, false]);
+    expect(lab.lanes[0]?.solvedAt).toBe(450);
+
+    await lab.lookBack(200);
+    await lab.continueFromHere();
+    expect(lab.isRunning).toBe(true);
+    const [lane] = lab.lanes;
+    expect([lane?.step, lane?.lookedAt, lane?.solvedAt, lane?.evaluation?.step]).toEqual([200, null, null, 200]);
+    expect(Math.max(...(lane?.lossCurve.steps ?? []))).toBeLessThanOrEqual(200);
+    expect(lab.stops).toEqual([0, 100, 200]);
+    await lab.pause();
+  });
+
+  test("lab_fork_takes_settings_state_and_curves_of_its_parent_and_the_others_return", async () => {
+    const { lab, workers } = await start();
+    lab.run();
+    await settle();
+    for (const worker of workers) {
+      for (let step = 1; step <= 500; step++) worker.progress(step);
+      worker.say({ type: "snapshots", steps: [0, 250] });
+    }
+    await lab.lookBack(250);
+    const [, parent] = lab.lanes;
+    if (parent === undefined) throw new Error("two lanes");
+    await lab.fork(parent);
+    expect(lab.lanes).toHaveLength(3);
+    expect(workers[2]?.last("create")?.config).toEqual(workers[1]?.last("create")?.config);
+    expect(workers[2]?.last("adopt")?.snapshot.step).toBe(250);
+    expect(lab.lanes.map((lane) => [lane.step, lane.lookedAt])).toEqual([
+      [500, null],
+      [500, null],
+      [250, null],
+    ]);
+    expect(lab.lanes[2]?.lossCurve.steps.at(-1)).toBe(250);
+    expect(workers.slice(0, 2).map((worker) => worker.last("look")?.step)).toEqual([null, null]);
+    // With settings that wait for a restart there is no network to take after.
+    lab.set("b.hidden", 8);
+    await lab.lookBack(250);
+    await lab.fork(parent);
+    expect(lab.lanes).toHaveLength(3);
+  });
+
   test("lab_starts_a_worker_per_lane_and_draws_the_first_picture", async () => {
     const { lab, workers } = await start("#v=1&lanes=3");
     expect(workers).toHaveLength(3);

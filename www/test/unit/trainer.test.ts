@@ -1,4 +1,13 @@
-import type { Change, Evaluation, Frame, Inspection, InspectionQuery, Progress, SessionConfig } from "unroll-types";
+import type {
+  Change,
+  Evaluation,
+  Frame,
+  Hyper,
+  Inspection,
+  InspectionQuery,
+  Progress,
+  SessionConfig,
+} from "unroll-types";
 import { describe as group, expect, test } from "vitest";
 import type { Engine, FromWorker, PeerMessage, Request } from "../../src/worker/protocol";
 import { CallFailed, toFailure } from "../../src/worker/protocol";
@@ -10,6 +19,7 @@ import { Trainer, type LaneSession, type PeerPort } from "../../src/worker/train
 interface Costs {
   step: number;
   frame: number;
+  snapshot?: number;
 }
 
 /**
@@ -23,6 +33,8 @@ class Bench {
   readonly framesAt: { start: number; end: number }[] = [];
   readonly looksAt: { panel: string; start: number; end: number }[] = [];
   readonly changes: Change[] = [];
+  readonly snapshotsAt: number[] = [];
+  readonly hypers: Hyper[] = [];
   /** Milliseconds that a panel takes. */
   readonly panels: Partial<Record<InspectionQuery["panel"], number>> = { factors: 0.2, pipe: 0.1, credit: 30 };
   divergeAt = Number.POSITIVE_INFINITY;
@@ -145,6 +157,16 @@ class Bench {
       },
       setHyper: (hyper) => {
         if (Number.isNaN(hyper["lr"])) throw refusal();
+        this.hypers.push(hyper);
+      },
+      snapshot: () => {
+        this.snapshotsAt.push(step);
+        this.now += this.costs.snapshot ?? 0;
+        return Promise.resolve(Uint8Array.of(step & 255, step >> 8));
+      },
+      restore: ([low = 0, high = 0]) => {
+        step = low + 256 * high;
+        return Promise.resolve();
       },
       free: () => {
         this.freed += 1;
@@ -158,6 +180,13 @@ class Bench {
 
   reports(): Extract<FromWorker, { type: "progress" }>[] {
     return this.log.flatMap(({ message }) => (message.type === "progress" ? [message] : []));
+  }
+
+  /** What was told of a kind, in order. */
+  told<Type extends FromWorker["type"]>(type: Type): Extract<FromWorker, { type: Type }>[] {
+    return this.log.flatMap(({ message }) =>
+      message.type === type ? [message as Extract<FromWorker, { type: Type }>] : [],
+    );
   }
 
   /** Engines that were told, in order. */
@@ -422,6 +451,56 @@ group("trainer", () => {
     await turn();
     expect(bench.log.filter(({ message }) => message.type === "diverged")).toHaveLength(1);
     expect(await bench.client.call("pause", {})).toEqual({ step: 40 });
+  });
+
+  test("trainer_takes_snapshots_within_their_share_however_dear_they_are", async () => {
+    const bench = new Bench({ step: 0.5, frame: 2, snapshot: 4 });
+    await bench.create();
+    await bench.runUntil(8000);
+    const cost = 4 * bench.snapshotsAt.length;
+    expect(cost).toBeGreaterThan(0.01 * bench.now);
+    expect(cost).toBeLessThan(0.022 * bench.now);
+    expect(bench.snapshotsAt.every((step) => step % 50 === 0)).toBe(true);
+    expect(bench.told("snapshots").at(-1)?.steps).toEqual([...new Set(bench.snapshotsAt)]);
+  });
+
+  test("trainer_looks_back_returns_exactly_and_forgets_only_when_training_goes_on", async () => {
+    const bench = new Bench();
+    await bench.create();
+    await bench.client.call("trainTo", { step: 1010 });
+    const { steps = [] } = bench.told("snapshots").at(-1) ?? {};
+    const hyper = { lr: 0.5 };
+    expect(await bench.client.call("look", { step: 530, hyper })).toEqual({ step: 550 });
+    expect((await bench.client.call("frame", { options: {} })).header.step).toBe(550);
+    expect(await bench.client.call("look", { step: 0, hyper: null })).toEqual({ step: 0 });
+    expect(await bench.client.call("look", { step: 1e9, hyper })).toEqual({ step: 1010 });
+    expect(await bench.client.call("look", { step: 120, hyper })).toEqual({ step: 100 });
+    expect(await bench.client.call("look", { step: null, hyper })).toEqual({ step: 1010 });
+    expect(bench.hypers).toEqual([hyper, hyper, hyper, hyper]);
+    expect(await bench.client.call("look", { step: null, hyper })).toEqual({ step: 1010 });
+    await bench.client.call("look", { step: 530, hyper });
+    await bench.client.call("trainTo", { step: 555 });
+    expect(bench.told("snapshots").at(-1)?.steps).toEqual(steps.filter((step) => step <= 550));
+    expect(await bench.client.call("look", { step: null, hyper })).toEqual({ step: 555 });
+    // Losses of the second time belong to the steps after the snapshot.
+    const report = bench.reports().at(-1);
+    expect([report?.step, ...(report?.losses ?? [])]).toEqual([555, 551, 552, 553, 554, 555]);
+  });
+
+  test("trainer_adopts_the_state_of_another_lane_and_evaluates_at_round_steps_from_there", async () => {
+    const parent = new Bench();
+    await parent.create();
+    await parent.client.call("trainTo", { step: 777 });
+    const snapshot = await parent.client.call("snapshot", {});
+    expect(snapshot.step).toBe(777);
+    const bench = new Bench();
+    await bench.create();
+    await bench.client.call("adopt", { snapshot, hyper: { lr: 1 } });
+    expect(bench.told("snapshots").at(-1)?.steps).toEqual([0, 777]);
+    expect(bench.hypers).toEqual([{ lr: 1 }]);
+    await bench.client.call("trainTo", { step: 1000 });
+    expect(bench.reports().flatMap((report) => [...report.losses])[0]).toBe(778);
+    expect(bench.told("evaluation")[1]?.evaluation.step).toBe(800);
   });
 
   test("trainer_keeps_its_session_when_a_new_one_is_refused", async () => {
