@@ -47,6 +47,8 @@ export interface Calls {
   edit: { ask: { change: Change }; answer: object };
   /** The loss cliff; no network is asked. */
   cliff: { ask: { query: CliffQuery }; answer: Cliff };
+  /** The weights as they are, a safetensors file. */
+  weights: { ask: object; answer: Uint8Array };
   /** Held-out data, now. */
   evaluate: { ask: object; answer: Evaluation };
   /** Live settings. */
@@ -107,6 +109,7 @@ export function transferables(message: FromWorker): Transferable[] {
     return [message.value.data];
   if (message.type === "answer" && message.call === "cliff")
     return Object.values(message.value as unknown as Record<string, Float64Array>).map(({ buffer }) => buffer);
+  if (message.type === "answer" && message.call === "weights") return [message.value.buffer];
   return [];
 }
 

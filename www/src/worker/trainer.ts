@@ -40,6 +40,7 @@ export interface LaneSession {
   inspect(query: InspectionQuery): Promise<Inspection>;
   edit(change: Change): Promise<void>;
   evaluate(): Promise<Evaluation>;
+  weights(): Promise<Uint8Array>;
   setHyper(hyper: Hyper): void;
   readonly backend: Engine["backend"];
   readonly reason: string;
@@ -382,6 +383,9 @@ export class Trainer {
           return;
         case "evaluate":
           this.answer(request, await this.evaluate(this.need()));
+          return;
+        case "weights":
+          this.answer(request, await this.need().weights());
           return;
         case "hyper":
           this.need().setHyper(request.hyper);
