@@ -3,6 +3,7 @@
 // One table, made from the package's catalogue, drives the form, the URL hash and what the workers are sent. It must not
 // know the page, and it names no task, architecture, initialisation or optimiser except in `FIRST_VISIT`.
 
+import { LESSONS } from "./lessons";
 import type { Catalog, Clip, Entry, Hyper, OptionInfo, SessionConfig } from "unroll-types";
 
 /** What a setting can hold. */
@@ -25,7 +26,7 @@ export type Kind =
 export type Effect = "restart" | "live" | "view";
 
 /** Which part of the page shows the control. */
-export type Group = "task" | "training" | "lane" | "view" | "panels";
+export type Group = "task" | "training" | "lane" | "view" | "panels" | "link";
 
 export interface Setting {
   /** Key in the URL hash and in `Values`. */
@@ -115,6 +116,27 @@ export const PANELS = [
 
 export type PanelId = (typeof PANELS)[number]["id"];
 
+/**
+ * Parts of the page that a link can hide with `hide=`, for teachers: the one list behind the address, the share dialog and the
+ * components. Nothing else changes: the networks train as before, and the keys still work.
+ */
+export const HIDEABLE = [
+  { id: "task", title: "Task and training settings" },
+  { id: "lane-settings", title: "Settings of the lanes" },
+  { id: "graph", title: "Unrolled graphs" },
+  { id: "states", title: "States" },
+  { id: "gradient", title: "Gradient ribbons" },
+  { id: "charts", title: "Loss and right answers" },
+  { id: "answers", title: "Answers" },
+  { id: "legend", title: "Legend" },
+  { id: "panels", title: "Panels and tables" },
+  { id: "counters", title: "Step and speed" },
+  { id: "engine", title: "Engine" },
+  { id: "tools", title: "Lessons, Share and Help" },
+] as const;
+
+export type PartId = (typeof HIDEABLE)[number]["id"];
+
 /** What the credit matrix differentiates. */
 const CREDIT_OF = [
   { id: "output", title: "the outputs" },
@@ -138,6 +160,7 @@ const CLIFF_SHOWS = [
   { id: "loss", title: "the loss" },
   { id: "gradient", title: "its gradient" },
 ] as const;
+export const NO_LESSON = { id: "none", title: "none" } as const;
 
 const THEMES = [
   { id: "auto", title: "as the system" },
@@ -243,7 +266,8 @@ function read(kind: Kind, text: string): Value | undefined {
     case "list":
       return text;
     case "switch":
-      return text === "on" ? true : text === "off" ? false : undefined;
+      // `embed=1` is what people write by hand.
+      return text === "on" || text === "1" ? true : text === "off" || text === "0" ? false : undefined;
     default:
       return kind satisfies never;
   }
@@ -641,16 +665,59 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
     default: 0.1,
     ...ofPanels,
   });
+  const ofLink = { effect: "view", group: "link", lane: null } as const;
+  table.add({
+    name: "hide",
+    title: "Hide",
+    help: "Parts of the page that whoever opens the link does not see.",
+    kind: { kind: "list", among: HIDEABLE },
+    default: "",
+    ...ofLink,
+  });
+  table.add({
+    name: "embed",
+    title: "For a slide",
+    help: "Only the lanes and the run controls, as large as the frame allows.",
+    kind: { kind: "switch" },
+    default: false,
+    ...ofLink,
+  });
+  const lesson = table.add({
+    name: "lesson",
+    title: "Lesson",
+    help: "A short text beside the networks; its own settings are the defaults.",
+    kind: { kind: "choice", among: [NO_LESSON, ...LESSONS] },
+    default: NO_LESSON.id,
+    ...ofLink,
+  });
+  if (lesson !== NO_LESSON.id) {
+    table.add({
+      name: "reached",
+      title: "Challenge reached at step",
+      help: "The receipt of a lesson's challenge: the training step at which it was reached.",
+      kind: { kind: "maybe", min: 1, max: Number.MAX_SAFE_INTEGER, whole: true },
+      default: null,
+      ...ofLink,
+    });
+  }
   return { settings: table.settings, values: table.values };
+}
+
+/** What a lesson begins with, itself included; nothing where there is none. Its values stand in for the defaults. */
+export function lessonValues(id: Value | undefined): Values {
+  const lesson = LESSONS.find((one) => one.id === id);
+  return lesson === undefined ? {} : { ...lesson.settings, lesson: lesson.id };
 }
 
 /** The hash of a URL: every setting that is not default. */
 export function toHash(catalog: Catalog, given: Values): string {
   const { settings, values } = describe(catalog, given);
+  const start = lessonValues(values["lesson"]);
   const parts = [`v=${HASH_VERSION}`];
   for (const setting of settings) {
     const value = values[setting.name];
-    if (value !== undefined && value !== setting.default) {
+    const usual = setting.name === "lesson" ? NO_LESSON.id : (start[setting.name] ?? setting.default);
+    if (value !== undefined && value !== usual) {
       parts.push(`${setting.name}=${encodeURIComponent(print(value)).replaceAll("%2C", ",")}`);
     }
   }
@@ -675,18 +742,20 @@ export function fromHash(catalog: Catalog, hash: string): { values: Values; note
 
   // What has been read brings further settings into being (a task has its own options) and changes what later ones take,
   // so the table is made anew after each.
-  const given: Record<string, Value> = {};
+  const given: Record<string, Value> = { ...lessonValues(texts.get("lesson")) };
   const bad = new Map<string, Setting>();
+  const good = new Set<string>();
   for (let progress = true; progress;) {
     progress = false;
     for (const setting of describe(catalog, given).settings) {
       const text = texts.get(setting.name);
-      if (text === undefined || setting.name in given || bad.has(setting.name)) continue;
+      if (text === undefined || good.has(setting.name) || bad.has(setting.name)) continue;
       const value = parse(setting.kind, text);
       if (value === undefined) {
         bad.set(setting.name, setting);
       } else {
         given[setting.name] = value;
+        good.add(setting.name);
       }
       progress = true;
       break;
@@ -698,7 +767,7 @@ export function fromHash(catalog: Catalog, hash: string): { values: Values; note
       notes.push(
         `${name}: expected ${expected(setting.kind)}, got "${shorten(text)}"; ${print(setting.default)} is used.`,
       );
-    } else if (!(name in given)) {
+    } else if (!good.has(name)) {
       notes.push(`The address sets "${shorten(name)}", which is no setting here; it is left out.`);
     }
   }

@@ -19,6 +19,7 @@ export * as numbers from "./numbers.js";
 export * from "./palette.js";
 export * from "./pipe.js";
 export * from "./portrait.js";
+export * from "./prediction.js";
 export * from "./predictions.js";
 export * from "./probe.js";
 export * from "./ribbon.js";

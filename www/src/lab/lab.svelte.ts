@@ -24,11 +24,15 @@ import {
   listed,
   MAX_LANES,
   PANELS,
+  lessonValues,
+  NO_LESSON,
+  parse,
   removeLane,
   restartValues,
   sessionConfig,
   toHash,
   type PanelId,
+  type PartId,
   type Setting,
   type Value,
   type Values,
@@ -37,6 +41,7 @@ import { LaneClient } from "../worker/client";
 import { CallFailed, type Report } from "../worker/protocol";
 import { viewInspection } from "../draw/inspection.js";
 import { diagnose, type Remedy } from "./diagnosis";
+import { Course } from "./course.svelte";
 import { Lane } from "./lane.svelte";
 import { SlowMotion } from "./slow.svelte";
 import { Sweep, type SweepHost } from "./sweep.svelte";
@@ -100,6 +105,9 @@ export class Lab {
     const open = listed(this.value("panels"));
     return PANELS.map((panel) => panel.id).filter((id) => open.includes(id));
   });
+  /** Parts of the page that the address hides. */
+  private readonly hidden: readonly string[] = $derived(listed(this.value("hide")));
+  readonly isEmbedded = $derived(this.value("embed") === true);
   readonly step = $derived(Math.max(0, ...this.lanes.map((lane) => lane.step)));
   readonly stepsPerSecond = $derived.by(() => {
     const speeds = this.lanes.filter((lane) => lane.status === "ready").map((lane) => lane.stepsPerSecond);
@@ -119,6 +127,9 @@ export class Lab {
 
   private wantedStep: number | null = null;
   private looking: Promise<void> | null = null;
+  /** The lesson that is open, if any. */
+  readonly course = new Course(this);
+
   private nextKey = 0;
   private nextNote = 0;
   private hasPassedGoal = false;
@@ -159,6 +170,7 @@ export class Lab {
     if (this.catalog === null || toHash(this.catalog, this.values) === hash) return;
     const { values, notes } = fromHash(this.catalog, hash);
     for (const text of notes) this.note("note", text);
+    if (values["lesson"] !== this.value("lesson")) this.course.begin();
     this.take(values);
     this.matchLanes();
     await this.reset();
@@ -178,7 +190,9 @@ export class Lab {
     if (this.catalog === null || this.values[name] === value) return;
     const setting = this.setting(name);
     if (setting === undefined) return;
-    this.take({ ...this.values, [name]: value });
+    // A receipt belongs to the settings that it came with.
+    const receipt = setting.effect === "view" ? {} : { reached: null };
+    this.take({ ...this.values, ...receipt, [name]: value });
     switch (setting.effect) {
       case "live": {
         const lane = setting.lane === null ? undefined : this.lanes[setting.lane];
@@ -199,6 +213,45 @@ export class Lab {
     }
   }
 
+  hides(part: PartId): boolean {
+    return this.hidden.includes(part);
+  }
+
+  // —— Lessons ——
+
+  /** Begins a lesson: its settings, from step 0. */
+  async openLesson(id: string): Promise<void> {
+    const kept = { theme: this.value("theme"), hide: this.value("hide"), embed: this.value("embed") };
+    this.take({ ...kept, ...lessonValues(id) });
+    this.course.begin();
+    this.matchLanes();
+    await this.reset();
+  }
+
+  /** Goes on with the settings of the lesson, without it. */
+  closeLesson(): void {
+    this.take({ ...this.values, lesson: NO_LESSON.id });
+    this.course.begin();
+    this.refresh();
+  }
+
+  /** What a sentence of a lesson does: settings as the address has them; the lanes that need it begin anew. */
+  async operate(settings: readonly (readonly [string, string])[]): Promise<void> {
+    if (this.catalog === null) return;
+    let values: Values = this.values;
+    for (const [name, text] of settings) {
+      const setting = describe(this.catalog, values).settings.find((one) => one.name === name);
+      const value = setting === undefined ? undefined : parse(setting.kind, text);
+      if (value === undefined) throw new Error(`the lesson sets ${name} to ${text}, which the page does not take`);
+      values = { ...values, [name]: value };
+    }
+    this.take({ ...values, reached: null });
+    this.matchLanes();
+    this.sendHyper();
+    if (this.pending.size > 0) await this.reset();
+    else this.refresh();
+  }
+
   private take(values: Values): void {
     if (this.catalog === null) return;
     this.values = describe(this.catalog, values).values;
@@ -208,6 +261,7 @@ export class Lab {
   private sendHyper(): void {
     if (this.catalog === null) return;
     this.leaveSlow();
+    if (this.step > 0) this.course.touch();
     for (const lane of this.lanes) {
       const hyper = this.hyperFor(lane);
       if (lane.status !== "ready" || hyper === null) continue;
@@ -380,7 +434,7 @@ export class Lab {
   }
 
   run(): void {
-    if (this.isRunning || !this.isReady) return;
+    if (this.isRunning || !this.isReady || this.course.isLocked) return;
     this.leaveSlow();
     if (this.isLookingBack) {
       void this.returnToNewest().then(() => {
@@ -440,7 +494,7 @@ export class Lab {
 
   /** One training step in every lane; lanes in step meet at the same one. */
   async single(): Promise<void> {
-    if (!this.isReady) return;
+    if (!this.isReady || this.course.isLocked) return;
     this.leaveSlow();
     await this.pause();
     await this.returnToNewest();
@@ -480,6 +534,7 @@ export class Lab {
     this.isRunning = false;
     this.hasPassedGoal = false;
     this.isHiddenPause = false;
+    this.course.forget();
     this.dismiss("goal");
     await this.returnToNewest();
     await Promise.all(this.lanes.map((lane) => this.restartLane(lane)));
@@ -617,6 +672,7 @@ export class Lab {
         return;
       case "evaluation":
         lane.takeEvaluation(report.evaluation);
+        this.course.check(lane);
         this.checkGoal();
         return;
       case "diverged":
@@ -879,9 +935,17 @@ export class Lab {
       });
   }
 
+  /** The weights of a lane as they are, a safetensors file, with the step that it stands at. */
+  async weights(lane: Lane): Promise<{ weights: Uint8Array; step: number }> {
+    const { step } = lane;
+    const weights = await this.clientOf(lane).call("weights", {});
+    return { weights, step };
+  }
+
   /** Changes one lane's running network by hand, and shows what comes of it. Of several changes that wait, the last one counts. */
   async edit(lane: Lane, change: Change): Promise<void> {
     this.leaveSlow();
+    this.course.touch();
     const isUnderWay = lane.nextChange !== null;
     lane.nextChange = change;
     if (isUnderWay) return;

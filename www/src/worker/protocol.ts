@@ -50,6 +50,8 @@ export interface Calls {
   cliff: { ask: { query: CliffQuery }; answer: Cliff };
   /** The gradient of the next step by both engines, now. */
   compare: { ask: object; answer: Inspection };
+  /** The weights as they are, a safetensors file. */
+  weights: { ask: object; answer: Uint8Array };
   /** Held-out data, now. */
   evaluate: { ask: object; answer: Evaluation };
   /** Live settings. */
@@ -124,6 +126,7 @@ export function transferables(message: FromWorker): Transferable[] {
     return [message.value.data];
   if (message.type === "answer" && message.call === "cliff")
     return Object.values(message.value as unknown as Record<string, Float64Array>).map(({ buffer }) => buffer);
+  if (message.type === "answer" && message.call === "weights") return [message.value.buffer];
   return [];
 }
 

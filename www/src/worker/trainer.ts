@@ -42,6 +42,7 @@ export interface LaneSession {
   edit(change: Change): Promise<void>;
   compareEngines(): Promise<Inspection>;
   evaluate(): Promise<Evaluation>;
+  weights(): Promise<Uint8Array>;
   setHyper(hyper: Hyper): void;
   snapshot(): Promise<Uint8Array>;
   restore(snapshot: Uint8Array): Promise<void>;
@@ -463,6 +464,9 @@ export class Trainer {
           return;
         case "evaluate":
           this.answer(request, await this.evaluate(this.need()));
+          return;
+        case "weights":
+          this.answer(request, await this.need().weights());
           return;
         case "hyper":
           this.need().setHyper(request.hyper);

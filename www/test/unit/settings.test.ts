@@ -119,6 +119,14 @@ group("settings", () => {
     expect(toHash(catalog, values)).toBe("#v=1&panels=credit,factors");
   });
 
+  test("settings_hide_and_embed_are_read_in_the_address", () => {
+    const { values, notes } = fromHash(catalog, "#v=1&hide=task,charts&embed=1");
+    expect(notes).toEqual([]);
+    expect(values["hide"]).toBe("task,charts");
+    expect(values["embed"]).toBe(true);
+    expect(toHash(catalog, values)).toBe("#v=1&hide=task,charts&embed=on");
+  });
+
   test.each([
     ["#v=1&seed=banana", "seed", 3],
     ["#v=1&seed=-3", "seed", 3],
@@ -139,6 +147,8 @@ group("settings", () => {
     ["#v=1&states=%3Cscript%3E", "states", "h"],
     ["#v=1&panels=credit,nonsense", "panels", ""],
     ["#v=1&panels=credit,credit", "panels", ""],
+    ["#v=1&hide=task,nonsense", "hide", ""],
+    ["#v=1&embed=yes", "embed", false],
   ])("settings_bad_value_%s_gives_a_note_and_the_default", (hash, name, value) => {
     const { values, notes } = fromHash(catalog, hash);
     expect(values[name]).toBe(value);

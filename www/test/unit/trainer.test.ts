@@ -155,6 +155,7 @@ class Bench {
           criterion: "",
         });
       },
+      weights: () => Promise.resolve(Uint8Array.of(1, 2, 3)),
       setHyper: (hyper) => {
         if (Number.isNaN(hyper["lr"])) throw refusal();
         this.hypers.push(hyper);
@@ -582,6 +583,13 @@ group("protocol", () => {
     worker.onerror?.({ message: "no wasm" } as ErrorEvent);
     await expect(call).rejects.toMatchObject({ failure: { kind: "crashed", message: "no wasm" } });
     expect(reports).toEqual(["crashed"]);
+  });
+
+  test("trainer_gives_the_weights_and_refuses_without_a_session", async () => {
+    const bench = new Bench();
+    await expect(bench.client.call("weights", {})).rejects.toThrow("there is no session yet");
+    await bench.create();
+    expect([...(await bench.client.call("weights", {}))]).toEqual([1, 2, 3]);
   });
 
   test("failure_carries_the_fields_of_an_error_of_the_package", () => {

@@ -1,0 +1,102 @@
+// A Python program that reads a saved network with PyTorch. Sizes come from the file itself, so that they fit.
+
+/** Shapes of the tensors in a safetensors file: eight bytes with the header's length, then the header as JSON. */
+export function shapesOf(weights: Uint8Array): Map<string, number[]> {
+  const view = new DataView(weights.buffer, weights.byteOffset, weights.byteLength);
+  const length = Number(view.getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(weights.subarray(8, 8 + length))) as Record<
+    string,
+    { shape?: number[] }
+  >;
+  return new Map(
+    Object.entries(header).flatMap(([name, { shape }]) => (shape === undefined ? [] : [[name, shape] as const])),
+  );
+}
+
+export interface Network {
+  /** Id of the architecture in the catalogue. */
+  model: string;
+  /** Of an Elman network, or null. */
+  nonlinearity: string | null;
+  hidden: number;
+  layers: number;
+  /** The task asks at the last timestep alone. */
+  asksAtEnd: boolean;
+  /** Name of the file with the weights. */
+  file: string;
+  /** Task, seed and training step, in words. */
+  about: string;
+}
+
+/** PyTorch's module of an architecture, or null where it has none. */
+function moduleOf({ model, nonlinearity }: Network): { name: string; extra: string } | null {
+  switch (model) {
+    case "elman":
+      return nonlinearity === "tanh" || nonlinearity === "relu"
+        ? { name: "RNN", extra: `, nonlinearity="${nonlinearity}"` }
+        : null;
+    case "lstm":
+      return { name: "LSTM", extra: "" };
+    case "gru":
+      return { name: "GRU", extra: "" };
+    default:
+      return null;
+  }
+}
+
+/** The program. */
+export function pytorchScript(network: Network, shapes: ReadonlyMap<string, number[]>): string {
+  const module = moduleOf(network);
+  const inputs = shapes.get("rnn.weight_ih_l0")?.[1] ?? 0;
+  const [outputs = 0, width = 0] = shapes.get("head.weight") ?? [];
+  const head = [
+    `"""Reads a network that was trained with Unroll: ${network.about}."""`,
+    "",
+    "# pip install torch safetensors numpy",
+    "import torch",
+    "from safetensors.torch import load_file",
+    "",
+    `weights = load_file("${network.file}")`,
+  ];
+  if (module === null) {
+    return [
+      ...head,
+      "",
+      "# PyTorch has no module for this architecture: these are its tensors, in the layout of torch.nn.RNN where the names agree.",
+      "for name, tensor in weights.items():",
+      "    print(name, tuple(tensor.shape))",
+      "",
+    ].join("\n");
+  }
+  const both = shapes.has("rnn.weight_ih_l0_reverse");
+  const sizes = `${String(inputs)}, ${String(network.hidden)}, num_layers=${String(network.layers)}`;
+  return [
+    ...head,
+    "",
+    "",
+    "class Network(torch.nn.Module):",
+    "    def __init__(self):",
+    "        super().__init__()",
+    `        self.rnn = torch.nn.${module.name}(${sizes}${module.extra}${both ? ", bidirectional=True" : ""})`,
+    `        self.head = torch.nn.Linear(${String(width)}, ${String(outputs)})`,
+    "",
+    "    def forward(self, x):",
+    `        """x: [T, B, ${String(inputs)}], symbols as one-hot rows. Returns [${both && network.asksAtEnd ? "" : "T, "}B, ${String(outputs)}], before any softmax."""`,
+    "        h, _ = self.rnn(x)",
+    ...(both && network.asksAtEnd
+      ? [
+          "        # The question is asked at the end: the final state of each direction answers it.",
+          `        return self.head(torch.cat([h[-1, :, :${String(network.hidden)}], h[0, :, ${String(network.hidden)}:]], dim=-1))`,
+        ]
+      : ["        return self.head(h)"]),
+    "",
+    "",
+    "network = Network()",
+    "network.load_state_dict(weights)",
+    "network.eval()",
+    "",
+    "with torch.no_grad():",
+    `    print(network(torch.zeros(5, 1, ${String(inputs)})).shape)`,
+    "",
+  ].join("\n");
+}
