@@ -143,7 +143,15 @@ group("tables", () => {
 
   test("share_csv_of_a_panel_without_series_over_time_has_all_its_numbers", () => {
     const series = { id: "eigenvalues", title: "", shape: [2, 2], values: Float32Array.of(1, 0.5, 1, -0.5) };
-    const view = { step: 3, nSteps: 9, row: "0", state: "h", sequences: 1, series: new Map([["eigenvalues", series]]) };
+    const view = {
+      step: 3,
+      nSteps: 9,
+      row: "0",
+      state: "h",
+      sequences: 1,
+      names: [],
+      series: new Map([["eigenvalues", series]]),
+    };
     expect(read(toCsv(panelSheet(view), { lane: "A", step: 3 })).slice(1)).toEqual([
       ["A", 3, "eigenvalues", 1, 1, 1],
       ["A", 3, "eigenvalues", 1, 2, 0.5],
