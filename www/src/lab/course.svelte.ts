@@ -139,7 +139,11 @@ export class Course {
     if (evaluation === null || applied === null || this.room.pending.size > 0) return;
     const { challenge } = lesson;
     if (evaluation.step === 0 || evaluation.step > challenge.within || evaluation.accuracy < challenge.accuracy) return;
-    if (!allows(challenge, (name) => applied.get(name)?.value)) return;
-    this.met = { letter: letterOf(lane.index).toUpperCase(), step: evaluation.step };
+    const letter = letterOf(lane.index);
+    // What the network was made with, or what has held live ever since.
+    const held = (name: string): Value | undefined =>
+      applied.get(name)?.value ?? this.room.value(name.startsWith(".") ? letter + name : name);
+    if (!allows(challenge, held)) return;
+    this.met = { letter: letter.toUpperCase(), step: evaluation.step };
   }
 }

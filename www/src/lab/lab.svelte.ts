@@ -276,6 +276,7 @@ export class Lab {
   /** The one live setting of a lane: where backpropagation is cut. Of several that wait, the last one counts. */
   private async sendWindow(lane: Lane): Promise<void> {
     this.leaveSlow();
+    if (this.step > 0) this.course.touch();
     if (lane.isCutting || lane.status === "failed") return;
     lane.isCutting = true;
     const wanted = (): number | null => {
