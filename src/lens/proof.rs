@@ -71,10 +71,13 @@ impl Agreement {
 /// The differences are central of fourth order, D(h) = (8 (L(h) − L(−h)) − (L(2h) − L(−2h))) / 12h, whose error is O(h⁴) from
 /// the loss and O(2⁻²⁴ L / h) from rounding in f32 (Abramowitz and Stegun 1964, 25.3.6). h is halved from 1 on until the rounding
 /// alone is more than the best so far. That h counts where the larger of |D(h) − D(2h)| and |D(2h) − D(4h)|, with the rounding added,
-/// is smallest; four times that sum is the uncertainty. The parameters are as before when it returns.
+/// is smallest; four times that sum is the uncertainty. A kink of the loss within the reach of h bends it: that adds what the second
+/// difference S(h) = |L(h) − 2 L(0) + L(−h)| / h has beyond S(2h)/2, which is all of it where the loss is smooth. The parameters are as
+/// before when it returns.
 pub fn agreements(session: &mut Session, trial: &Trial, gradient: &[f64]) -> Vec<Agreement> {
     let parameters = session.parameters().to_vec();
-    let rounding = f64::from(f32::EPSILON) * (1.0 + session.trial_loss(trial).abs());
+    let middle = session.trial_loss(trial);
+    let rounding = f64::from(f32::EPSILON) * (1.0 + middle.abs());
     let check = |(at, parameter): (usize, &crate::nn::Parameter)| {
         let g = &gradient[parameter.offset..][..parameter.len()];
         let mut rng = Rng::at(0, Stream::Probe, at as u64);
@@ -91,23 +94,28 @@ pub fn agreements(session: &mut Session, trial: &Trial, gradient: &[f64]) -> Vec
             session.set_parameter(&parameter.name, &there);
             session.trial_loss(trial)
         };
-        let mut central = |h: f64| (loss(h) - loss(-h)) / (2.0 * h);
+        // The slope and the bend.
+        let mut central = |h: f64| {
+            let (after, before) = (loss(h), loss(-h));
+            [(after - before) / (2.0 * h), (after - 2.0 * middle + before).abs() / h]
+        };
         let mut best = [f64::NAN, f64::INFINITY];
-        let (mut coarse, mut last, mut moved) = (central(2.0), f64::NAN, f64::NAN);
+        let ([mut coarse, mut wide], mut last, mut moved) = (central(2.0), f64::NAN, f64::NAN);
         for k in 0..STEPS {
             let h = f64::from(1_u32 << k).recip();
             if rounding / h > best[1] {
                 break;
             }
-            let fine = central(h);
+            let [fine, narrow] = central(h);
             let fourth = (4.0 * fine - coarse) / 3.0;
             let move_now = (fourth - last).abs();
             // Two coarse values may be close by chance, three hardly. A comparison with NaN is false.
-            let off = if moved > move_now { moved } else { move_now } + rounding / h;
+            let kink = (narrow - wide / 2.0).abs();
+            let off = if moved > move_now { moved } else { move_now } + rounding / h + kink;
             if !moved.is_nan() && off < best[1] {
                 best = [fourth, off];
             }
-            (coarse, last, moved) = (fine, fourth, move_now);
+            (coarse, wide, last, moved) = (fine, narrow, fourth, move_now);
         }
         session.set_parameter(&parameter.name, &here);
         Agreement { backpropagation: dot(g, &v), differences: best[0], uncertainty: 4.0 * best[1] }
