@@ -38,6 +38,14 @@
 //! time loop is one dispatch unless it takes a device longer than 200 ms: then it is cut ([`graph::Plan::in_parts`]). What is
 //! still to be done: sums split over workgroups, tiles chosen by measurement, weights laid out for the recurrences.
 //!
+//! The same engine runs on the host, through Vulkan, behind the feature `native-gpu`: for the twins' tests, and for a bench that needs no
+//! browser.
+//!
+//! **Cells without recurrent weights** (`mingru`, `minlstm`) have gates that read the input alone: a step is diagonal and costs O(H). Their
+//! time loop is [`kernels::scan`]; the stem says how gates come from pre-activations. Where a panel is about W_hh, they show what takes its
+//! place: the mean step's eigenvalues, the ledger of W_ih. **In both directions** a model has two rows a layer; a task that asks at the end
+//! reads the final state of each, and tasks whose targets are later inputs refuse them.
+//!
 //! **Panels** of the page ask [`lens::inspect`] for named series about one layer: what makes up a step's Jacobian, the spectrum of
 //! W_hh, the product of the keep gates, the shares of ∂L/∂W_hh, the credit matrix, the ripple of a change by hand, the way of the
 //! state through its plane. They run the probe,
