@@ -517,7 +517,7 @@ export class Lab {
 
   /** Shows the next update stage by stage. */
   async enterSlow(): Promise<void> {
-    if (!this.isReady || this.slow !== null) return;
+    if (!this.isReady || this.slow !== null || this.course.isLocked) return;
     await this.pause();
     this.slow = new SlowMotion(this);
     await this.slow.begin();
