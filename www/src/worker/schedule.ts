@@ -10,7 +10,7 @@ export const SLICE_MS = { cpu: 8, webgpu: 50 } as const;
 /** The share of the worker's time that pictures may take: they slow down before the training does. */
 export const FRAME_SHARE = 0.08;
 /** The share of the worker's time that each open panel may take, beside the pictures. A dear panel is shown less often. */
-export const PANEL_SHARE = 0.012;
+export const PANEL_SHARE = 0.008;
 /** Nor more often than this, however cheap it is: numbers that change faster cannot be read, and the page would draw for nothing. */
 export const PANEL_MS = 250;
 /** Reports are at least this far apart. */
