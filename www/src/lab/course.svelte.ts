@@ -73,7 +73,7 @@ export class Course {
       return { kind: "ribbon", exponents: found, predicted, decades: decadesOff(predicted, found) };
     }
     if (prediction.kind !== "choice") return null;
-    const id = prediction.judge.kind === "solved" ? this.solvers(prediction.judge.by) : found;
+    const id = found ?? (prediction.judge.kind === "solved" ? this.solvers(prediction.judge.by) : null);
     if (typeof id !== "string") return null;
     return { kind: "choice", id, isRight: answer.id.split(",").includes(id) };
   }
@@ -134,6 +134,10 @@ export class Course {
   /** A lane was evaluated: perhaps the challenge is met. */
   check(lane: Lane): void {
     const { lesson } = this;
+    const prediction = lesson?.prediction;
+    // The verdict stays, whatever the lanes do later.
+    if (this.answer !== null && prediction?.kind === "choice" && prediction.judge.kind === "solved")
+      this.found ??= this.solvers(prediction.judge.by);
     const { evaluation, applied } = lane;
     if (lesson === null || this.isLocked || this.met !== null || this.isTouched) return;
     if (evaluation === null || applied === null || this.room.pending.size > 0) return;

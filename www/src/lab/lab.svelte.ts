@@ -245,11 +245,21 @@ export class Lab {
       if (value === undefined) throw new Error(`the lesson sets ${name} to ${text}, which the page does not take`);
       values = { ...values, [name]: value };
     }
-    this.take({ ...values, reached: null });
+    const before = this.values;
+    const changed = describe(this.catalog, values).settings.filter(({ name }) => values[name] !== before[name]);
+    this.take(changed.every(({ effect }) => effect === "view") ? values : { ...values, reached: null });
     this.matchLanes();
-    this.sendHyper();
-    if (this.pending.size > 0) await this.reset();
-    else this.refresh();
+    if (this.pending.size > 0) {
+      await this.reset();
+      return;
+    }
+    const live = changed.filter(({ effect }) => effect === "live");
+    if (live.some(({ lane }) => lane === null)) this.sendHyper();
+    for (const { lane } of live) {
+      const of = lane === null ? undefined : this.lanes[lane];
+      if (of !== undefined) void this.sendWindow(of);
+    }
+    this.refresh();
   }
 
   private take(values: Values): void {
@@ -314,6 +324,7 @@ export class Lab {
     await this.returnToNewest();
     const changed = this.lanes.filter((lane) => this.pending.has(lane.key));
     await Promise.all(changed.map((lane) => this.restartLane(lane)));
+    if (changed.length === this.lanes.length) this.course.forget();
   }
 
   /** Puts a configuration that is known to solve the task into a lane. */
@@ -437,9 +448,9 @@ export class Lab {
   run(): void {
     if (this.isRunning || !this.isReady || this.course.isLocked) return;
     this.leaveSlow();
-    if (this.isLookingBack) {
+    if (this.isLookingBack || this.looking !== null) {
       void this.returnToNewest().then(() => {
-        this.run();
+        if (!this.isLookingBack) this.run();
       });
       return;
     }
@@ -519,6 +530,9 @@ export class Lab {
   async enterSlow(): Promise<void> {
     if (!this.isReady || this.slow !== null || this.course.isLocked) return;
     await this.pause();
+    await this.returnToNewest();
+    // Whatever was asked for meanwhile comes first.
+    if (this.slow !== null || this.isRunning || this.course.isLocked) return;
     this.slow = new SlowMotion(this);
     await this.slow.begin();
   }
@@ -573,7 +587,8 @@ export class Lab {
    * steps that wait, the last one counts.
    */
   async lookBack(step: number | null): Promise<void> {
-    if (step === null && !this.isLookingBack) return;
+    if (step === null && !this.isLookingBack && this.looking === null) return;
+    if (step !== null) this.leaveSlow();
     this.wantedStep = step;
     if (this.looking !== null) return this.looking;
     this.looking = this.followLook();
@@ -641,7 +656,7 @@ export class Lab {
   // —— What is wrong, and what can be done ——
 
   private judge(lane: Lane): void {
-    if (this.catalog === null || this.isLookingBack) return;
+    if (this.catalog === null || this.isLookingBack || this.slow !== null) return;
     lane.takeFinding(diagnose(lane.symptoms(), this.catalog, this.values, lane.index, lane.named), !this.isRunning);
   }
 
@@ -741,6 +756,7 @@ export class Lab {
     if (this.catalog === null) return;
     if (lane.crashes > MAX_CRASHES) {
       lane.status = "failed";
+      lane.lookedAt = null;
       lane.message = `The worker of this lane fails again and again: ${message}`;
       this.note("problem", `Lane ${letter}: ${lane.message}`);
       return;
@@ -938,7 +954,7 @@ export class Lab {
 
   /** The weights of a lane as they are, a safetensors file, with the step that it stands at. */
   async weights(lane: Lane): Promise<{ weights: Uint8Array; step: number }> {
-    const { step } = lane;
+    const step = lane.shownStep;
     const weights = await this.clientOf(lane).call("weights", {});
     return { weights, step };
   }
