@@ -28,7 +28,7 @@
 //! shares behind it (`shaders/helpers/`); two tolerances stand beside it, `cpu` against `reference` and shader against `cpu`. A cell
 //! (`elman`, `lstm`, `gru`) also describes itself there ([`kernels::recurrence::Cell`]): gates, channels for the pictures, equations.
 //!
-//! **WebGPU.** A session may hand its training steps to a `Runner` ([`engine`], wasm only): plan and persistent segment lie on the device,
+//! **WebGPU.** A session may hand its training steps to a `Runner` ([`engine`]): plan and persistent segment lie on the device,
 //! pipelines and bind groups are made once, a submit brings many steps along with their batches and hyperparameters, each step is one
 //! pass, and what it says comes back through a ring of buffers that nobody waits for. The engine of the host stays: it draws the pictures,
 //! evaluates and takes snapshots, from numbers that are fetched when somebody asks and a few times a second, and it goes on where the
