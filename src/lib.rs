@@ -46,6 +46,12 @@
 //! place: the mean step's eigenvalues, the ledger of W_ih. **In both directions** a model has two rows a layer; a task that asks at the end
 //! reads the final state of each, and tasks whose targets are later inputs refuse them.
 //!
+//! **Residual blocks** ([`kernels::residual`]) are the other body that an architecture may have ([`kernels::recurrence::Body`]): a stream
+//! of H features to which each layer adds, y = x + f(x). Its file lies in [`nn`], says which parameters a block has and how they begin,
+//! and records f. The rows of a scene are the streams behind each block; a second state is what a block's own time loop keeps. The
+//! adjoint of a stream is its ribbon, for the graph has it anyway. Panels without a meaning say in one sentence what takes their place
+//! (`Cell::absent`), and weights with which a timestep reads another are shown as attention (`Cell::attention`).
+//!
 //! **Panels** of the page ask [`lens::inspect`] for named series about one layer: what makes up a step's Jacobian, the spectrum of
 //! W_hh, the product of the keep gates, the shares of ∂L/∂W_hh, the credit matrix, the ripple of a change by hand, the way of the
 //! state through its plane. They run the probe,
