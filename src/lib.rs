@@ -14,7 +14,7 @@
 //! 3  engine      runs a plan                    the only floor that names wgpu
 //! 2  graph       record, differentiate, plan
 //! 1  kernels     one kernel a file              KERNELS
-//! 0  error · options · rng · shape · wgsl
+//! 0  error · options · order · rng · shape · wgsl
 //! ```
 //!
 //! **One training step.** `Task::sample` draws a batch from counter-based random numbers → input slots of a plan → forward calls →
@@ -95,6 +95,7 @@ pub mod graph;
 pub mod io;
 pub mod lens;
 pub mod nn;
+pub mod order;
 pub mod tasks;
 pub mod train;
 #[cfg(target_arch = "wasm32")]

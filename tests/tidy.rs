@@ -20,7 +20,7 @@ const KERNEL_HELPERS: &[&str] = &["mod", "recurrence", "residual", "scan", "simd
 /// The floors of the crate, lowest first. A module uses only modules of floors below its own, and itself. The lowest floor of the
 /// map takes two lines here, for options complain with errors.
 const FLOORS: &[&[&str]] = &[
-    &["error", "rng", "shape", "wgsl"],
+    &["error", "order", "rng", "shape", "wgsl"],
     &["options"],
     &["kernels"],
     &["graph"],

@@ -4,6 +4,7 @@ use super::inspection::{Inspection, Of, memory, sequence_of};
 use super::quantile;
 use super::vectors::norm;
 use crate::error::Result;
+use crate::order;
 use crate::train::{LossAt, Session};
 
 /// Multiplications that one credit matrix may take, forward and back: some 20 ms on one thread.
@@ -62,9 +63,9 @@ pub(super) fn credit(session: &mut Session, of: Of, row: usize, to: &mut Inspect
                 // The copies of one cell lie side by side.
                 let first = k * n + (s * rows.len() + r) * per_cell;
                 let cell = &adjoints[first * width..][..per_cell * width];
-                norms.push(norm(cell) as f32);
+                norms.push(norm(cell));
             }
-            norms.sort_by(f32::total_cmp);
+            order::numbers(&mut norms);
             matrix.push(f64::from(quantile(&norms, 0.5)));
         }
     }

@@ -25,6 +25,7 @@ pub use ribbon::{Fit, fit, quantile};
 use crate::error::{Error, Result};
 use crate::kernels::recurrence::{Channel, Role, Source};
 use crate::nn::Model;
+use crate::order;
 use crate::shape::{Shape, Tensor};
 use crate::tasks::{IGNORED, Input, Target};
 use crate::train::{Diverged, LossAt, Row, Session};
@@ -278,9 +279,9 @@ impl Packer<'_> {
         let quantiles: Vec<[f32; 3]> = adjoints
             .chunks_exact(probe.batch * width)
             .map(|of_step| {
-                let norm = |d: &[f64]| (probe.batch as f64 * d.iter().map(|d| d * d).sum::<f64>().sqrt()) as f32;
-                let mut norms: Vec<f32> = of_step.chunks_exact(width).map(norm).collect();
-                norms.sort_by(f32::total_cmp);
+                let norm = |d: &[f64]| probe.batch as f64 * d.iter().map(|d| d * d).sum::<f64>().sqrt();
+                let mut norms: Vec<f64> = of_step.chunks_exact(width).map(norm).collect();
+                order::numbers(&mut norms);
                 [0.5, 0.1, 0.9].map(|q| quantile(&norms, q))
             })
             .collect();

@@ -123,7 +123,7 @@ fn the_credit_matrix_is_a_product_of_jacobians() {
             read.view_mut((0, 0), (session.model().outputs, h)).copy_from(&plain.matrix("head.weight"));
             let mut back = vec![read; 16];
             for k in (0..=t).rev() {
-                let mut norms: Vec<f32> = Vec::new();
+                let mut norms: Vec<f64> = Vec::new();
                 for (back, steps) in back.iter_mut().zip(&all) {
                     let mut by_memory = back.columns(0, h).into_owned();
                     if cell.states == 2 {
@@ -132,10 +132,10 @@ fn the_credit_matrix_is_a_product_of_jacobians() {
                         let through = DMatrix::from_diagonal(&steps[k].gates[3].component_mul(&slope));
                         by_memory = back.columns(h, h) + by_memory * through;
                     }
-                    norms.push(by_memory.norm() as f32);
+                    norms.push(by_memory.norm());
                     *back *= jacobian(&plain, &steps[k]);
                 }
-                norms.sort_by(f32::total_cmp);
+                norms.sort_by(f64::total_cmp);
                 let expected = f64::from(quantile(&norms, 0.5));
                 close_relative(&format!("{}: C[{t}, {k}]", cell.id), matrix[t * 12 + k], expected, 1e-6);
             }
