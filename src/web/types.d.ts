@@ -282,6 +282,18 @@ export interface Dispatch {
   bytes: number;
 }
 
+/** What one timestep of a stream says. */
+export interface StreamStep {
+  /** Timesteps read since the stream began, this one among them. */
+  read: number;
+  /** [O]: probabilities of the classes, or values. */
+  output: Float32Array;
+  /** h of each row, [H]. */
+  hidden: Float32Array[];
+  /** Numbers that are handed on to the next timestep. It does not depend on how many were read. */
+  handedOn: number;
+}
+
 /** What a panel asks for. */
 export interface InspectionQuery {
   panel: "factors" | "pipe" | "credit" | "credit-of-loss" | "attention" | "spectrum" | "ledger" | "poke-input" | "poke-state" | "portrait" | "portrait-of-memory" | "proof" | "update";

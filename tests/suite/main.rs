@@ -12,6 +12,7 @@ mod group;
 mod identities;
 mod panels;
 mod proof;
+mod streaming;
 mod support;
 mod training;
 mod twins;
