@@ -137,6 +137,12 @@ export const HIDEABLE = [
 
 export type PartId = (typeof HIDEABLE)[number]["id"];
 
+/** Of a layer's rows, the one that reads the sequence from its start, and the one that reads it from its end. */
+const DIRECTIONS = [
+  { id: "forward", title: "→" },
+  { id: "backward", title: "←" },
+] as const;
+
 /** What the credit matrix differentiates. */
 const CREDIT_OF = [
   { id: "output", title: "the outputs" },
@@ -566,6 +572,14 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
     help: "Which layer the panels show; a network with fewer shows its last one.",
     kind: { kind: "integer", min: 1, max: Math.max(1, limits.layers) },
     default: 1,
+    ...ofPanels,
+  });
+  table.add({
+    name: "panel-direction",
+    title: "Direction",
+    help: "Of a layer that reads in both directions, the row that the panels show.",
+    kind: { kind: "choice", among: DIRECTIONS },
+    default: "forward",
     ...ofPanels,
   });
   table.add({

@@ -32,6 +32,8 @@ export class Lane {
   /** The first evaluation that met the task's criterion. */
   solvedAt = $state<number | null>(null);
   frame = $state.raw<FrameView | null>(null);
+  /** Sequences of the probe; 1 until the package has said so. */
+  probes = 1;
   /** The same frame as the package gave it, for whoever wants to check the page. */
   rawFrame: Frame | null = null;
   /** What open panels show, by panel. */
