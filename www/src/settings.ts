@@ -109,6 +109,7 @@ export const PANELS = [
   { id: "credit", title: "Credit" },
   { id: "poke", title: "Poke" },
   { id: "portrait", title: "Portrait" },
+  { id: "history", title: "History" },
   { id: "cliff", title: "Cliff" },
   { id: "horizon", title: "Horizon" },
   { id: "proof", title: "Proof" },
@@ -153,6 +154,12 @@ const CREDIT_OF = [
 const POKED = [
   { id: "input", title: "the input" },
   { id: "state", title: "the state" },
+] as const;
+
+/** How tall the picture of the history is. */
+const HISTORY_SIZES = [
+  { id: "whole", title: "the whole run" },
+  { id: "tall", title: "four times as tall" },
 ] as const;
 
 /** Which state a portrait traces. */
@@ -629,6 +636,14 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
     help: "The state that the portrait traces: h, or the one that carries the memory, c of an LSTM.",
     kind: { kind: "choice", among: PORTRAIT_OF },
     default: "h",
+    ...ofPanels,
+  });
+  table.add({
+    name: "history-size",
+    title: "Shows",
+    help: "The whole run at a glance, or in a picture to scroll through.",
+    kind: { kind: "choice", among: HISTORY_SIZES },
+    default: "whole",
     ...ofPanels,
   });
   table.add({

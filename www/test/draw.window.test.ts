@@ -90,7 +90,7 @@ describe.each(["elman", "lstm", "gru"])("a frame of %s", (id) => {
       expect(lines.length, `${row.title} is cut at ${String(at)}`).toBeGreaterThan(0);
       const clips = made.calls.filter(({ name }) => name === "rect").map(({ args }) => args);
       expect(
-        clips.some(([x, , width]) => x === hatched[0] && Math.abs((width ?? 0) - (hatched[1] - hatched[0])) < 1e-9),
+        clips.some(([x, , width]) => x === hatched[0] && Math.abs(Number(width) - (hatched[1] - hatched[0])) < 1e-9),
       ).toBe(true);
     }
     // Two strokes in the graph for each row, where the bands would cross.

@@ -46,7 +46,7 @@ const SPAN = 10;
  *
  * Steady: it grows at once, and shrinks only when more than two decades have become empty.
  */
-export function creditDomain(matrices: readonly Matrix[], previous: Domain | null): Domain {
+export function creditDomain(matrices: readonly Pick<Matrix, "values">[], previous: Domain | null): Domain {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   for (const { values } of matrices) {

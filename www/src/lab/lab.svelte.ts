@@ -112,6 +112,11 @@ export class Lab {
   private readonly hidden: readonly string[] = $derived(listed(this.value("hide")));
   readonly isEmbedded = $derived(this.value("embed") === true);
   readonly step = $derived(Math.max(0, ...this.lanes.map((lane) => lane.step)));
+  /** The end of every axis of training steps; it moves in jumps, so that nothing creeps. */
+  readonly axisEnd = $derived.by(() => {
+    const decade = 10 ** Math.floor(Math.log10(Math.max(this.step, 100)));
+    return decade * ([1, 1.5, 2, 3, 4, 5, 7, 10].find((n) => n * decade >= this.step) ?? 10);
+  });
   readonly stepsPerSecond = $derived.by(() => {
     const speeds = this.lanes.filter((lane) => lane.status === "ready").map((lane) => lane.stepsPerSecond);
     return this.isRunning && speeds.length > 0 ? Math.min(...speeds) : 0;
@@ -840,9 +845,8 @@ export class Lab {
     client
       .call("frame", { options })
       .then((frame) => {
-        if (options.batch !== "next") lane.probes = frame.header.nSequences;
         const before = lane.frame?.rows ?? [];
-        lane.takeFrame(frame);
+        lane.takeFrame(frame, options.batch !== "next");
         // Which row a panel shows is known only with the frame; before it, panels show the first one.
         const now = lane.frame?.rows ?? [];
         if (now.length > 1 && now.map(({ id }) => id).join() !== before.map(({ id }) => id).join())
@@ -873,7 +877,7 @@ export class Lab {
   }
 
   /** Where a panel's layer lies among the rows of a lane's frame: with two directions, a layer has two. */
-  private rowOf(lane: Lane): number {
+  rowOf(lane: Lane): number {
     const rows = lane.frame?.rows ?? [];
     const last = rows.at(-1)?.layer ?? 0;
     const layer = Math.min(Number(this.value("panel-layer")) - 1, last);
@@ -927,6 +931,7 @@ export class Lab {
       case "portrait":
         return { panel: this.value("portrait-of") === "memory" ? "portrait-of-memory" : panel, ...common, ...pinned };
       case "cliff":
+      case "history":
       case "horizon":
         return null;
       default:

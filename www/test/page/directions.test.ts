@@ -1,26 +1,15 @@
 // Layers that read in both directions: each panel shows the row that was chosen, with the package's numbers, and where a window cuts it.
 
-import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { Page } from "playwright-core";
+import { expect, test } from "vitest";
 import type { InspectionQuery } from "unroll-types";
-import { launch, visit, type Visit } from "./browser";
+import { browsing } from "./browser";
 import { twin } from "./package";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
 import type { PanelId } from "../../src/settings";
 
-let browser: Browser;
-const visits: Visit[] = [];
-
-beforeAll(async () => {
-  browser = await launch();
-});
-afterEach(async () => {
-  for (const { page } of visits.splice(0)) await page.context().close();
-});
-afterAll(async () => {
-  await browser.close();
-});
+const { open } = browsing();
 
 /** The panels that choose a layer, and what each asks the package for. */
 const CHOOSING: readonly [PanelId, InspectionQuery["panel"]][] = [
@@ -58,11 +47,9 @@ async function show(page: Page, row: number): Promise<void> {
 }
 
 test("page_panels_show_the_row_that_reads_backwards_with_the_packages_numbers", async () => {
-  const { page, errors } = await visit(
-    browser,
+  const { page, errors } = await open(
     `#v=1&lanes=2&a.model=lstm&a.bidirectional=on&b.layers=2&panels=${CHOOSING.map(([id]) => id).join(",")}&panel-direction=backward`,
   );
-  visits.push({ page, errors, strangers: [] });
   await show(page, 1);
   const box = page.locator("[data-panel=factors]");
   const menu = box.getByRole("combobox", { name: "Layer" });
@@ -81,8 +68,7 @@ test("page_panels_show_the_row_that_reads_backwards_with_the_packages_numbers", 
 });
 
 test("page_window_cuts_a_row_that_reads_backwards_at_its_own_end", async () => {
-  const { page, errors } = await visit(browser, "#v=1&lanes=1&a.bidirectional=on&a.window=10");
-  visits.push({ page, errors, strangers: [] });
+  const { page, errors } = await open("#v=1&lanes=1&a.bidirectional=on&a.window=10");
   const medians = await page.evaluate(() =>
     (window.unroll?.frame(0)?.header.rows ?? []).map(({ ribbons }) => {
       const data = window.unroll?.frame(0)?.data ?? new ArrayBuffer(0);
