@@ -560,14 +560,16 @@ function twoLines(ctx: Canvas2D, title: string, maxWidth: number): string[] {
 }
 
 function drawRowLabels(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, box: Box, palette: Palette): void {
+  // On a phone the gutter is as wide as the longest of them.
+  const margin = layout.axis.x0 - box.x < 50 ? 3 : 6;
   const style = {
     colour: palette.inkSoft,
     size: FONT.tick,
     align: "right",
     baseline: "middle",
-    maxWidth: layout.axis.x0 - box.x - 6,
+    maxWidth: layout.axis.x0 - box.x - margin,
   } as const;
-  const x = layout.axis.x0 - 6;
+  const x = layout.axis.x0 - margin;
   const { inputs, outputs } = layout;
   drawText(ctx, "output", x, outputs.y + outputs.height / 2, style);
   if (frame.probe.input.kind === "features" && inputs.height / frame.probe.input.size >= 12) {

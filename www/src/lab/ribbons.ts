@@ -32,7 +32,7 @@ export class Ribbons {
   /** Takes in a frame; true when it is kept. One that is earlier than what is kept shows the past, and leaves everything as it is. */
   take(frame: FrameView): boolean {
     const { step, lossAt } = frame.header;
-    const key = [lossAt, frame.nSteps, frame.header.window ?? "", ...frame.rows.map(({ id }) => id)].join();
+    const key = [lossAt, frame.nSteps, ...frame.rows.map(({ id }) => id)].join();
     if (key !== this.key) {
       this.key = key;
       this.moments = [];

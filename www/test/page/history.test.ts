@@ -80,7 +80,7 @@ test("page_history_has_the_packages_ribbon_of_every_training_step_and_leads_back
 
   // Layers, the tall picture, and the numbers as a table.
   await panel(page).getByRole("combobox", { name: "Layer" }).selectOption("2");
-  await panel(page).getByText("Layer 2").waitFor();
+  await panel(page).getByText("LSTM, layer 2").waitFor();
   await panel(page).getByRole("combobox", { name: "Shows" }).selectOption("tall");
   await expect.poll(async () => (await picture.boundingBox())?.height).toBeGreaterThan(4 * box.height - 8);
   expect(new URL(page.url()).hash).toContain("panels=history&panel-layer=2&history-size=tall");
