@@ -231,7 +231,10 @@ export interface Ribbon {
   fit: Fit | null;
 }
 
-/** ln median_t = ln a + (t_last − t)·ln factor, least squares over the timesteps where the median is above the floor. */
+/**
+ * ln median_t = ln a + n·ln factor, least squares over the timesteps where the median is above the floor. n are the steps back from where
+ * the loss enters: to − t, or t − from in a row that reads backwards.
+ */
 export interface Fit {
   /** Per step back; below 1 vanishes, above 1 explodes. */
   factor: number;
@@ -239,12 +242,12 @@ export interface Fit {
   halfLife: number | null;
   /** −1 / ln factor, in timesteps; null when the factor is not below 1. */
   horizon: number | null;
-  /** Median at the first timestep over median at the last; 0 when the first is below the floor. */
+  /** Median at the far end, where reading begins, over that where n is 0; 0 when it is below the floor. */
   ratio: number;
   /** First and last timestep of the fit. */
   from: number;
   to: number;
-  /** The fitted line's value at `to`, to draw it. */
+  /** The fitted line's value where n is 0, to draw it. */
   atTo: number;
 }
 
