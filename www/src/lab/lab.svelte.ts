@@ -127,9 +127,13 @@ export class Lab {
   readonly isLookingBack = $derived(this.lanes.some((lane) => lane.lookedAt !== null));
   /** The training step that pictures show. */
   readonly shownTrainingStep = $derived(Math.max(0, ...this.lanes.map((lane) => lane.shownStep)));
+  /** Training steps of the snapshots of all lanes, ascending. They change far less often than the step. */
+  readonly snapshotSteps = $derived(
+    [...new Set(this.lanes.flatMap((lane) => lane.snapshots))].sort((one, other) => one - other),
+  );
   /** Training steps where the handle can stand, ascending: the snapshots of all lanes and the newest state. */
   readonly stops = $derived(
-    [...new Set([...this.lanes.flatMap((lane) => lane.snapshots), this.step])]
+    [...new Set([...this.snapshotSteps, this.step])]
       .filter((step) => step <= this.step)
       .sort((one, other) => one - other),
   );
