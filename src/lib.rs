@@ -14,7 +14,7 @@
 //! 3  engine      runs a plan                    the only floor that names wgpu
 //! 2  graph       record, differentiate, plan
 //! 1  kernels     one kernel a file              KERNELS
-//! 0  error · options · rng · shape · wgsl
+//! 0  error · options · order · rng · shape · wgsl
 //! ```
 //!
 //! **One training step.** `Task::sample` draws a batch from counter-based random numbers → input slots of a plan → forward calls →
@@ -45,6 +45,12 @@
 //! time loop is [`kernels::scan`]; the stem says how gates come from pre-activations. Where a panel is about W_hh, they show what takes its
 //! place: the mean step's eigenvalues, the ledger of W_ih. **In both directions** a model has two rows a layer; a task that asks at the end
 //! reads the final state of each, and tasks whose targets are later inputs refuse them.
+//!
+//! **Residual blocks** ([`kernels::residual`]) are the other body that an architecture may have ([`kernels::recurrence::Body`]): a stream
+//! of H features to which each layer adds, y = x + f(x). Its file lies in [`nn`], says which parameters a block has and how they begin,
+//! and records f. The rows of a scene are the streams behind each block; a second state is what a block's own time loop keeps. The
+//! adjoint of a stream is its ribbon, for the graph has it anyway. Panels without a meaning say in one sentence what takes their place
+//! (`Cell::absent`), and weights with which a timestep reads another are shown as attention (`Cell::attention`).
 //!
 //! **Panels** of the page ask [`lens::inspect`] for named series about one layer: what makes up a step's Jacobian, the spectrum of
 //! W_hh, the product of the keep gates, the shares of ∂L/∂W_hh, the credit matrix, the ripple of a change by hand, the way of the
@@ -89,6 +95,7 @@ pub mod graph;
 pub mod io;
 pub mod lens;
 pub mod nn;
+pub mod order;
 pub mod tasks;
 pub mod train;
 #[cfg(target_arch = "wasm32")]

@@ -15,12 +15,12 @@ use unroll::tasks::TASKS;
 use unroll::train::OPTIMISERS;
 
 /// Files in `src/kernels` that are no kernel: the interface, and what kernels share.
-const KERNEL_HELPERS: &[&str] = &["mod", "recurrence", "scan", "simd", "update"];
+const KERNEL_HELPERS: &[&str] = &["mod", "recurrence", "residual", "scan", "simd", "update"];
 
 /// The floors of the crate, lowest first. A module uses only modules of floors below its own, and itself. The lowest floor of the
 /// map takes two lines here, for options complain with errors.
 const FLOORS: &[&[&str]] = &[
-    &["error", "rng", "shape", "wgsl"],
+    &["error", "order", "rng", "shape", "wgsl"],
     &["options"],
     &["kernels"],
     &["graph"],

@@ -85,7 +85,7 @@ impl Graph {
     }
 
     /// All of a buffer.
-    fn whole(&self, buffer: u32) -> Tensor {
+    pub fn whole(&self, buffer: u32) -> Tensor {
         Tensor::whole(buffer, self.buffers[buffer as usize].shape)
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Graph, Mark, Place};
 use crate::kernels::{Access, Call};
+use crate::order;
 use crate::shape::Tensor;
 use std::ops::Range;
 
@@ -51,7 +52,7 @@ impl Graph {
         }
         let mut places = vec![(ARENA, 0); n];
         let (mut index_len, mut persistent_len) = (0, 0);
-        let mut order = Vec::new();
+        let mut queue = Vec::new();
         for (at, buffer) in self.buffers.iter().enumerate() {
             match buffer.place {
                 Place::Persistent(offset) => {
@@ -67,25 +68,27 @@ impl Graph {
                         lives[at] = Some(0..usize::MAX);
                     }
                     if lives[at].is_some() {
-                        order.push(at);
+                        queue.push((u64::from(u32::MAX) - self.buffers[at].shape.len() as u64) << 32 | at as u64);
                     }
                 }
             }
         }
         // Largest first, each at the lowest offset that is free during its life.
-        order.sort_by_key(|&at| (std::cmp::Reverse(self.buffers[at].shape.len()), at));
+        order::words(&mut queue);
         let mut placed: Vec<(usize, usize, Range<usize>)> = Vec::new();
         let mut arena_len = 0;
-        for at in order {
+        for word in queue {
+            let at = word as u32 as usize;
             let (len, life) = (aligned(self.buffers[at].shape.len()), lives[at].clone().expect("has a life"));
-            let mut taken: Vec<(usize, usize)> = placed
+            let mut taken: Vec<u64> = placed
                 .iter()
                 .filter(|(.., other)| other.start < life.end && life.start < other.end)
-                .map(|&(start, end, _)| (start, end))
+                .map(|&(start, end, _)| (start as u64) << 32 | end as u64)
                 .collect();
-            taken.sort_unstable();
+            order::words(&mut taken);
             let mut offset = 0;
-            for (start, end) in taken {
+            for word in taken {
+                let (start, end) = ((word >> 32) as usize, word as u32 as usize);
                 if start >= offset + len {
                     break;
                 }

@@ -7,7 +7,7 @@
 //! Le, Jaitly and Hinton 2015 (arXiv:1504.00941). Twin: `shaders/elman.wgsl`.
 
 use super::recurrence::{
-    Cell, Channel, Layer, Params, ROWS, Role, Slope, Source, StepProduct, d_state, d_y, dot, flush_rows, initial,
+    Body, Cell, Channel, Layer, Params, ROWS, Role, Slope, Source, StepProduct, d_state, d_y, dot, flush_rows, initial,
     parts, split, weight_gradients,
 };
 use super::simd::{Curves, Strided, Target, each, flush, take};
@@ -54,7 +54,9 @@ pub static CELL: Cell = Cell {
         source: Source::Output,
         state: Some(0),
     }],
-    forward,
+    body: Body::Recurrent(forward),
+    attention: None,
+    absent: &[],
 };
 
 fn forward(layer: &Layer) -> Call {

@@ -10,7 +10,7 @@
 //! Cho et al. 2014 (arXiv:1406.1078), in the form of `torch.nn.GRU`. Twin: `shaders/gru.wgsl`.
 
 use super::recurrence::{
-    Cell, Channel, Layer, Params, ROWS, Role, Slope, Source, StepProduct, d_state, d_y, dot, flush_rows, initial,
+    Body, Cell, Channel, Layer, Params, ROWS, Role, Slope, Source, StepProduct, d_state, d_y, dot, flush_rows, initial,
     parts, split, weight_gradients,
 };
 use super::simd::{Curves, Strided, Target, each, flush, take};
@@ -76,7 +76,9 @@ pub static CELL: Cell = Cell {
             state: None,
         },
     ],
-    forward,
+    body: Body::Recurrent(forward),
+    attention: None,
+    absent: &[],
 };
 
 fn forward(layer: &Layer) -> Call {

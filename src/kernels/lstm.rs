@@ -12,7 +12,7 @@
 //! (doi:10.1162/089976600300015015); no peepholes, two biases, as `torch.nn.LSTM`. Twin: `shaders/lstm.wgsl`.
 
 use super::recurrence::{
-    Cell, Channel, Layer, Params, ROWS, Role, Slope, Source, StepProduct, d_state, d_y, dot, flush_rows, initial,
+    Body, Cell, Channel, Layer, Params, ROWS, Role, Slope, Source, StepProduct, d_state, d_y, dot, flush_rows, initial,
     parts, split, weight_gradients,
 };
 use super::simd::{Curves, Strided, Target, each, flush, take};
@@ -95,7 +95,9 @@ pub static CELL: Cell = Cell {
         },
         gate("o", "output gate o", 3),
     ],
-    forward,
+    body: Body::Recurrent(forward),
+    attention: None,
+    absent: &[],
 };
 
 fn forward(layer: &Layer) -> Call {

@@ -7,7 +7,7 @@
 //! pre-activations. `state0` is `[1, B, H]`, `y` `[T, B, H]`. There is no recurrent weight. Time loop, adjoint and reading of time:
 //! [`super::scan`]. Feng et al. 2024 (arXiv:2410.01201), in the form of its Algorithm 8. Twin: `shaders/minlstm.wgsl`.
 
-use super::recurrence::{Cell, Channel, Layer, Role, Slope, Source, parts};
+use super::recurrence::{Body, Cell, Channel, Layer, Role, Slope, Source, parts};
 use super::scan::{self, Gates, positive, positive_lanes, positive_slope, positive_slope_lanes};
 use super::simd::Curves;
 use super::{Arguments, Call, Entry, Kernel, Real, Tolerance};
@@ -83,7 +83,9 @@ pub static CELL: Cell = Cell {
             state: None,
         },
     ],
-    forward,
+    body: Body::Recurrent(forward),
+    attention: None,
+    absent: &[],
 };
 
 /// Stands for 1 − k where that is 0 and its product with the adjoint is too.

@@ -36,6 +36,7 @@ pub mod minlstm;
 pub mod norm;
 pub mod product;
 pub mod recurrence;
+pub mod residual;
 pub mod rmsprop;
 pub mod row_sum;
 pub mod scan;

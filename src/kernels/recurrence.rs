@@ -4,9 +4,10 @@
 //! over all timesteps for the weight gradients. A cell supplies the pointwise step and its adjoint, and describes itself for
 //! menus, pictures and initialisation.
 
+use super::residual::Block;
 use super::simd;
 use super::{Call, Real, Rows, RowsMut, Tape};
-use crate::options::OptionSpec;
+use crate::options::{Chosen, OptionSpec};
 use crate::shape::Tensor;
 use bytemuck::{Pod, Zeroable};
 
@@ -209,11 +210,43 @@ pub struct Cell {
     pub saved: &'static [&'static str],
     /// What a scene can show.
     pub channels: &'static [Channel],
-    /// The fused kernel over all timesteps.
-    pub forward: fn(&Layer) -> Call,
+    /// What a layer is made of.
+    pub body: Body,
+    /// The weights with which each timestep reads the others, if it does.
+    pub attention: Option<Attention>,
+    /// Ids of panels whose picture has no meaning here, each with a sentence: what there is in its place.
+    pub absent: &'static [(&'static str, &'static str)],
+}
+
+/// From what the layer keeps of one sequence, each `[T, ·]` in the order of [`Cell::saved`], T and the options: for each head a matrix
+/// `[T, T]`, row t the timestep that reads.
+pub type Attention = fn(&[Vec<f64>], usize, &Chosen) -> Vec<Vec<f64>>;
+
+/// What a layer is made of.
+pub enum Body {
+    /// A product over all timesteps for the input part, the fused kernel of the time loop, products for the weight gradients.
+    Recurrent(fn(&Layer) -> Call),
+    /// A residual block.
+    Residual(Block),
 }
 
 impl Cell {
+    /// The kernel of the time loop, for a recurrent layer.
+    pub fn time_loop(&self) -> Option<fn(&Layer) -> Call> {
+        match self.body {
+            Body::Recurrent(forward) => Some(forward),
+            Body::Residual(_) => None,
+        }
+    }
+
+    /// The block, for an architecture of residual blocks.
+    pub fn block(&self) -> Option<&Block> {
+        match &self.body {
+            Body::Recurrent(_) => None,
+            Body::Residual(block) => Some(block),
+        }
+    }
+
     /// Name of what the keep gate keeps.
     pub fn kept(&self) -> Option<&'static str> {
         Some(self.shares.map_or(self.blocks[self.keep?], |[kept, _]| kept))

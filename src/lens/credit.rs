@@ -1,10 +1,11 @@
 //! The credit matrix: which timestep's answer depends on which earlier state.
 
-use super::inspection::{Inspection, Of, memory};
+use super::inspection::{Inspection, Of, memory, sequence_of};
+use super::quantile;
 use super::vectors::norm;
-use super::{quantile, totals};
 use crate::error::Result;
-use crate::train::Session;
+use crate::order;
+use crate::train::{LossAt, Session};
 
 /// Multiplications that one credit matrix may take, forward and back: some 20 ms on one thread.
 const WORK: usize = 200_000_000;
@@ -50,7 +51,8 @@ pub(super) fn credit(session: &mut Session, of: Of, row: usize, to: &mut Inspect
         }
     }
     session.run_copies(&of_copy, &d_output)?;
-    let adjoints = session.engine().read_f64(totals(&session.copies_program().rows[row], memory(session).1));
+    let adjoints = session.engine().read_f64(session.copies_program().rows[row].total(memory(session).1));
+    let width = adjoints.len() / (n_steps * n);
 
     let mut matrix = Vec::with_capacity(rows.len() * n_steps);
     let mut norms = Vec::with_capacity(sequences);
@@ -60,10 +62,10 @@ pub(super) fn credit(session: &mut Session, of: Of, row: usize, to: &mut Inspect
             for s in 0..sequences {
                 // The copies of one cell lie side by side.
                 let first = k * n + (s * rows.len() + r) * per_cell;
-                let cell = &adjoints[first * hidden..][..per_cell * hidden];
-                norms.push(norm(cell) as f32);
+                let cell = &adjoints[first * width..][..per_cell * width];
+                norms.push(norm(cell));
             }
-            norms.sort_by(f32::total_cmp);
+            order::numbers(&mut norms);
             matrix.push(f64::from(quantile(&norms, 0.5)));
         }
     }
@@ -73,6 +75,24 @@ pub(super) fn credit(session: &mut Session, of: Of, row: usize, to: &mut Inspect
     to.add("matrix", &title, &[rows.len(), n_steps], &matrix);
     let times: Vec<f64> = rows.iter().map(|&t| t as f64).collect();
     to.add("rows", "timestep t of each row", &[rows.len()], &times);
+    Ok(())
+}
+
+/// `matrix` `[heads, T, T]`: the weights with which each timestep t (row) of one probe sequence reads the others, per head; what they
+/// are is the architecture's business. `rows` `[T]` as for a credit matrix.
+///
+/// # Panics
+/// For an architecture without attention.
+#[inline(never)]
+pub(super) fn attention(session: &mut Session, row: usize, sequence: usize, to: &mut Inspection) -> Result<()> {
+    session.run_probe(LossAt::Task)?;
+    let (row, n_steps) = (&session.probe_program().rows[row], session.probe_batch().n_steps);
+    let saved: Vec<Vec<f64>> = row.saved.iter().map(|&of| sequence_of(session, of, sequence)).collect();
+    let model = session.model();
+    let heads = (model.cell.attention.expect("an architecture with attention"))(&saved, n_steps, &model.options);
+    to.add("matrix", "weight", &[heads.len(), n_steps, n_steps], &heads.concat());
+    let times: Vec<f64> = (0..n_steps).map(|t| t as f64).collect();
+    to.add("rows", "timestep t of each row", &[n_steps], &times);
     Ok(())
 }
 

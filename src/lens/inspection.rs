@@ -40,6 +40,8 @@ impl Query {
 pub enum Panel {
     /// ‖∂y_t/∂m_k‖ or ‖∂L_t/∂m_k‖ for all pairs of timesteps.
     Credit(Of),
+    /// The weights with which each timestep reads the others.
+    Attention,
     /// What makes up the size of ∂m_t/∂m_{t−1}.
     Factors,
     /// How much of the state reaches the end past all weights.
@@ -92,6 +94,7 @@ impl Panel {
         ("pipe", Self::Pipe),
         ("credit", Self::Credit(Of::Output)),
         ("credit-of-loss", Self::Credit(Of::Loss)),
+        ("attention", Self::Attention),
         ("spectrum", Self::Spectrum),
         ("ledger", Self::Ledger),
         ("poke-input", Self::Poke(Poked::Input)),
@@ -124,6 +127,8 @@ pub struct InspectionHeader {
     pub sequences: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absent: Option<&'static str>,
     pub series: Vec<Series>,
 }
 
@@ -147,6 +152,7 @@ impl Inspection {
             state: memory(session).0.id,
             sequences: 1,
             names: Vec::new(),
+            absent: None,
             series: Vec::new(),
         };
         Self { header, data: Vec::new() }
@@ -188,8 +194,19 @@ pub fn inspect(session: &mut Session, query: Query) -> Result<Inspection> {
     let row = query.row.min(model.rows().count() - 1);
     let (layer, reverse) = model.rows().nth(row).expect("a model has a row");
     let mut inspection = Inspection::new(session, crate::nn::Model::suffix(layer, reverse)[1..].to_owned());
+    let name = Panel::ALL.iter().find(|(_, panel)| *panel == query.panel).expect("every panel has a name").0;
+    // What reads no other timestep but through its state.
+    if query.panel == Panel::Attention && model.cell.attention.is_none() {
+        inspection.header.absent = Some(NO_ATTENTION);
+        return Ok(inspection);
+    }
+    if let Some((_, instead)) = model.cell.absent.iter().find(|(panel, _)| *panel == name) {
+        inspection.header.absent = Some(instead);
+        return Ok(inspection);
+    }
     match query.panel {
         Panel::Credit(of) => credit::credit(session, of, row, &mut inspection)?,
+        Panel::Attention => credit::attention(session, row, query.sequence, &mut inspection)?,
         Panel::Factors => factors::factors(session, row, query.sequence, &mut inspection)?,
         Panel::Pipe => pipe::pipe(session, row, query.sequence, &mut inspection)?,
         Panel::Spectrum if model.cell.recurrent.is_empty() => {
@@ -205,6 +222,10 @@ pub fn inspect(session: &mut Session, query: Query) -> Result<Inspection> {
     Ok(inspection)
 }
 
+/// What stands in the place of attention where there is none.
+const NO_ATTENTION: &str = "This network has no weights with which one timestep reads another: all that it knows of the past has come \
+                            through its state. The credit of the output shows how much of it arrives.";
+
 /// The state that carries the memory, c of an LSTM, else h, and its index.
 pub(super) fn memory(session: &Session) -> (&'static Channel, usize) {
     let mut channels = session.model().cell.channels.iter().rev();
@@ -213,10 +234,7 @@ pub(super) fn memory(session: &Session) -> (&'static Channel, usize) {
 
 /// The state that carries the memory at every timestep, `[T, B, H]`.
 pub(super) fn memory_of(session: &Session, row: &Row) -> Tensor {
-    match memory(session).1 {
-        0 => row.y,
-        state => row.saved[state - 1],
-    }
+    row.state(memory(session).1)
 }
 
 /// One sequence of a `[T, B, n]` view: `[T, n]`.

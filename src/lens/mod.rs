@@ -25,6 +25,7 @@ pub use ribbon::{Fit, fit, quantile};
 use crate::error::{Error, Result};
 use crate::kernels::recurrence::{Channel, Role, Source};
 use crate::nn::Model;
+use crate::order;
 use crate::shape::{Shape, Tensor};
 use crate::tasks::{IGNORED, Input, Target};
 use crate::train::{Diverged, LossAt, Row, Session};
@@ -247,13 +248,14 @@ impl Packer<'_> {
 
     fn channel(&mut self, model: &Model, row: &Row, channel: &Channel) -> ChannelHeader {
         let h = model.hidden;
+        let n_steps = self.session.probe_batch().n_steps;
         let values = match channel.source {
             Source::Output => row.y,
             Source::Gates { block } => row.gates.expect("the probe keeps them").columns(block * h, h),
             Source::Saved { tensor } => row.saved[tensor],
         };
         let offset = self.sequence_of(values);
-        let gradient_offset = channel.state.map(|state| self.sequence_of(totals(row, state)));
+        let gradient_offset = channel.state.map(|state| self.sequence_of(row.total(state)));
         ChannelHeader {
             id: channel.id,
             title: channel.title,
@@ -263,7 +265,7 @@ impl Packer<'_> {
                 Role::Candidate => "candidate",
             },
             range: model.range(channel),
-            shape: [self.session.probe_batch().n_steps, h],
+            shape: [n_steps, values.shape.columns()],
             offset,
             gradient_offset,
         }
@@ -272,14 +274,14 @@ impl Packer<'_> {
     /// B·‖(∂L/∂s_t)_b‖₂ for each sequence b of the probe: its median and its 10 % and 90 % quantiles.
     fn ribbon(&mut self, row: &Row, channel: &Channel, state: usize) -> Ribbon {
         let probe = self.session.probe_batch();
-        let hidden = self.session.model().hidden;
-        let adjoints = self.session.engine().read_f64(totals(row, state));
+        let width = row.total(state).shape.columns();
+        let adjoints = self.session.engine().read_f64(row.total(state));
         let quantiles: Vec<[f32; 3]> = adjoints
-            .chunks_exact(probe.batch * hidden)
+            .chunks_exact(probe.batch * width)
             .map(|of_step| {
-                let norm = |d: &[f64]| (probe.batch as f64 * d.iter().map(|d| d * d).sum::<f64>().sqrt()) as f32;
-                let mut norms: Vec<f32> = of_step.chunks_exact(hidden).map(norm).collect();
-                norms.sort_by(f32::total_cmp);
+                let norm = |d: &[f64]| probe.batch as f64 * d.iter().map(|d| d * d).sum::<f64>().sqrt();
+                let mut norms: Vec<f64> = of_step.chunks_exact(width).map(norm).collect();
+                order::numbers(&mut norms);
                 [0.5, 0.1, 0.9].map(|q| quantile(&norms, q))
             })
             .collect();
@@ -335,11 +337,4 @@ impl Packer<'_> {
             loss_offset,
         }
     }
-}
-
-/// ∂L/∂s_t of state `state`, `[T, B, H]`.
-fn totals(row: &Row, state: usize) -> Tensor {
-    let all = row.totals.expect("the probe keeps them");
-    let [n_steps, batch, hidden] = [1, 2, 3].map(|axis| all.shape.extent(axis));
-    Tensor { shape: Shape::new(&[n_steps, batch, hidden]), ..all.outer(state, 1) }
 }

@@ -5,6 +5,7 @@ use super::inspection::{Inspection, reading_order, sequence_of};
 use super::quantile;
 use super::vectors::means;
 use crate::error::Result;
+use crate::order;
 use crate::train::{LossAt, Session};
 
 /// `width` `[3, T]`: Π over the steps after t of the keep gate, per unit; its mean over the units, 10 % and 90 % quantile. Valves and
@@ -19,23 +20,23 @@ pub(super) fn pipe(session: &mut Session, row: usize, sequence: usize, to: &mut 
     let row = &session.probe_program().rows[row];
     let (cell, h) = (session.model().cell, session.model().hidden);
     let n_steps = session.probe_batch().n_steps;
-    let order = reading_order(n_steps, row.reverse);
+    let reading = reading_order(n_steps, row.reverse);
     let (Some(keep), Some(name), Some(gates)) = (cell.keep, cell.kept(), row.gates) else {
         let step = chain(session, row, sequence).step;
-        to.add("width", "Π step", &[3, n_steps], &[widths(&order, &step, 1), vec![f64::NAN; 2 * n_steps]].concat());
+        to.add("width", "Π step", &[3, n_steps], &[widths(&reading, &step, 1), vec![f64::NAN; 2 * n_steps]].concat());
         to.add("step", "step", &[n_steps], &step);
         return Ok(());
     };
     let gate = |block: usize| sequence_of(session, gates.columns(block * h, h), sequence);
     let kept = gate(keep);
-    let products = widths(&order, &kept, h);
+    let products = widths(&reading, &kept, h);
     let mut width = means(&products, h);
     let mut of_step = Vec::with_capacity(h);
     for q in [0.1, 0.9] {
         for products in products.chunks_exact(h) {
             of_step.clear();
-            of_step.extend(products.iter().map(|&product| product as f32));
-            of_step.sort_by(f32::total_cmp);
+            of_step.extend_from_slice(products);
+            order::numbers(&mut of_step);
             width.push(f64::from(quantile(&of_step, q)));
         }
     }

@@ -5,7 +5,7 @@ use super::vectors::{add, norm};
 use crate::error::{Error, Result};
 use crate::shape::{Shape, Tensor};
 use crate::tasks::Input;
-use crate::train::{LossAt, Row, Session, Stretch};
+use crate::train::{LossAt, Session, Stretch};
 use std::ops::Range;
 
 /// Changes something at timestep k = `query.step` (by default the first) and lets the network run on, beside a copy without the change.
@@ -27,13 +27,19 @@ pub(super) fn poke(session: &mut Session, row: usize, poked: Poked, query: Query
     if query.unit >= count {
         return Err(Error::invalid("query.unit", format!("a whole number from 0 to {}", count - 1), query.unit));
     }
-    // What follows, from the states before it, twice: the second copy has the change. In both directions, everything follows.
+    // What follows, from the states before it, twice: the second copy has the change. In both directions, everything follows, and where
+    // no state is all that is handed on, everything is run again.
+    let is_stream = session.model().cell.block().is_some();
     let both_ways = session.model().bidirectional;
     if both_ways && poked == Poked::State {
         let got = "one that reads in both directions, where a changed state has no single future";
         return Err(Error::invalid("query.panel", "a network in one direction for a change of a state", got));
     }
-    let first = match (poked, both_ways) {
+    if is_stream && poked == Poked::State {
+        let expected = "a recurrent network for a change of a state";
+        return Err(Error::invalid("query.panel", expected, session.model().cell.title));
+    }
+    let first = match (poked, both_ways || is_stream) {
         (Poked::State, _) => k + 1,
         (Poked::Input, false) => k,
         (Poked::Input, true) => 0,
@@ -57,7 +63,7 @@ pub(super) fn poke(session: &mut Session, row: usize, poked: Poked, query: Query
     }
     if first < n_steps {
         let program = following.run(session)?;
-        for (to, of) in [(&mut ripple, state_of(&program.rows[row], state)), (&mut output, program.output)] {
+        for (to, of) in [(&mut ripple, program.rows[row].state(state)), (&mut output, program.output)] {
             let apart = difference(&session.engine().read_f64(of), n_steps - first);
             to[first..].copy_from_slice(&apart);
         }
@@ -98,7 +104,7 @@ impl Following {
             for index in 0..session.model().cell.states {
                 let mut values = vec![0.0; hidden];
                 if t < probe.n_steps {
-                    let of = state_of(row, index).outer(t, 1);
+                    let of = row.state(index).outer(t, 1);
                     let offset = of.offset + sequence as u32 * of.stride;
                     values = session.engine().read_f64(Tensor { offset, shape: Shape::new(&[1, hidden]), ..of });
                 }
@@ -113,10 +119,6 @@ impl Following {
     pub fn run(&self, session: &mut Session) -> Result<Stretch> {
         session.run_stretch(self.size, &self.features, &self.symbols, &self.state0)
     }
-}
-
-fn state_of(row: &Row, index: usize) -> Tensor {
-    if index == 0 { row.y } else { row.saved[index - 1] }
 }
 
 /// ‖second − first‖₂ of two copies at each timestep, from `[T, 2, n]`.

@@ -34,9 +34,11 @@ pub(super) fn portrait(session: &mut Session, row: usize, of: Traced, query: Que
     let view = if of == Traced::Memory { memory_of(session, traced) } else { traced.y };
     to.header.state = if of == Traced::Memory { memory(session).0.id } else { "h" };
     let states = session.engine().read_f64(view);
-    let (n_steps, batch, h) = (session.probe_batch().n_steps, session.probe_batch().batch, session.model().hidden);
+    let (n_steps, batch) = (session.probe_batch().n_steps, session.probe_batch().batch);
+    let (h, cell) = (view.shape.columns(), session.model().cell);
     let t = query.step.unwrap_or(n_steps - 1).min(n_steps - 1);
-    let following = Following::new(session, query.sequence, t..t + 1, COPIES);
+    let has_flow = h == 2 && cell.states == 1 && cell.block().is_none();
+    let following = has_flow.then(|| Following::new(session, query.sequence, t..t + 1, COPIES));
 
     let mut mean = vec![0.0; h];
     let mut axes = [vec![0.0; h], vec![0.0; h]];
@@ -67,7 +69,7 @@ pub(super) fn portrait(session: &mut Session, row: usize, of: Traced, query: Que
     to.add("y", titles[1], &[n_steps], &places[n_steps..2 * n_steps]);
     to.add("others", "other sequences", &[to.header.sequences - 1, 2, n_steps], &places[2 * n_steps..]);
     to.add("reach", "reach", &[1], &[most]);
-    if h == 2 && session.model().cell.states == 1 {
+    if let Some(following) = following {
         let (flow, fixed) = flow(session, row, following, most)?;
         to.add("flow", "flow", &[flow.len() / 4, 4], &flow);
         to.add("fixed", "fixed points", &[fixed.len() / 3, 3], &fixed);

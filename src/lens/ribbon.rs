@@ -50,12 +50,12 @@ pub fn fit(medians: &[f32], floor: f32) -> Option<Fit> {
 }
 
 /// Quantile `q` of sorted values, linear between neighbours.
-pub fn quantile(sorted: &[f32], q: f64) -> f32 {
+pub fn quantile(sorted: &[f64], q: f64) -> f32 {
     let place = q * (sorted.len() - 1) as f64;
     let below = place as usize;
     let above = (below + 1).min(sorted.len() - 1);
     let share = place - below as f64;
-    (f64::from(sorted[below]) * (1.0 - share) + f64::from(sorted[above]) * share) as f32
+    (sorted[below] * (1.0 - share) + sorted[above] * share) as f32
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::inspection::{Inspection, reading_order, sequence_of};
 use super::vectors::{add, dot, norm};
 use crate::error::{Error, Result};
 use crate::nn::{Model, eigenvalues};
+use crate::order;
 use crate::train::{LossAt, Session};
 use nalgebra::DMatrix;
 
@@ -59,13 +60,14 @@ pub(super) fn mean_step(session: &mut Session, row: usize, sequence: usize, to: 
     let (keep, h) = (session.model().cell.keep.expect("a diagonal cell has a keep gate"), session.model().hidden);
     let gates = row.gates.expect("the probe keeps them");
     let kept = sequence_of(session, gates.columns(keep * h, h), sequence);
-    let order = reading_order(session.probe_batch().n_steps, row.reverse);
+    let reading = reading_order(session.probe_batch().n_steps, row.reverse);
     let mean = |unit: usize| {
-        let sum: f64 = order[1..].iter().map(|&t| libm::log(kept[t * h + unit])).sum();
-        libm::exp(sum / (order.len() - 1) as f64)
+        let sum: f64 = reading[1..].iter().map(|&t| libm::log(kept[t * h + unit])).sum();
+        libm::exp(sum / (reading.len() - 1) as f64)
     };
     let mut values: Vec<f64> = (0..h).map(mean).collect();
-    values.sort_by(|a, b| b.total_cmp(a));
+    order::numbers(&mut values);
+    values.reverse();
     let complex: Vec<f64> = values.iter().flat_map(|&value| [value, 0.0]).collect();
     to.add("eigenvalues", "eigenvalues of the mean step", &[h, 2], &complex);
     to.add("singular", "singular values of the mean step", &[h], &values);

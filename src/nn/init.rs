@@ -5,6 +5,7 @@
 
 use super::{Model, Parameter};
 use crate::kernels::recurrence::Cell;
+use crate::kernels::residual::{Block, Start};
 use crate::options::{Chosen, Kind, OptionSpec};
 use crate::rng::{Rng, Stream};
 use nalgebra::{DMatrix, Schur};
@@ -70,7 +71,10 @@ impl Init {
             rng: Rng::at(seed, Stream::Parameters, 0),
             n_steps,
         };
-        draft.torch();
+        match model.cell.block() {
+            None => draft.torch(),
+            Some(block) => draft.blocks(block),
+        }
         (self.spec.apply)(&mut draft, &self.options);
         Initial { values: draft.values }
     }
@@ -91,6 +95,27 @@ impl Draft<'_> {
             let bound = 1.0 / (fan_in as f64).sqrt();
             for value in &mut self.values[parameter.offset..][..parameter.len()] {
                 *value = self.rng.range(-bound, bound);
+            }
+        }
+    }
+
+    /// As the architecture says; the head as PyTorch's linear layers.
+    fn blocks(&mut self, block: &Block) {
+        let (model, rng) = (self.model, &mut self.rng);
+        let specs = model.specs(block);
+        for (at, parameter) in self.parameters.iter().enumerate() {
+            let bound = 1.0 / (model.hidden as f64).sqrt();
+            let (layer, start) =
+                specs.get(at).map_or((0, Start::Uniform(bound)), |(layer, _, spec)| (*layer, spec.start));
+            let sizes = model.sizes(layer, [model.length, 1]);
+            for (index, value) in self.values[parameter.offset..][..parameter.len()].iter_mut().enumerate() {
+                *value = match start {
+                    Start::Zeros => 0.0,
+                    Start::Ones => 1.0,
+                    Start::Normal(sigma) => sigma * rng.normal(),
+                    Start::Uniform(bound) => rng.range(-bound, bound),
+                    Start::Of(value) => value(&sizes, index, rng.uniform()),
+                };
             }
         }
     }
@@ -164,8 +189,8 @@ pub fn spectral_radius(matrix: &DMatrix<f64>) -> Option<f64> {
     Some(eigenvalues(matrix)?.iter().map(|z| libm::hypot(z[0], z[1])).fold(0.0, f64::max))
 }
 
-fn always(_: &Cell) -> bool {
-    true
+fn is_recurrent_layer(cell: &Cell) -> bool {
+    cell.time_loop().is_some()
 }
 
 fn has_recurrent_weight(cell: &Cell) -> bool {
@@ -186,7 +211,17 @@ pub static INITS: &[InitSpec] = &[
         equations: &[r"W, b \sim U(-1/\sqrt{H}, 1/\sqrt{H})"],
         sources: &["PyTorch, torch.nn.RNN, LSTM and GRU"],
         options: &[],
-        suits: always,
+        suits: is_recurrent_layer,
+        apply: |_, _| {},
+    },
+    InitSpec {
+        id: "own",
+        title: "As published",
+        summary: "The initialisation that belongs to the architecture, as its paper or the code of its authors has it.",
+        equations: &[r"\theta_0 \text{ as published}"],
+        sources: &["See the architecture"],
+        options: &[],
+        suits: |cell| cell.block().is_some(),
         apply: |_, _| {},
     },
     InitSpec {
@@ -227,7 +262,7 @@ pub static INITS: &[InitSpec] = &[
             help: "Standard deviation of W_ih.",
             kind: Kind::Number { min: 0.0001, max: 1.0, default: 0.1, log: true },
         }],
-        suits: |cell| cell.keep.is_none(),
+        suits: |cell| is_recurrent_layer(cell) && cell.keep.is_none(),
         apply: |draft, options| {
             let sigma = options.number("sigma");
             draft.each_block("rnn.weight_hh", |_, n, _, _, values| {
@@ -249,7 +284,7 @@ pub static INITS: &[InitSpec] = &[
         equations: &[r"W \sim U(-a, a), \quad a = \sqrt{6 / (\text{fan}_{in} + \text{fan}_{out})}"],
         sources: &["Glorot and Bengio 2010, PMLR 9:249"],
         options: &[],
-        suits: always,
+        suits: is_recurrent_layer,
         apply: |draft, _| {
             draft.each_block("rnn.weight", |rng, rows, columns, _, values| {
                 let bound = (6.0 / (rows + columns) as f64).sqrt();
@@ -357,6 +392,7 @@ mod tests {
             bidirectional: false,
             outputs: 2,
             window: None,
+            length: 50,
         }
     }
 

@@ -9,13 +9,20 @@ mod init;
 pub use init::{INITS, Init, InitSpec, Initial, eigenvalues, find_init, spectral_radius};
 
 use crate::graph::Graph;
+use crate::kernels::Call;
 use crate::kernels::recurrence::{Cell, Channel, Layer, Params};
+use crate::kernels::residual::{Block, Scribe, Sizes, Spec, Start};
 use crate::kernels::{carry, copy, elman, gather, gru, lstm, mingru, minlstm, product};
 use crate::options::{Chosen, Kind};
 use crate::shape::Tensor;
 
 /// Every architecture.
 pub static ARCHITECTURES: &[&Cell] = &[&elman::CELL, &lstm::CELL, &gru::CELL, &mingru::CELL, &minlstm::CELL];
+
+/// The architectures of recurrent layers.
+pub fn cells() -> impl Iterator<Item = &'static Cell> {
+    ARCHITECTURES.iter().copied().filter(|cell| cell.time_loop().is_some())
+}
 
 /// The architecture of an id.
 pub fn find(id: &str) -> Option<&'static Cell> {
@@ -54,7 +61,8 @@ pub enum Inputs {
     Symbols(Tensor),
 }
 
-/// A stack of recurrent layers of one cell with a linear head: the `torch.nn.Module` with members `rnn` and `head`.
+/// A stack of layers of one architecture with a linear head: the `torch.nn.Module` with members `rnn` and `head`, or with `embed`,
+/// `blocks`, `norm` and `head` where the layers are residual blocks.
 #[derive(Clone, Debug)]
 pub struct Model {
     /// The cell.
@@ -73,6 +81,8 @@ pub struct Model {
     pub outputs: usize,
     /// W: the adjoint of the state is cut every W steps, counted from the end.
     pub window: Option<usize>,
+    /// The largest T that it is made for: that of its task.
+    pub length: usize,
 }
 
 /// One layer and direction, as recorded: what a scene can show.
@@ -86,14 +96,45 @@ pub struct Recorded {
     pub y: Tensor,
     /// What else the cell keeps, in the order of [`Cell::saved`].
     pub saved: Vec<Tensor>,
-    /// Its gates, until the backward pass.
-    pub gates: Tensor,
+    /// Its gates, until the backward pass; those of a recurrent layer.
+    pub gates: Option<Tensor>,
+}
+
+/// All layers, as recorded.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// Lowest layer first.
+    pub rows: Vec<Recorded>,
+    /// What the head reads, `[T, B, D·H]`.
+    pub read: Tensor,
 }
 
 impl Recorded {
     /// State `index` at every timestep, `[T, B, H]`: h, then c.
     pub fn state(&self, index: usize) -> Tensor {
         if index == 0 { self.y } else { self.saved[index - 1] }
+    }
+}
+
+/// A block's view of a graph.
+struct BlockScribe<'a> {
+    graph: &'a mut Graph,
+    bound: &'a Bound,
+    /// What stands before the names of its parameters.
+    prefix: String,
+}
+
+impl Scribe for BlockScribe<'_> {
+    fn activation(&mut self, name: &str, shape: &[usize]) -> Tensor {
+        self.graph.activation(&format!("{}{name}", self.prefix), shape)
+    }
+
+    fn record(&mut self, call: Call) {
+        self.graph.record(call);
+    }
+
+    fn parameter(&self, name: &str) -> Tensor {
+        self.bound.get(&format!("{}{name}", self.prefix))
     }
 }
 
@@ -145,6 +186,33 @@ impl Model {
         (0..self.layers * directions).map(move |row| (row / directions, row % directions == 1))
     }
 
+    /// What the blocks of a residual architecture see: block `layer` of a pass over T timesteps of B sequences.
+    fn sizes(&self, layer: usize, [n_steps, batch]: [usize; 2]) -> Sizes<'_> {
+        let Self { hidden: width, layers, length, ref options, .. } = *self;
+        Sizes { n_steps, batch, width, layers, layer, length, options }
+    }
+
+    /// Says what is wrong with sizes and options that do not fit together: field, what was expected, what came.
+    pub fn misfit(&self) -> Option<[String; 3]> {
+        (self.cell.block()?.check)(&self.sizes(0, [self.length, 1]))
+    }
+
+    /// The parameters of an architecture of residual blocks, with the block that each belongs to.
+    fn specs(&self, block: &Block) -> Vec<(usize, String, Spec)> {
+        let sizes = |layer| self.sizes(layer, [self.length, 1]);
+        let whole = |spec: Spec| (0, spec.name.to_owned(), spec);
+        let mut specs = vec![
+            whole(Spec::new("embed.weight", &[self.hidden, self.inputs], block.embedding)),
+            whole(Spec::new("embed.bias", &[self.hidden], Start::Zeros)),
+        ];
+        for layer in 0..self.layers {
+            let named = |spec: Spec| (layer, format!("blocks.{layer}.{}", spec.name), spec);
+            specs.extend((block.parameters)(&sizes(layer)).into_iter().map(named));
+        }
+        specs.extend((block.around)(&sizes(0)).into_iter().map(whole));
+        specs
+    }
+
     /// Names, shapes and places of the parameters, in PyTorch's order.
     pub fn parameters(&self) -> Vec<Parameter> {
         let (g, h, d) = (self.cell.blocks.len(), self.hidden, self.directions());
@@ -155,7 +223,11 @@ impl Model {
             offset += parameter.len();
             parameters.push(parameter);
         };
-        for (layer, reverse) in self.rows() {
+        if let Some(block) = self.cell.block() {
+            self.specs(block).into_iter().for_each(|(_, name, spec)| add(name, &spec.shape));
+        }
+        let recurrent_rows = self.rows().filter(|_| self.cell.block().is_none());
+        for (layer, reverse) in recurrent_rows {
             let suffix = Self::suffix(layer, reverse);
             let inputs = if layer == 0 { self.inputs } else { d * h };
             add(format!("rnn.weight_ih{suffix}"), &[g * h, inputs]);
@@ -201,9 +273,54 @@ impl Model {
         Bound { tensors: self.parameters().into_iter().zip(places).map(declare).collect() }
     }
 
-    /// Records all recurrent layers. `state0` holds, per layer and direction, the initial states `[S, B, H]`, or is empty for zeros.
-    pub fn recur(
+    /// Records all layers. `state0` holds, per layer and direction, the initial states `[S, B, H]`, or is empty for zeros; residual blocks
+    /// begin with zeros.
+    pub fn layers(&self, graph: &mut Graph, bound: &Bound, x: Inputs, size: [usize; 2], state0: &[Tensor]) -> Pass {
+        match (self.cell.block(), self.cell.time_loop()) {
+            (Some(block), _) => self.stream(block, graph, bound, x, size),
+            (None, Some(time_loop)) => {
+                let rows = self.recur(time_loop, graph, bound, x, size, state0);
+                let last = rows.last().expect("a model has a layer").y;
+                let read = graph.whole(last.buffer);
+                Pass { rows, read }
+            }
+            (None, None) => unreachable!("a layer is one or the other"),
+        }
+    }
+
+    /// Records the embedding and all residual blocks.
+    fn stream(&self, block: &Block, graph: &mut Graph, bound: &Bound, x: Inputs, [n_steps, batch]: [usize; 2]) -> Pass {
+        let shape = [n_steps, batch, self.hidden];
+        let mut stream = graph.activation("embedded input", &shape);
+        let (weight, bias) = (bound.get("embed.weight"), bound.get("embed.bias"));
+        graph.record(match x {
+            Inputs::Features(x) => {
+                product::linear(product::plain(x.flat()), product::transposed(weight), bias, stream.flat())
+            }
+            Inputs::Symbols(symbols) => gather::linear(symbols, weight, bias, stream),
+        });
+        let mut rows = Vec::new();
+        for layer in 0..self.layers {
+            let sizes = self.sizes(layer, [n_steps, batch]);
+            if let Some(enter) = block.enter.filter(|_| layer == 0) {
+                enter(&mut BlockScribe { graph, bound, prefix: String::new() }, &sizes, stream);
+            }
+            let y = graph.activation(&format!("stream after layer {layer}"), &shape);
+            let mut scribe = BlockScribe { graph, bound, prefix: format!("blocks.{layer}.") };
+            let saved = (block.record)(&mut scribe, &sizes, stream, y);
+            rows.push(Recorded { layer, reverse: false, y, saved, gates: None });
+            stream = y;
+        }
+        let read = graph.activation("normalised stream", &shape);
+        let sizes = self.sizes(self.layers, [n_steps, batch]);
+        (block.leave)(&mut BlockScribe { graph, bound, prefix: String::new() }, &sizes, stream, read);
+        Pass { rows, read }
+    }
+
+    /// Records all recurrent layers.
+    fn recur(
         &self,
+        time_loop: fn(&Layer) -> Call,
         graph: &mut Graph,
         bound: &Bound,
         x: Inputs,
@@ -246,7 +363,7 @@ impl Model {
                     first: 0,
                     end: n_steps as u32,
                 };
-                graph.record((self.cell.forward)(&Layer {
+                graph.record(time_loop(&Layer {
                     gates,
                     weight_hh: bound.find(&format!("rnn.weight_hh{suffix}")),
                     bias_hh: bound.find(&format!("rnn.bias_hh{suffix}")),
@@ -255,7 +372,7 @@ impl Model {
                     saved: saved.clone(),
                     params,
                 }));
-                rows.push(Recorded { layer, reverse: direction == 1, y, saved, gates });
+                rows.push(Recorded { layer, reverse: direction == 1, y, saved, gates: Some(gates) });
             }
             x = Inputs::Features(output);
         }

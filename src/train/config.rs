@@ -167,11 +167,26 @@ impl Config {
                 _ => None,
             };
         let carry = model.read("carry", Kind::Switch { default: false })? == Value::Bool(true);
+        if cell.block().is_some() {
+            let title = cell.title;
+            if bidirectional {
+                let expected = format!("false, for {title} reads in one direction");
+                return Err(Error::invalid(model.path("bidirectional"), expected, "true"));
+            }
+            if let Some(window) = window {
+                let expected = format!("null, for the gradient of {title} is not cut");
+                return Err(Error::invalid(model.path("window"), expected, window));
+            }
+            if carry {
+                let expected = format!("false, for {title} carries no state from batch to batch");
+                return Err(Error::invalid(model.path("carry"), expected, "true"));
+            }
+        }
         let mut init_fields = Fields::new("model.init", object(model.take("init")))?;
         let suited: Vec<_> = INITS.iter().filter(|spec| (spec.suits)(cell)).map(|spec| spec.id).collect();
         let find_suited = |id: &str| find_init(id).filter(|spec| (spec.suits)(cell));
         let id = match init_fields.take("id") {
-            Value::Null => Value::Text("pytorch".to_owned()),
+            Value::Null => Value::Text(suited[0].to_owned()),
             id => id,
         };
         let spec = entry("model.init.id".to_owned(), id, find_suited, suited)?;
@@ -243,7 +258,11 @@ impl Config {
             bidirectional: self.bidirectional,
             outputs: form.target.size(),
             window: self.window,
+            length: form.n_steps,
         };
+        if let Some([field, expected, got]) = model.misfit() {
+            return Err(Error::invalid(field, expected, got));
+        }
         Ok((task, model))
     }
 }

@@ -3,7 +3,7 @@
 use super::optimisers::{OptimiserSpec, Vectors};
 use crate::graph::{Graph, Mark, Plan};
 use crate::kernels::{copy, cross_entropy, mean_squared_error, norm, update};
-use crate::nn::{Inputs, Model, Recorded};
+use crate::nn::{Inputs, Model, Pass, Recorded};
 use crate::shape::{Shape, Tensor};
 use crate::tasks::{Form, Input, Target};
 
@@ -55,7 +55,8 @@ impl Layout {
         let mut part = |elements: usize| part(&mut len, elements);
         let gradient = part(parameters);
         let moments = [part(parameters), part(parameters)];
-        let carried = part(model.rows().count() * model.cell.states * batch * model.hidden);
+        let states = if model.cell.block().is_some() { 0 } else { model.cell.states };
+        let carried = part(model.rows().count() * states * batch * model.hidden);
         let hyper = part(update::HYPER);
         let norm = part(update::NORM);
         Self { places, parameters, gradient, moments, carried, hyper, norm, len }
@@ -91,8 +92,23 @@ pub struct Row {
     pub gates: Option<Tensor>,
     /// `[T, B, W·H]`: the adjoints of the pre-activations, where they are kept.
     pub d_gates: Option<Tensor>,
-    /// `[S, T, B, H]`: total adjoints of the states, where they are kept.
-    pub totals: Option<Tensor>,
+    /// For each state, its total adjoint `[T, B, ·]`, where they are kept.
+    pub totals: Vec<Tensor>,
+}
+
+impl Row {
+    /// State `index` at every timestep, `[T, B, ·]`: h, then c; the stream, then what the block keeps.
+    pub fn state(&self, index: usize) -> Tensor {
+        if index == 0 { self.y } else { self.saved[index - 1] }
+    }
+
+    /// ∂L/∂s_t of state `index`, `[T, B, ·]`.
+    ///
+    /// # Panics
+    /// For a program that does not keep them.
+    pub fn total(&self, index: usize) -> Tensor {
+        self.totals[index]
+    }
 }
 
 /// The slots for the target.
@@ -161,7 +177,7 @@ pub struct Stretch {
     pub plan: Plan,
     /// Features or symbols.
     pub inputs: Inputs,
-    /// Per row: its initial states, `[S, B, H]`.
+    /// Per row: its initial states, `[S, B, H]`; none for residual blocks.
     pub state0: Vec<Tensor>,
     /// `[T·B, O]`: logits or values.
     pub output: Tensor,
@@ -209,16 +225,18 @@ impl Blueprint<'_> {
             .collect();
         let starts = carry.then(|| graph.slot("starts", &[batch]));
         let state0 = starts.map_or(Vec::new(), |starts| model.carried(&mut graph, &carried, starts));
-        let recorded = model.recur(&mut graph, &bound, inputs, [n_steps, batch], &state0);
+        let pass = model.layers(&mut graph, &bound, inputs, [n_steps, batch], &state0);
+        let recorded = &pass.rows;
         // The backward pass turns gates into their adjoints.
-        let kept = recorded.iter().filter(|_| probe && model.cell.gated).map(|row| {
-            let gates = graph.slot(&format!("gates of layer {}", row.layer), &row.gates.shape.extents());
-            graph.record(copy::forward(row.gates, gates, false));
-            gates
+        let own_gates: Vec<Tensor> = recorded.iter().filter_map(|row| row.gates.filter(|_| probe)).collect();
+        let gates = own_gates.iter().filter(|_| model.cell.gated).map(|&from| {
+            let kept = graph.slot("gates", &from.shape.extents());
+            graph.record(copy::forward(from, kept, false));
+            kept
         });
-        let kept: Vec<Tensor> = kept.collect();
+        let gates: Vec<Tensor> = gates.collect();
 
-        let h = self.readout(&mut graph, &recorded);
+        let h = self.readout(&mut graph, &pass);
         let scored = h.shape.rows();
         let output = graph.slot("output", &[scored, model.outputs]);
         model.head(&mut graph, &bound, h, output);
@@ -248,12 +266,15 @@ impl Blueprint<'_> {
         };
 
         let keep = !matches!(purpose, Purpose::Train { .. });
-        let totals = if keep { self.keep_totals(&mut graph, &recorded) } else { Vec::new() };
-        if probe {
-            recorded.iter().for_each(|row| graph.want(row.gates));
-            want_states(&mut graph, &recorded);
+        own_gates.iter().for_each(|&gates| graph.want(gates));
+        let mut totals = Totals::default();
+        if keep {
+            totals = self.keep_totals(&mut graph, recorded, own_gates.len());
         }
-        let d_gates = graph.differentiate();
+        if probe {
+            want_states(&mut graph, recorded);
+        }
+        let adjoints = graph.differentiate();
 
         if !probe {
             graph.mark(Mark::Clip);
@@ -268,7 +289,7 @@ impl Blueprint<'_> {
             graph.record(norm::forward(vectors.gradient, vectors.hyper, vectors.norm));
             graph.mark(Mark::Update);
             (self.optimiser.record)(&mut graph, &vectors);
-            model.keep(&mut graph, &recorded, &carried);
+            model.keep(&mut graph, recorded, &carried);
         }
 
         let plan = graph.plan();
@@ -289,7 +310,7 @@ impl Blueprint<'_> {
             d_output: probe.then(|| place(d_output)),
             losses: place(losses),
             result: place(result),
-            rows: place_rows(&plan, &recorded, &kept, &d_gates, &totals),
+            rows: place_rows(&plan, recorded, &gates, &adjoints[..own_gates.len()], &totals.of(&adjoints)),
             plan,
         }
     }
@@ -300,22 +321,22 @@ impl Blueprint<'_> {
         let mut graph = Graph::new();
         let inputs = self.inputs(&mut graph);
         let bound = model.bind_fixed(&mut graph, &self.layout.places);
-        let recorded = model.recur(&mut graph, &bound, inputs, [n_steps, batch], &[]);
+        let pass = model.layers(&mut graph, &bound, inputs, [n_steps, batch], &[]);
         let shape = [n_steps * batch, model.outputs];
         let (output, d_output) = (graph.slot("output", &shape), graph.slot("d_output", &shape));
-        let read = self.readout(&mut graph, &recorded);
+        let read = self.readout(&mut graph, &pass);
         model.head(&mut graph, &bound, read, output);
         graph.seed(output, d_output);
-        let totals = self.keep_totals(&mut graph, &recorded);
-        want_states(&mut graph, &recorded);
-        graph.differentiate();
+        let totals = self.keep_totals(&mut graph, &pass.rows, 0);
+        want_states(&mut graph, &pass.rows);
+        let adjoints = graph.differentiate();
         let plan = graph.plan();
         Seeded {
             batch,
             inputs: place_inputs(&plan, inputs),
             output: plan.place(output),
             d_output: plan.place(d_output),
-            rows: place_rows(&plan, &recorded, &[], &[], &totals),
+            rows: place_rows(&plan, &pass.rows, &[], &[], &totals.of(&adjoints)),
             plan,
         }
     }
@@ -327,18 +348,21 @@ impl Blueprint<'_> {
         let inputs = self.inputs(&mut graph);
         let bound = model.bind_fixed(&mut graph, &self.layout.places);
         let shape = [model.cell.states, batch, model.hidden];
-        let state0: Vec<Tensor> = model.rows().map(|_| graph.slot("initial state", &shape)).collect();
-        let recorded = model.recur(&mut graph, &bound, inputs, [n_steps, batch], &state0);
+        let state0: Vec<Tensor> = match model.cell.block() {
+            None => model.rows().map(|_| graph.slot("initial state", &shape)).collect(),
+            Some(_) => Vec::new(),
+        };
+        let pass = model.layers(&mut graph, &bound, inputs, [n_steps, batch], &state0);
         let output = graph.slot("output", &[n_steps * batch, model.outputs]);
-        let read = self.readout(&mut graph, &recorded);
+        let read = self.readout(&mut graph, &pass);
         model.head(&mut graph, &bound, read, output);
-        keep_states(&mut graph, &recorded);
+        keep_states(&mut graph, &pass.rows);
         let plan = graph.plan();
         Stretch {
             inputs: place_inputs(&plan, inputs),
             state0: state0.iter().map(|&state| plan.place(state)).collect(),
             output: plan.place(output),
-            rows: place_rows(&plan, &recorded, &[], &[], &[]),
+            rows: place_rows(&plan, &pass.rows, &[], &[], &[]),
             plan,
         }
     }
@@ -356,20 +380,19 @@ impl Blueprint<'_> {
     ///
     /// Where the task asks at the end alone, the last timestep has the final state of each direction, as in `h_n` of PyTorch: that of
     /// the backwards one is its state at the first timestep, which has seen everything, while that at the last has seen one input.
-    fn readout(&self, graph: &mut Graph, recorded: &[Recorded]) -> Tensor {
+    fn readout(&self, graph: &mut Graph, pass: &Pass) -> Tensor {
         let Self { model, n_steps, batch, .. } = *self;
         let (d, h) = (model.directions(), model.hidden);
-        let last = recorded.last().expect("a model has a layer").y;
-        let all = Tensor::whole(last.buffer, Shape::new(&[n_steps, batch, d * h]));
+        let whole = pass.read;
         let first = if self.last_only { n_steps - 1 } else { 0 };
-        let all = all.outer(first, n_steps - first);
+        let all = whole.outer(first, n_steps - first);
         if !(model.bidirectional && self.form.last_only) {
             return all;
         }
         let earlier = n_steps - 1 - first;
         let read = graph.activation("final states", &[earlier + 1, batch, d * h]);
         graph.record(copy::forward(all.columns(0, h), read.columns(0, h), false));
-        let backwards = Tensor::whole(last.buffer, Shape::new(&[n_steps, batch, d * h])).columns(h, h);
+        let backwards = whole.columns(h, h);
         graph.record(copy::forward(backwards.outer(0, 1), read.outer(earlier, 1).columns(h, h), false));
         if earlier > 0 {
             graph.record(copy::forward(backwards.outer(0, earlier), read.outer(0, earlier).columns(h, h), false));
@@ -377,15 +400,53 @@ impl Blueprint<'_> {
         read
     }
 
-    /// Slots for the total adjoints of all states, in the order of the rows.
-    fn keep_totals(&self, graph: &mut Graph, recorded: &[Recorded]) -> Vec<Tensor> {
-        let shape = [self.model.cell.states, self.n_steps, self.batch, self.model.hidden];
-        let keep = |row: &Recorded| {
-            let kept = graph.slot(&format!("∂L/∂h of layer {}", row.layer), &shape);
-            graph.keep_totals(row.y, kept);
-            kept
+    /// Asks for the total adjoints of all states: those of a stream are adjoints that the graph has anyway, and the kernels of time loops
+    /// keep the others. `before` counts the adjoints that were asked for before.
+    fn keep_totals(&self, graph: &mut Graph, recorded: &[Recorded], before: usize) -> Totals {
+        let Self { model, n_steps, batch, .. } = *self;
+        let is_stream = model.cell.block().is_some();
+        let mut totals = Totals { streams: is_stream.then_some(before), kept: Vec::new() };
+        for row in recorded {
+            let name = format!("∂L/∂h of layer {}", row.layer);
+            if is_stream {
+                graph.want(row.y);
+                let kept = (1..model.cell.states).map(|index| {
+                    let state = row.state(index);
+                    let kept = graph.slot(&name, &state.shape.extents());
+                    graph.keep_totals(state, kept);
+                    kept
+                });
+                totals.kept.push(kept.collect());
+            } else {
+                let kept = graph.slot(&name, &[model.cell.states, n_steps, batch, model.hidden]);
+                graph.keep_totals(row.y, kept);
+                let shape = Shape::new(&[n_steps, batch, model.hidden]);
+                totals
+                    .kept
+                    .push((0..model.cell.states).map(|index| Tensor { shape, ..kept.outer(index, 1) }).collect());
+            }
+        }
+        totals
+    }
+}
+
+/// Where the total adjoints of the states will be.
+#[derive(Default)]
+struct Totals {
+    /// Where the adjoints of the streams begin, among those that the graph was asked for.
+    streams: Option<usize>,
+    /// Per row, what kernels keep.
+    kept: Vec<Vec<Tensor>>,
+}
+
+impl Totals {
+    /// Per row and state, once the graph has been differentiated.
+    fn of(&self, adjoints: &[Option<Tensor>]) -> Vec<Vec<Tensor>> {
+        let row = |(row, kept): (usize, &Vec<Tensor>)| {
+            let stream = self.streams.map(|first| adjoints[first + row].expect("every loss depends on the stream"));
+            stream.into_iter().chain(kept.iter().copied()).collect()
         };
-        recorded.iter().map(keep).collect()
+        self.kept.iter().enumerate().map(row).collect()
     }
 }
 
@@ -415,7 +476,7 @@ fn place_rows(
     recorded: &[Recorded],
     gates: &[Tensor],
     d_gates: &[Option<Tensor>],
-    totals: &[Tensor],
+    totals: &[Vec<Tensor>],
 ) -> Vec<Row> {
     let place = |tensor: &Tensor| plan.place(*tensor);
     let row = |(index, recorded): (usize, &Recorded)| Row {
@@ -425,7 +486,7 @@ fn place_rows(
         saved: recorded.saved.iter().map(place).collect(),
         gates: gates.get(index).map(place),
         d_gates: d_gates.get(index).and_then(|d_gates| d_gates.as_ref().map(place)),
-        totals: totals.get(index).map(place),
+        totals: totals.get(index).map_or(Vec::new(), |totals| totals.iter().map(place).collect()),
     };
     recorded.iter().enumerate().map(row).collect()
 }

@@ -367,7 +367,7 @@ impl Session {
         self.engine.read(program.output, &mut outputs);
         self.of_parameters(self.layout.gradient).for_each(|part| self.engine.read(part, &mut gradient));
         for row in &program.rows {
-            let totals = self.engine.read_f64(row.totals.expect("a caller's program keeps them"));
+            let totals = self.engine.read_f64(row.total(0));
             let block = batch.batch * self.model.hidden;
             for of_step in totals.chunks_exact(block).take(batch.n_steps) {
                 hidden.push(of_step.iter().map(|d| d * d).sum::<f64>().sqrt() as f32);

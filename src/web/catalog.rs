@@ -92,6 +92,7 @@ struct Architecture {
     entry: Entry,
     gates: Vec<&'static str>,
     recurrent: bool,
+    residual: bool,
 }
 
 #[derive(Serialize)]
@@ -163,6 +164,7 @@ fn architecture(cell: &'static Cell) -> Architecture {
         },
         gates: if cell.gated { cell.blocks.to_vec() } else { Vec::new() },
         recurrent: !cell.recurrent.is_empty(),
+        residual: cell.block().is_some(),
     }
 }
 

@@ -519,7 +519,7 @@ impl Session {
     pub fn set_weights(&self, #[wasm_bindgen(unchecked_param_type = "Uint8Array")] weights: JsValue) -> Promise {
         let weights = read_bytes("weights", &weights);
         self.now(true, move |core| {
-            let values = io::load(core.parameters(), &weights?)?;
+            let values = io::load(core.parameters(), &weights?, value::json)?;
             core.set_values(&values);
             Ok(JsValue::UNDEFINED)
         })

@@ -33,6 +33,8 @@ export interface Architecture extends Entry {
   gates: string[];
   /** False where the gates read the input alone: there is no W_hh, and a step is diagonal. */
   recurrent: boolean;
+  /** True for residual blocks: one direction, no window, no state from batch to batch. */
+  residual: boolean;
 }
 
 export interface Init extends Entry {
@@ -282,7 +284,7 @@ export interface Dispatch {
 
 /** What a panel asks for. */
 export interface InspectionQuery {
-  panel: "factors" | "pipe" | "credit" | "credit-of-loss" | "spectrum" | "ledger" | "poke-input" | "poke-state" | "portrait" | "portrait-of-memory" | "proof" | "update";
+  panel: "factors" | "pipe" | "credit" | "credit-of-loss" | "attention" | "spectrum" | "ledger" | "poke-input" | "poke-state" | "portrait" | "portrait-of-memory" | "proof" | "update";
   /** Place among the rows of a frame, 0 by default; the last one when there are fewer. */
   row?: number;
   /** Which sequence of the probe batch, 0 by default. */
@@ -313,6 +315,8 @@ export interface InspectionQuery {
  *
  * `credit`: `matrix` [R, T] is ‖∂y_t/∂m_k‖_F, column k; `rows` [R] holds t. `credit-of-loss` takes the loss at t alone for y_t. Medians
  * over `header.sequences` probe sequences.
+ *
+ * `attention`: `matrix` [heads, T, T], for one probe sequence the weight with which timestep t (row) reads timestep k (column); `rows` [T].
  *
  * `spectrum`: `eigenvalues` [H, 2] (real, imaginary) and `singular` [H] (the largest first) of one block of W_hh; `radius` [1], `block`
  * [1]; without a keep gate `bound` [T], (γ σ_max)^(T−t). Networks of more than 256 units are refused.
@@ -361,6 +365,8 @@ export interface InspectionHeader {
   sequences: number;
   /** Names of the parameters, where series have a number for each. */
   names?: string[];
+  /** Where the picture has no meaning for the architecture, one sentence: what there is in its place. Then there are no series. */
+  absent?: string;
   series: Series[];
 }
 

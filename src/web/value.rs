@@ -62,6 +62,26 @@ fn tree(value: &JsValue, depth: usize, left: &mut usize) -> Value {
     Value::Map(entries.iter().filter_map(field).collect())
 }
 
+/// Reads JSON.
+pub fn json(text: &str) -> Option<Value> {
+    js_sys::JSON::parse(text).ok().map(|value| plain(&value))
+}
+
+/// A value that was read from JSON: a tree without getters, proxies or cycles.
+fn plain(value: &JsValue) -> Value {
+    if let Some(items) = value.dyn_ref::<js_sys::Array>() {
+        return Value::List(items.iter().map(|item| plain(&item)).collect());
+    }
+    if !value.is_object() {
+        return read(value);
+    }
+    let field = |entry: JsValue| {
+        let entry: js_sys::Array = entry.unchecked_into();
+        (entry.get(0).as_string().unwrap_or_default(), plain(&entry.get(1)))
+    };
+    Value::Map(entries(value).unwrap_or_default().iter().map(field).collect())
+}
+
 /// What a value is, for an error message.
 pub fn name(value: &JsValue) -> String {
     let scalar = value.is_null()

@@ -118,7 +118,7 @@ pub fn core(name: &str, layers: usize, bidirectional: bool, kind: EngineKind) ->
     let gradients = model.len();
     let dense: Vec<usize> = model.parameters().iter().map(|parameter| parameter.offset).collect();
     let bound = model.bind(&mut graph, &dense, gradients);
-    let rows = model.recur(&mut graph, &bound, Inputs::Features(x), [T, B], &[]);
+    let rows = model.layers(&mut graph, &bound, Inputs::Features(x), [T, B], &[]).rows;
     rows.iter().for_each(|row| graph.pin(row.y));
     let y = Tensor::whole(rows.last().expect("a layer").y.buffer, Shape::new(&[T, B, width]));
     graph.mark(Mark::Loss);
@@ -301,7 +301,7 @@ fn check_optimiser(name: &str, golden: &Json, id: &str, changes: &[(&str, f64)],
     let mut graph = Graph::new();
     let x = graph.slot("x", &[T, B, I]);
     let bound = model.bind(&mut graph, &layout.places, layout.gradient);
-    let y = model.recur(&mut graph, &bound, Inputs::Features(x), [T, B], &[])[0].y;
+    let y = model.layers(&mut graph, &bound, Inputs::Features(x), [T, B], &[]).rows[0].y;
     let ones = graph.slot("ones", &[1, H]);
     let sum = graph.activation("sum", &[B, 1]);
     graph.record(product::forward(product::plain(y.outer(T - 1, 1).flat()), product::transposed(ones), sum, false));

@@ -12,7 +12,7 @@ use unroll::engine::Engine;
 use unroll::engine::gpu::Gpu;
 use unroll::graph::{ARENA, Mark};
 use unroll::kernels::{Access, KERNELS, Kernel, update};
-use unroll::nn::{ARCHITECTURES, Inputs};
+use unroll::nn::{Inputs, cells};
 use unroll::rng::Stream;
 use unroll::shape::Tensor;
 use unroll::tasks::{Batch, Draw};
@@ -66,7 +66,7 @@ async fn check(stem: &str) {
         for case in cases(size) {
             compare(&gpu, kernel, case, &mut worst).await;
         }
-        if let Some(cell) = ARCHITECTURES.iter().find(|cell| cell.id == stem) {
+        if let Some(cell) = cells().find(|cell| cell.id == stem) {
             for case in recurrence_cases(cell, &[0], Some(2), size) {
                 compare(&gpu, kernel, case, &mut worst).await;
             }
@@ -160,7 +160,7 @@ async fn cores_equal_torch() {
 async fn whole_models_train_as_on_the_cpu() {
     let gpu = Gpu::new().await.unwrap_or_else(|error| panic!("{error}"));
     let tasks = [json!({ "id": "adding", "length": 13 }), json!({ "id": "copy", "length": 12 })];
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         for layers in 1..=3 {
             train(&gpu, &tasks[layers % 2], cell.id, layers, &json!({ "id": "adam", "lr": 0.01 }), None).await;
         }
@@ -174,7 +174,7 @@ async fn whole_models_train_as_on_the_cpu() {
 async fn time_loops_in_chunks_give_the_same_numbers() {
     let gpu = Gpu::new().await.unwrap_or_else(|error| panic!("{error}"));
     let (task, adam) = (json!({ "id": "adding", "length": 37 }), json!({ "id": "adam", "lr": 0.01 }));
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let whole = train(&gpu, &task, cell.id, 2, &adam, None).await;
         let chunked = train(&gpu, &task, cell.id, 2, &adam, Some(16)).await;
         assert_eq!(whole, chunked, "{}", cell.id);

@@ -6,7 +6,7 @@ use unroll::engine::Memory;
 use unroll::engine::group::{Factor, Group};
 use unroll::graph::{ARENA, INDEX, PERSISTENT};
 use unroll::kernels::update;
-use unroll::nn::{ARCHITECTURES, Inputs};
+use unroll::nn::{Inputs, cells};
 use unroll::shape::{Shape, Tensor};
 use unroll::tasks::{Input, Target};
 use unroll::train::TargetSlot;
@@ -56,7 +56,7 @@ fn compare(config: &serde_json::Value, carry: bool) -> Group {
 
 #[wasm_bindgen_test::wasm_bindgen_test(unsupported = test)]
 fn a_group_computes_what_its_calls_do() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         for layers in 1..=3 {
             for (id, carry) in [("adding", false), ("copy", false), ("sine", true), ("parity", true)] {
                 let config = json!({ "task": { "id": id }, "model": { "id": cell.id, "hidden": 7, "layers": layers },
@@ -110,7 +110,7 @@ fn the_norm_is_put_together_from_parts() {
 #[wasm_bindgen_test::wasm_bindgen_test(unsupported = test)]
 fn a_time_loop_in_parts_writes_the_same_bits() {
     let mut compared = 0;
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         for mut case in recurrence_cases(cell, &[0], Some(2), 7) {
             let (plan, memory) = case.planned();
             let (mut whole, mut parted) = (memory.clone(), memory);

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use unroll::engine::Engine;
 use unroll::graph::{Graph, Mark, PERSISTENT};
 use unroll::kernels::mean_squared_error;
-use unroll::nn::{ARCHITECTURES, INITS, Inputs, Model};
+use unroll::nn::{INITS, Inputs, Model, cells};
 use unroll::rng::Stream;
 use unroll::shape::{Shape, Tensor};
 use unroll::tasks::{Batch, Draw, IGNORED, TASKS, Target};
@@ -222,7 +222,7 @@ impl Plain<'_> {
 #[wasm_bindgen_test(unsupported = test)]
 fn outputs_before_a_changed_input_keep_their_bits() {
     for kind in [EngineKind::Reference, EngineKind::Cpu] {
-        for cell in ARCHITECTURES {
+        for cell in cells() {
             let mut session = session(&config(json!({ "id": "parity", "length": 9 }), cell.id, 7, 2, &json!({})), kind);
             let mut inputs = batch(&session, Stream::Train, 0, 3);
             let before = session.gradients(&inputs).expect("a batch").outputs;
@@ -245,7 +245,7 @@ fn outputs_before_a_changed_input_keep_their_bits() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn a_batch_has_the_mean_gradient_of_its_halves() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let config = config(json!({ "id": "adding", "length": 12 }), cell.id, 6, 2, &json!({}));
         let mut session = session(&config, EngineKind::Reference);
         let whole = batch(&session, Stream::Train, 0, 4);
@@ -291,7 +291,7 @@ fn pass(model: &Model, values: &[f64], x: &[f64], target: &[f64], batch: usize, 
     let bound = model.bind(&mut graph, &dense, model.len());
     let state = [model.cell.states, batch, model.hidden];
     let state0: Vec<Tensor> = initial.iter().map(|_| graph.slot("initial state", &state)).collect();
-    let rows = model.recur(&mut graph, &bound, Inputs::Features(input), [n_steps, batch], &state0);
+    let rows = model.layers(&mut graph, &bound, Inputs::Features(input), [n_steps, batch], &state0).rows;
     for row in &rows {
         (0..model.cell.states).for_each(|index| graph.pin(row.state(index)));
     }
@@ -336,7 +336,7 @@ fn small(id: &str, n_steps: usize) -> (Model, Vec<f64>, Vec<f64>, Vec<f64>) {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn chunks_with_carried_state_equal_one_long_pass() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let (model, values, x, target) = small(cell.id, 11);
         let long = pass(&model, &values, &x, &target, 3, &[]);
         let mut outputs = Vec::new();
@@ -356,7 +356,7 @@ fn chunks_with_carried_state_equal_one_long_pass() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn a_window_gives_the_gradient_of_detached_chunks() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let (full, values, x, target) = small(cell.id, 11);
         let windowed = Model { window: Some(4), ..full.clone() };
         let got = pass(&windowed, &values, &x, &target, 3, &[]);
@@ -381,7 +381,7 @@ fn a_window_gives_the_gradient_of_detached_chunks() {
 #[wasm_bindgen_test(unsupported = test)]
 fn no_gradient_reaches_a_state_before_the_window() {
     for kind in [EngineKind::Reference, EngineKind::Cpu] {
-        for cell in ARCHITECTURES {
+        for cell in cells() {
             let changes = json!({ "window": 6 });
             let mut session = session(&config(json!({ "id": "adding", "length": 20 }), cell.id, 5, 2, &changes), kind);
             for row in 0..2 {
@@ -399,7 +399,7 @@ fn no_gradient_reaches_a_state_before_the_window() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn a_window_of_the_whole_sequence_changes_no_bit() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let trained = |window: Json| {
             let changes = json!({ "window": window });
             let config = config(json!({ "id": "adding", "length": 12 }), cell.id, 9, 2, &changes);
@@ -424,7 +424,7 @@ fn still(id: &str, length: usize, carry: bool) -> Session {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn streaming_batches_equal_one_long_sequence() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let mut session = still(cell.id, 20, true);
         let batches: Vec<Batch> = (0..6).map(|step| batch(&session, Stream::Train, step, 3)).collect();
         assert!(batches[1..].iter().all(|batch| batch.starts.iter().all(|&start| start == 0.0)), "sequences flow on");
@@ -448,7 +448,7 @@ fn streaming_batches_equal_one_long_sequence() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn a_row_that_starts_anew_forgets_its_state() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         // Two windows of this length make a lap, so that rows start anew every other batch.
         let mut session = still(cell.id, 4096, true);
         let (model, values) = (session.model().clone(), session.values_f64());
@@ -489,7 +489,7 @@ fn one_way(model: &Model, values: &[f64], suffix: &str) -> (Model, Vec<f64>) {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn a_question_at_the_end_reads_the_final_states_of_both_directions() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let config = config(json!({ "id": "adding", "length": 12 }), cell.id, 5, 1, &json!({ "bidirectional": true }));
         let mut session = session(&config, EngineKind::Reference);
         let batch = batch(&session, Stream::HeldOut, 0, 3);
@@ -535,10 +535,9 @@ fn a_task_that_asks_for_what_comes_next_is_read_in_one_direction() {
 /// The totals of one layer and state, `[T][B][H]`.
 fn totals(session: &mut Session, at: LossAt, row: usize, state: usize) -> Vec<Vec<Vec<f64>>> {
     session.run_probe(at).expect("losses count somewhere");
-    let totals = session.probe_program().rows[row].totals.expect("the probe keeps them");
-    let [n_steps, batch, hidden] = [1, 2, 3].map(|axis| totals.shape.extent(axis));
-    let all = session.engine().read_f64(totals);
-    let of_state = &all[state * n_steps * batch * hidden..][..n_steps * batch * hidden];
+    let totals = session.probe_program().rows[row].total(state);
+    let [batch, hidden] = [1, 2].map(|axis| totals.shape.extent(axis));
+    let of_state = session.engine().read_f64(totals);
     of_state.chunks_exact(batch * hidden).map(|step| step.chunks_exact(hidden).map(<[f64]>::to_vec).collect()).collect()
 }
 
@@ -653,7 +652,7 @@ fn check_ribbon(config: &Json, at: LossAt) {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn the_ribbon_equals_finite_differences_of_states_changed_by_hand() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let spectral = match cell.recurrent.is_empty() {
             true => json!({ "init": { "id": "chrono" } }),
             false => json!({ "init": { "id": "spectral", "rho": 1.1 } }),
@@ -709,7 +708,7 @@ pub fn jacobian(plain: &Plain, step: &Step) -> DMatrix<f64> {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn the_ribbon_equals_a_product_of_a_hundred_jacobians() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let spectral = |rho: f64| json!({ "id": "spectral", "rho": rho });
         let inits = [json!({ "id": "pytorch" }), json!({ "id": "orthogonal" }), spectral(1.0), spectral(0.2)];
         let suits = |init: &Json| INITS.iter().any(|spec| init["id"] == spec.id && (spec.suits)(cell));
@@ -817,9 +816,7 @@ static FINGERPRINTS: &[(&str, &str, u64)] = &[
 #[wasm_bindgen_test(unsupported = test)]
 fn a_hundred_steps_give_the_same_bits_on_every_target() {
     let mut got = Vec::new();
-    let lines = ARCHITECTURES
-        .iter()
-        .flat_map(|cell| INITS.iter().filter(|init| (init.suits)(cell)).map(|init| (cell.id, init.id)));
+    let lines = cells().flat_map(|cell| INITS.iter().filter(|init| (init.suits)(cell)).map(|init| (cell.id, init.id)));
     for (line, (cell, init)) in lines.enumerate() {
         let task = &TASKS[line % TASKS.len()];
         let mut config =
@@ -842,7 +839,7 @@ fn a_hundred_steps_give_the_same_bits_on_every_target() {
 
 /// Every architecture on a task that carries its state, and on one that does not.
 fn repeated() -> impl Iterator<Item = Json> {
-    ARCHITECTURES.iter().flat_map(|cell| {
+    cells().flat_map(|cell| {
         [
             config(json!({ "id": "mackey-glass", "length": 15 }), cell.id, 9, 2, &json!({ "carry": true })),
             config(json!({ "id": "first-symbol", "length": 15 }), cell.id, 9, 1, &json!({})),

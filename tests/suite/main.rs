@@ -4,6 +4,7 @@
 //! `#[wasm_bindgen_test(unsupported = test)]` in the browser.
 
 mod blocks;
+mod files;
 mod golden;
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 mod gpu;

@@ -6,7 +6,7 @@ use nalgebra::DMatrix;
 use serde_json::json;
 use unroll::lens::cliff::{Point, fixed_point, folds, wall};
 use unroll::lens::{FrameOptions, Inspection, Of, Panel, Poked, Query, Traced, frame, inspect, quantile};
-use unroll::nn::ARCHITECTURES;
+use unroll::nn::cells;
 use unroll::train::{EngineKind, LossAt, Session};
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -87,7 +87,7 @@ fn panels_of_a_linear_network_say_the_power_of_rho() {
 #[wasm_bindgen_test(unsupported = test)]
 fn the_last_row_of_the_credit_matrix_is_the_ribbon_of_the_loss_at_the_last_step() {
     for kind in [EngineKind::Reference, EngineKind::Cpu] {
-        for cell in ARCHITECTURES {
+        for cell in cells() {
             let config = config(json!({ "id": "parity", "length": 12 }), cell.id, 7, 2, &json!({}));
             let mut session = session(&config, kind);
             train(&mut session, 3);
@@ -109,7 +109,7 @@ fn the_last_row_of_the_credit_matrix_is_the_ribbon_of_the_loss_at_the_last_step(
 
 #[wasm_bindgen_test(unsupported = test)]
 fn the_credit_matrix_is_a_product_of_jacobians() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let config = config(json!({ "id": "temporal-order", "length": 12 }), cell.id, 5, 1, &json!({}));
         let mut session = session(&config, EngineKind::Reference);
         let credit = look(&mut session, Panel::Credit(Of::Output), 0);
@@ -123,7 +123,7 @@ fn the_credit_matrix_is_a_product_of_jacobians() {
             read.view_mut((0, 0), (session.model().outputs, h)).copy_from(&plain.matrix("head.weight"));
             let mut back = vec![read; 16];
             for k in (0..=t).rev() {
-                let mut norms: Vec<f32> = Vec::new();
+                let mut norms: Vec<f64> = Vec::new();
                 for (back, steps) in back.iter_mut().zip(&all) {
                     let mut by_memory = back.columns(0, h).into_owned();
                     if cell.states == 2 {
@@ -132,10 +132,10 @@ fn the_credit_matrix_is_a_product_of_jacobians() {
                         let through = DMatrix::from_diagonal(&steps[k].gates[3].component_mul(&slope));
                         by_memory = back.columns(h, h) + by_memory * through;
                     }
-                    norms.push(by_memory.norm() as f32);
+                    norms.push(by_memory.norm());
                     *back *= jacobian(&plain, &steps[k]);
                 }
-                norms.sort_by(f32::total_cmp);
+                norms.sort_by(f64::total_cmp);
                 let expected = f64::from(quantile(&norms, 0.5));
                 close_relative(&format!("{}: C[{t}, {k}]", cell.id), matrix[t * 12 + k], expected, 1e-6);
             }
@@ -146,7 +146,7 @@ fn the_credit_matrix_is_a_product_of_jacobians() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn the_factor_chain_makes_up_the_jacobian_of_each_step() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let config = config(json!({ "id": "adding", "length": 20 }), cell.id, 6, 1, &json!({}));
         let mut session = session(&config, EngineKind::Reference);
         train(&mut session, 20);
@@ -182,7 +182,7 @@ fn the_factor_chain_makes_up_the_jacobian_of_each_step() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn the_pipe_is_the_product_of_the_keep_gates() {
-    for cell in ARCHITECTURES.iter().filter(|cell| cell.keep.is_some()) {
+    for cell in cells().filter(|cell| cell.keep.is_some()) {
         let config = config(json!({ "id": "adding", "length": 20 }), cell.id, 6, 2, &json!({}));
         let mut session = session(&config, EngineKind::Reference);
         let pipe = look(&mut session, Panel::Pipe, 0);
@@ -204,7 +204,7 @@ fn the_pipe_is_the_product_of_the_keep_gates() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn an_open_keep_gate_gives_a_flat_pipe() {
-    for cell in ARCHITECTURES.iter().filter(|cell| cell.keep.is_some()) {
+    for cell in cells().filter(|cell| cell.keep.is_some()) {
         for kind in [EngineKind::Reference, EngineKind::Cpu] {
             let config = config(json!({ "id": "adding", "length": 20 }), cell.id, 6, 1, &json!({}));
             let mut session = session(&config, kind);
@@ -227,7 +227,7 @@ fn an_open_keep_gate_gives_a_flat_pipe() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn the_keep_bias_moves_as_a_whole() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let config = config(json!({ "id": "adding", "length": 10 }), cell.id, 6, 2, &json!({}));
         let mut session = session(&config, EngineKind::Reference);
         let before = session.parameter("rnn.bias_ih_l1");
@@ -253,7 +253,7 @@ fn the_keep_bias_moves_as_a_whole() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn panels_of_both_directions_look_at_their_row() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let model = json!({ "bidirectional": true });
         let mut session =
             session(&config(json!({ "id": "parity", "length": 9 }), cell.id, 6, 2, &model), EngineKind::Cpu);
@@ -281,7 +281,7 @@ fn panels_of_both_directions_look_at_their_row() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn looking_at_panels_does_not_disturb_training() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let config = config(json!({ "id": "first-symbol", "length": 15 }), cell.id, 9, 1, &json!({}));
         let losses = |looks: bool| {
             let mut session = session(&config, EngineKind::Cpu);
@@ -299,7 +299,7 @@ fn looking_at_panels_does_not_disturb_training() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn the_spectrum_is_that_of_the_block_and_can_be_rescaled() {
-    for cell in ARCHITECTURES.iter().filter(|cell| !cell.recurrent.is_empty()) {
+    for cell in cells().filter(|cell| !cell.recurrent.is_empty()) {
         let config = config(json!({ "id": "adding", "length": 10 }), cell.id, 8, 2, &json!({}));
         let mut session = session(&config, EngineKind::Reference);
         for row in 0..2 {
@@ -346,7 +346,7 @@ fn the_spectrum_is_that_of_the_block_and_can_be_rescaled() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn the_spectrum_of_a_diagonal_cell_is_that_of_its_mean_step() {
-    for cell in ARCHITECTURES.iter().filter(|cell| cell.recurrent.is_empty()) {
+    for cell in cells().filter(|cell| cell.recurrent.is_empty()) {
         let config = config(json!({ "id": "adding", "length": 10 }), cell.id, 8, 2, &json!({}));
         let mut session = session(&config, EngineKind::Reference);
         let spectrum = look(&mut session, Panel::Spectrum, 1);
@@ -371,7 +371,7 @@ fn the_spectrum_of_a_diagonal_cell_is_that_of_its_mean_step() {
 #[wasm_bindgen_test(unsupported = test)]
 fn the_ledger_adds_up_to_the_gradient_of_the_recurrent_weight() {
     for kind in [EngineKind::Reference, EngineKind::Cpu] {
-        for cell in ARCHITECTURES {
+        for cell in cells() {
             // Where there is none, that of the input takes its place.
             let weight = if cell.recurrent.is_empty() { "weight_ih" } else { "weight_hh" };
             let config = config(json!({ "id": "parity", "length": 9 }), cell.id, 6, 2, &json!({}));
@@ -409,7 +409,7 @@ fn the_ledger_adds_up_to_the_gradient_of_the_recurrent_weight() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn a_poke_gives_the_difference_of_two_runs() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         for task in ["adding", "parity"] {
             let config = config(json!({ "id": task, "length": 12 }), cell.id, 5, 2, &json!({}));
             let mut session = session(&config, EngineKind::Reference);
@@ -623,7 +623,7 @@ fn the_fixed_points_of_two_units_that_latch_are_all_found() {
 #[wasm_bindgen_test(unsupported = test)]
 fn the_flow_is_the_step_of_the_layer_at_the_marked_timestep() {
     for task in [json!({ "id": "parity", "length": 12 }), json!({ "id": "adding", "length": 12 })] {
-        for cell in ARCHITECTURES {
+        for cell in cells() {
             let mut session = session(&config(task.clone(), cell.id, 2, 2, &json!({})), EngineKind::Reference);
             train(&mut session, 3);
             for (row, t) in [(0, 0), (0, 7), (1, 0), (1, 7), (1, 11)] {
@@ -660,7 +660,7 @@ fn the_flow_is_the_step_of_the_layer_at_the_marked_timestep() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn the_axes_of_a_portrait_are_the_principal_components() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         for (hidden, of) in [(3, Traced::Output), (12, Traced::Output), (12, Traced::Memory)] {
             let config = config(json!({ "id": "adding", "length": 15 }), cell.id, hidden, 2, &json!({}));
             let mut session = session(&config, EngineKind::Reference);

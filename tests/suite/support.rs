@@ -127,7 +127,7 @@ pub fn model(id: &str, nonlinearity: Option<&str>, [inputs, hidden, layers, outp
     let changes: Vec<_> =
         nonlinearity.iter().map(|&name| ("nonlinearity".to_owned(), Value::Text(name.to_owned()))).collect();
     let options = Chosen::defaults(cell.options).with("model", cell.options, &changes).expect("options of the cell");
-    Model { cell, options, inputs, hidden, layers, bidirectional: false, outputs, window: None }
+    Model { cell, options, inputs, hidden, layers, bidirectional: false, outputs, window: None, length: 1 }
 }
 
 /// The finaliser of MurmurHash3, as in the golden values' description.
@@ -667,7 +667,7 @@ fn recurrence_case(cell: &'static Cell, params: Params, given: bool) -> Case {
         let totals = case.graph.slot("totals", &[cell.states, n_steps, batch, hidden]);
         case.graph.keep_totals(y, totals);
         let layer = Layer { gates, weight_hh, bias_hh, state0, y, saved: saved.clone(), params };
-        case.graph.record((cell.forward)(&layer));
+        case.graph.record((cell.time_loop().expect("a recurrent cell"))(&layer));
         // Without initial states, only the later outputs are read.
         let silent = if given { 0 } else { n_steps / 2 };
         scored.push(y.outer(silent, n_steps - silent));

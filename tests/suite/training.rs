@@ -98,10 +98,9 @@ fn profile(model: &str) -> f64 {
         let mut session = session(&format!("{ADDING} {model}"), seed);
         session.run_probe(LossAt::Last).expect("adding asks at the last step");
         let program = session.probe_program();
-        let totals = program.rows[0].totals.expect("the probe keeps them");
         let totals_of = |timestep| {
             let of_state = |state| {
-                let totals = totals.outer(state, 1).flat();
+                let totals = program.rows[0].total(state).flat();
                 totals.outer(timestep * program.batch, program.batch)
             };
             (0..session.model().cell.states)

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use unroll::engine::Memory;
 use unroll::graph::{ARENA, PERSISTENT, Plan};
 use unroll::kernels::{Access, Call, KERNELS, Kernel};
-use unroll::nn::ARCHITECTURES;
+use unroll::nn::cells;
 use unroll::shape::{Shape, Tensor};
 
 /// 1, and sizes that no tile, panel or vector divides.
@@ -72,7 +72,7 @@ fn check(kernel: &Kernel) {
     let mut worst = BTreeMap::new();
     for size in SIZES {
         cases(size).into_iter().for_each(|case| compare(case, &mut worst));
-        if let Some(cell) = ARCHITECTURES.iter().find(|cell| cell.id == kernel.stem) {
+        if let Some(cell) = cells().find(|cell| cell.id == kernel.stem) {
             recurrence_cases(cell, &[0], Some(2), size).into_iter().for_each(|case| compare(case, &mut worst));
         }
     }

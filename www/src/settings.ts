@@ -137,10 +137,11 @@ export const HIDEABLE = [
 
 export type PartId = (typeof HIDEABLE)[number]["id"];
 
-/** What the credit matrix differentiates. */
-const CREDIT_OF = [
-  { id: "output", title: "the outputs" },
-  { id: "loss", title: "the loss" },
+/** What the credit matrix shows, and what the package calls that. */
+export const CREDIT_OF = [
+  { id: "output", title: "the outputs", panel: "credit" },
+  { id: "loss", title: "the loss", panel: "credit-of-loss" },
+  { id: "attention", title: "attention", panel: "attention" },
 ] as const;
 
 /** What a poke changes. */
@@ -445,14 +446,14 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
       table.add({
         name: `${letter}.layers`,
         title: "Layers",
-        help: "Recurrent layers, one on top of the other.",
+        help: "Layers, one on top of the other.",
         kind: { kind: "integer", min: 1, max: limits.layers },
         default: FIRST_VISIT.layers,
         effect: "restart",
         ...ofLane,
       });
     }
-    if (!task.ahead) {
+    if (!task.ahead && !model.residual) {
       table.add({
         name: `${letter}.bidirectional`,
         title: "Both directions",
@@ -470,16 +471,18 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
       model.id === first.model.id ? first.init.id : "",
     );
     table.options(`${letter}.init`, init, first.init, ofLane, false);
-    table.add({
-      name: `${letter}.window`,
-      title: "Truncation window",
-      help: "Backpropagation stops every so many timesteps; none goes all the way back.",
-      kind: { kind: "maybe", min: 1, max: limits.length, whole: true },
-      default: null,
-      effect: "live",
-      ...ofLane,
-    });
-    if (task.streams) {
+    if (!model.residual) {
+      table.add({
+        name: `${letter}.window`,
+        title: "Truncation window",
+        help: "Backpropagation stops every so many timesteps; none goes all the way back.",
+        kind: { kind: "maybe", min: 1, max: limits.length, whole: true },
+        default: null,
+        effect: "live",
+        ...ofLane,
+      });
+    }
+    if (task.streams && !model.residual) {
       table.add({
         name: `${letter}.carry`,
         title: "Carry the state",
@@ -571,9 +574,17 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
   table.add({
     name: "credit-of",
     title: "Credit for",
-    help: "Whose dependence on earlier states the credit matrix shows.",
+    help: "Whose dependence on earlier states the credit matrix shows; or the weights with which a timestep reads another.",
     kind: { kind: "choice", among: CREDIT_OF },
     default: "output",
+    ...ofPanels,
+  });
+  table.add({
+    name: "credit-head",
+    title: "Head",
+    help: "Which attention head is shown; the last one when there are fewer.",
+    kind: { kind: "integer", min: 1, max: 64 },
+    default: 1,
     ...ofPanels,
   });
   table.add({

@@ -1542,7 +1542,8 @@ describe("round trips", () => {
         for (const row of [0, 1]) {
           const { header, data } = await session.inspect({ panel, row, sequence: 2 });
           expect([header.step, header.nSteps, header.row]).toEqual([3, T, `l${row}`]);
-          expect(header.series.length, `${id} ${panel}`).toBeGreaterThan(0);
+          expect(header.series.length > 0, `${id} ${panel}`).toBe(header.absent === undefined);
+          if (header.absent !== undefined) continue;
           const end = header.series.map(({ shape, offset }) => offset + shape.reduce((n, of) => n * of, 1));
           expect(data.byteLength).toBe(4 * Math.max(...end));
         }

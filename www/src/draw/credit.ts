@@ -23,7 +23,7 @@ import { drawVerticalBar, gradientScale } from "./legend.js";
 import { type Palette, rampIndex } from "./palette.js";
 import { type Domain, steady } from "./ribbon.js";
 
-/** The matrix of a view: rows of `nSteps` columns, and the timestep of each row. */
+/** The matrix of a view, or of one of its heads: rows of `nSteps` columns, and the timestep of each row. */
 export interface Matrix {
   nSteps: number;
   nRows: number;
@@ -31,26 +31,37 @@ export interface Matrix {
   times: Float32Array;
 }
 
-export function matrixOf(view: InspectionView): Matrix | null {
+/** How many heads the matrix of a view has; 0 where it is no attention. */
+export function headsOf(view: InspectionView): number {
+  const shape = view.series.get("matrix")?.shape ?? [];
+  return shape.length === 3 ? (shape[0] ?? 0) : 0;
+}
+
+/** The matrix of head number `head`, or of the last one when there are fewer. */
+export function matrixOf(view: InspectionView, head = 0): Matrix | null {
   const matrix = view.series.get("matrix");
   const rows = view.series.get("rows");
   if (matrix === undefined || rows === undefined) return null;
-  return { nSteps: view.nSteps, nRows: rows.values.length, values: matrix.values, times: rows.values };
+  const size = rows.values.length * view.nSteps;
+  const first = size * Math.max(0, Math.min(head, headsOf(view) - 1));
+  const values = matrix.values.subarray(first, first + size);
+  return { nSteps: view.nSteps, nRows: rows.values.length, values, times: rows.values };
 }
 
-/** Decades that the colours span at most. */
-const SPAN = 10;
+/** Decades that the colours of a credit matrix span at most, and those of attention, whose small weights say nothing. */
+export const SPAN = { credit: 10, attention: 3 } as const;
 
 /**
- * Whole decades that cover all matrices, at most ten of them from the largest entry down.
+ * Whole decades that cover the magnitudes of all matrices, at most `span` of them from the largest entry down.
  *
  * Steady: it grows at once, and shrinks only when more than two decades have become empty.
  */
-export function creditDomain(matrices: readonly Matrix[], previous: Domain | null): Domain {
+export function creditDomain(matrices: readonly Matrix[], previous: Domain | null, span: number = SPAN.credit): Domain {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   for (const { values } of matrices) {
-    for (const value of values) {
+    for (const entry of values) {
+      const value = Math.abs(entry);
       if (!(value > 0) || !Number.isFinite(value)) continue;
       low = Math.min(low, value);
       high = Math.max(high, value);
@@ -59,7 +70,7 @@ export function creditDomain(matrices: readonly Matrix[], previous: Domain | nul
   if (low > high) return previous ?? [-6, 0];
   // Not −0.
   const top = Math.ceil(Math.log10(high)) + 0;
-  const bottom = Math.min(top - 3, Math.max(top - SPAN, Math.floor(Math.log10(low))));
+  const bottom = Math.min(top - 3, Math.max(top - span, Math.floor(Math.log10(low))));
   return steady([bottom, top], previous, 2);
 }
 
@@ -114,7 +125,7 @@ export function drawCredit(
         // Several timesteps a column: the largest of them.
         let most = 0;
         for (let k = column * axis.perColumn; k < Math.min((column + 1) * axis.perColumn, nSteps); k += 1) {
-          const value = values[r * nSteps + k] ?? 0;
+          const value = Math.abs(values[r * nSteps + k] ?? 0);
           if (Number.isNaN(value) || value > most) most = value;
         }
         const at = rampIndex(Math.log10(most), low, high);

@@ -23,17 +23,19 @@ export interface InspectionView {
   sequences: number;
   /** Names of the parameters, where series have a number for each. */
   names: readonly string[];
+  /** Where the picture has no meaning for the architecture: what there is in its place. */
+  absent: string | null;
   series: ReadonlyMap<string, SeriesView>;
 }
 
 /** Checks an inspection and gives typed views of its numbers, without copying them. Throws an `Error` that names what is wrong. */
 export function viewInspection({ header, data }: Inspection): InspectionView {
   const read = reader(data, "inspection");
-  const { step, nSteps, row, state, sequences, names = [] } = header;
+  const { step, nSteps, row, state, sequences, names = [], absent = null } = header;
   const series = header.series.map(({ id, title, shape, offset }) => {
     return [id, { id, title, shape, values: read(offset, shape, id) }] as const;
   });
-  return { step, nSteps, row, state, sequences, names, series: new Map(series) };
+  return { step, nSteps, row, state, sequences, names, absent, series: new Map(series) };
 }
 
 /** The series that hold one number for each timestep, in order. */

@@ -36,6 +36,7 @@ import {
   type Setting,
   type Value,
   type Values,
+  CREDIT_OF,
 } from "../settings";
 import { LaneClient } from "../worker/client";
 import { CallFailed, type Report } from "../worker/protocol";
@@ -867,7 +868,7 @@ export class Lab {
     const pinned = step === undefined || step >= (lane.frame?.nSteps ?? 0) ? {} : { step };
     switch (panel) {
       case "credit":
-        return { panel: this.value("credit-of") === "loss" ? "credit-of-loss" : "credit", ...common };
+        return { panel: CREDIT_OF.find(({ id }) => id === this.value("credit-of"))?.panel ?? panel, ...common };
       case "spectrum": {
         const block = this.blockOf(lane);
         return { panel, ...common, ...(block === undefined ? {} : { block }) };

@@ -7,6 +7,7 @@ export const PANELS = [
   "pipe",
   "credit",
   "credit-of-loss",
+  "attention",
   "spectrum",
   "ledger",
   "poke-input",

@@ -46,6 +46,7 @@ export const catalog: Catalog = {
       ...entry("elman"),
       gates: [],
       recurrent: true,
+      residual: false,
       options: [
         {
           name: "nonlinearity",
@@ -60,8 +61,8 @@ export const catalog: Catalog = {
         },
       ],
     },
-    { ...entry("lstm"), gates: ["i", "f", "g", "o"], recurrent: true, options: [] },
-    { ...entry("gru"), gates: ["r", "z", "n"], recurrent: true, options: [] },
+    { ...entry("lstm"), gates: ["i", "f", "g", "o"], recurrent: true, residual: false, options: [] },
+    { ...entry("gru"), gates: ["r", "z", "n"], recurrent: true, residual: false, options: [] },
   ],
   optimisers: [
     {

@@ -150,6 +150,7 @@ group("tables", () => {
       state: "h",
       sequences: 1,
       names: [],
+      absent: null,
       series: new Map([["eigenvalues", series]]),
     };
     expect(read(toCsv(panelSheet(view), { lane: "A", step: 3 })).slice(1)).toEqual([
