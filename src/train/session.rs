@@ -3,10 +3,12 @@
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 mod accelerated;
 mod copies;
+mod stream;
 mod trial;
 
 #[cfg(target_arch = "wasm32")]
 pub use accelerated::Recipe;
+pub use stream::Streamed;
 pub use trial::{Rehearsal, Trial};
 
 use super::config::{Clip, ClipKind, Config, LIMITS};
@@ -141,6 +143,8 @@ pub struct Session {
     /// For copies of probe sequences, of the size that was asked for last.
     copies: Option<Seeded>,
     callers: Vec<Program>,
+    /// Set while a stream is under way.
+    streaming: Option<stream::Streaming>,
     batch: Batch,
     probe_batch: Batch,
     hyper: [f64; HYPER],
@@ -199,6 +203,7 @@ impl Session {
             probe: None,
             copies: None,
             callers: Vec::new(),
+            streaming: None,
             batch,
             probe_batch,
             hyper: [0.0; HYPER],
@@ -711,6 +716,14 @@ fn rough_bytes(model: &Model, form: &Form, batch: usize, persistent: usize) -> u
     let pairs = if model.options.has("heads") { model.options.integer("heads") * form.n_steps } else { 0 };
     let activations = form.n_steps as u64 * batch as u64 * (model.layers * (blocks * model.hidden + pairs)) as u64;
     4 * (activations + persistent as u64)
+}
+
+/// Logits into probabilities.
+fn softmax(logits: &mut [f64]) {
+    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    logits.iter_mut().for_each(|logit| *logit = libm::exp(*logit - most));
+    let sum: f64 = logits.iter().sum();
+    logits.iter_mut().for_each(|share| *share /= sum);
 }
 
 /// The fields that decide how much memory a session needs.
