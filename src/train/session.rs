@@ -392,6 +392,9 @@ impl Session {
     fn caller_program(&mut self, batch: &Batch) -> Result<usize> {
         let form = self.task.form().clone();
         check_batch(&form, batch)?;
+        if let Some([field, expected, got]) = self.model.misfit_of(batch.n_steps) {
+            return Err(Error::invalid(field, expected, got));
+        }
         let known = |p: &Program| p.n_steps == batch.n_steps && p.batch == batch.batch;
         if let Some(at) = self.callers.iter().position(known) {
             return Ok(at);
@@ -709,7 +712,9 @@ fn flat(offset: usize, len: usize) -> Tensor {
 /// A lower bound of the memory of a session, before anything is recorded.
 fn rough_bytes(model: &Model, form: &Form, batch: usize, persistent: usize) -> u64 {
     let blocks = model.cell.width + model.cell.saved.len() + 1;
-    let activations = form.n_steps as u64 * batch as u64 * (model.layers * blocks * model.hidden) as u64;
+    // Each head of an attention keeps a weight for every pair of timesteps.
+    let pairs = if model.options.has("heads") { model.options.integer("heads") * form.n_steps } else { 0 };
+    let activations = form.n_steps as u64 * batch as u64 * (model.layers * (blocks * model.hidden + pairs)) as u64;
     4 * (activations + persistent as u64)
 }
 
