@@ -154,7 +154,7 @@ export const CREDIT_OF = [
 
 /** Where the signal of a stream comes from. */
 const STREAMED = [
-  { id: "task", title: "the task's example" },
+  { id: "task", title: "an example" },
   { id: "hand", title: "your hand" },
   { id: "own", title: "its own answers" },
 ] as const;
