@@ -107,6 +107,7 @@ function parseOptions(args) {
       shapes: { type: "string", multiple: true },
       cells: { type: "string", multiple: true },
       table: { type: "boolean", default: false },
+      write: { type: "boolean", default: false },
       scaling: { type: "boolean", default: false },
       start: { type: "boolean", default: false },
       samples: { type: "string", default: "9" },
@@ -591,8 +592,8 @@ async function main(args) {
       const lines = readmeTable(results, `Chromium ${browser.version()}, ${machine}`, options.samples);
       console.log(`\n${lines.join("\n")}\n`);
       const isWhole = !options.shapes && !options.cells && !options.engines;
-      if (isWhole && allWell) await writeReadme(path.join(ROOT, "README.md"), lines);
-      else console.log(`README.md is left as it was: ${isWhole ? "not all is well" : "that was a part of the table"}`);
+      if (allWell && (isWhole || options.write)) await writeReadme(path.join(ROOT, "README.md"), lines);
+      else console.log(`README.md is left as it was: ${allWell ? "a part is written with --write" : "not all is well"}`);
     }
     const software = results.some(({ runs }) => runs.some(({ webgpu }) => webgpu?.adapter.software));
     if (software) console.log("\nA software adapter's times are not those of a graphics card.");

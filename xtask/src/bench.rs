@@ -5,7 +5,7 @@
 //! it on one thread where the Python that `PYTHON` names, else `python3`, has it. Without options: the LSTM on two shapes, all engines on
 //! the processor. Options, several ids separated by commas:
 //!
-//! * `--table`: six shapes times Elman, GRU, LSTM; a whole run writes its table into the README.
+//! * `--table`: six shapes times Elman, GRU, LSTM; a whole run writes its table into the README, and with `--write` a part does.
 //! * `--shapes`, `--cells`, `--engines`: a part; `--samples N` (at least 7), `--json FILE`.
 //! * `--profile`: where a training step of the CPU engine goes, call by call.
 //! * `--scaling`: its cost against T and B, with verdicts. `--start`: the first step after opening the page, and creating a session.
