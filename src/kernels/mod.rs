@@ -20,6 +20,7 @@ macro_rules! reference {
 
 pub mod adam;
 pub mod carry;
+pub mod causal_conv;
 pub mod copy;
 pub mod cross_entropy;
 pub mod elman;
@@ -37,6 +38,7 @@ pub mod residual;
 pub mod rmsprop;
 pub mod row_sum;
 pub mod scan;
+pub mod selective_scan;
 pub mod sgd;
 pub mod simd;
 pub mod update;
@@ -49,6 +51,7 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 pub static KERNELS: &[&Kernel] = &[
     &adam::KERNEL,
     &carry::KERNEL,
+    &causal_conv::KERNEL,
     &copy::KERNEL,
     &cross_entropy::KERNEL,
     &elman::KERNEL,
@@ -63,6 +66,7 @@ pub static KERNELS: &[&Kernel] = &[
     &product::KERNEL,
     &rmsprop::KERNEL,
     &row_sum::KERNEL,
+    &selective_scan::KERNEL,
     &sgd::KERNEL,
 ];
 

@@ -203,6 +203,6 @@ mod kernel {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     kernels! {
-        adam carry copy cross_entropy elman fill gather gru lstm mean_squared_error mingru minlstm norm product rmsprop row_sum sgd
+        adam carry causal_conv copy cross_entropy elman fill gather gru lstm mean_squared_error mingru minlstm norm product rmsprop row_sum selective_scan sgd
     }
 }
