@@ -66,7 +66,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
         let there = select(row + apart < rows, row >= apart, uniforms.later == 0u);
         if there {
             let source = select(row + apart, row - apart, uniforms.later == 0u);
-            sum += weight[uniforms.weight.x + e * uniforms.weight.y + tap] * x[uniforms.x.x + source * uniforms.x.y + e];
+            sum += weight[uniforms.weight.x + e * uniforms.taps + tap] * x[uniforms.x.x + source * uniforms.x.y + e];
         }
     }
     let at = uniforms.y.x + row * uniforms.y.y + e;
@@ -90,7 +90,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         for (var strand = 1u; strand < STRANDS; strand++) {
             sum += partial[strand * COLUMNS + local.x];
         }
-        let at = uniforms.d_weight.x + e * uniforms.d_weight.y + group.y;
+        let at = uniforms.d_weight.x + e * uniforms.taps + group.y;
         d_weight[at] = select(0.0, d_weight[at], uniforms.accumulate == 1u) + sum;
     }
 }

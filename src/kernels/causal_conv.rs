@@ -1,6 +1,6 @@
 //! Depthwise convolution over time that reads no later input: y_t = b + Σ_j w_j ⊙ x_{t−K+1+j}, j = 0 … K − 1, with x = 0 before the start.
 //!
-//! `x` and `y` are `[T, B, E]`, `weight` `[E, K]` (the last tap is that of now), `bias` `[E]`: `torch.nn.Conv1d(E, E, K, groups=E,
+//! `x` and `y` are `[T, B, E]`, `weight` `[E, K]` in whatever extents (the last tap is that of now), `bias` `[E]`: `torch.nn.Conv1d(E, E, K, groups=E,
 //! padding=K−1)` without its last K − 1 outputs. One tap is y = w ⊙ x. ∂L/∂x is the same sum with time turned round, and
 //! ∂L/∂w_j = Σ_t ∂L/∂y_t ⊙ x_{t−K+1+j}. Twin: `shaders/causal_conv.wgsl`.
 
@@ -48,8 +48,8 @@ const COLUMNS: u32 = 16;
 pub fn forward(x: Tensor, weight: Tensor, bias: Option<Tensor>, y: Tensor) -> Call {
     assert_eq!(x.shape, y.shape, "causal_conv: x is {}, y is {}", x.shape, y.shape);
     let [n_steps, batch, channels] = [0, 1, 2].map(|axis| x.shape.extent(axis) as u32);
-    assert_eq!(weight.shape.rows() as u32, channels, "causal_conv: weight is {}, x is {}", weight.shape, x.shape);
-    let taps = weight.shape.columns() as u32;
+    let taps = (weight.shape.len() / x.shape.columns()) as u32;
+    assert_eq!(weight.shape.len() as u32, channels * taps, "causal_conv: weight is {}, x is {}", weight.shape, x.shape);
     let params = Params { n_steps, batch, channels, taps, later: 0, accumulate: 0 };
     Call::new(&FORWARD, params, &[Some(x), Some(weight), bias, Some(y)])
 }
@@ -114,7 +114,7 @@ fn reference_forward<F: Real>(mut args: Arguments<F>) {
             let mut sum = bias.as_ref().map_or(F::ZERO, |bias| bias.data[e]);
             for tap in 0..params.taps as usize {
                 if let Some(source) = params.source(row, tap) {
-                    sum += weight.row(e)[tap] * x.row(source)[e];
+                    sum += weight.data[e * params.taps as usize + tap] * x.row(source)[e];
                 }
             }
             let y = &mut y.row(row)[e];
@@ -125,7 +125,7 @@ fn reference_forward<F: Real>(mut args: Arguments<F>) {
 
 fn reference_backward<F: Real>(mut args: Arguments<F>) {
     let params: Params = args.params();
-    let (d_y, x, mut d_weight) = (args.read(0), args.read(1), args.write(2));
+    let (d_y, x, d_weight) = (args.read(0), args.read(1), args.write(2));
     for e in 0..params.channels as usize {
         for tap in 0..params.taps as usize {
             let mut sum = F::ZERO;
@@ -134,7 +134,7 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
                     sum += d_y.row(row)[e] * x.row(source)[e];
                 }
             }
-            let d = &mut d_weight.row(e)[tap];
+            let d = &mut d_weight.data[e * params.taps as usize + tap];
             *d = if params.accumulate == 0 { sum } else { *d + sum };
         }
     }
@@ -147,7 +147,7 @@ fn cpu_forward(mut args: Arguments<f32>) {
     let channels = params.channels as usize;
     let packed = take(&mut args.scratch, channels * params.taps as usize);
     for (tap, row) in packed.chunks_exact_mut(channels).enumerate() {
-        row.iter_mut().enumerate().for_each(|(e, to)| *to = weight.row(e)[tap]);
+        row.iter_mut().enumerate().for_each(|(e, to)| *to = weight.data[e * params.taps as usize + tap]);
     }
     for row in 0..params.rows() {
         let y = y.row(row);
@@ -166,7 +166,7 @@ fn cpu_forward(mut args: Arguments<f32>) {
 
 fn cpu_backward(mut args: Arguments<f32>) {
     let params: Params = args.params();
-    let (d_y, x, mut d_weight) = (args.read(0), args.read(1), args.write(2));
+    let (d_y, x, d_weight) = (args.read(0), args.read(1), args.write(2));
     let channels = params.channels as usize;
     let sums = take(&mut args.scratch, channels * params.taps as usize);
     sums.fill(0.0);
@@ -179,7 +179,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
     }
     for (tap, sums) in sums.chunks_exact(channels).enumerate() {
         for (e, sum) in sums.iter().enumerate() {
-            let d = &mut d_weight.row(e)[tap];
+            let d = &mut d_weight.data[e * params.taps as usize + tap];
             *d = if params.accumulate == 0 { *sum } else { *d + sum };
         }
     }

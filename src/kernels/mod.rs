@@ -18,7 +18,9 @@ macro_rules! reference {
     }};
 }
 
+pub mod activation;
 pub mod adam;
+pub mod attention;
 pub mod carry;
 pub mod causal_conv;
 pub mod copy;
@@ -27,11 +29,13 @@ pub mod elman;
 pub mod fill;
 pub mod gather;
 pub mod gru;
+pub mod layer_norm;
 pub mod lstm;
 pub mod mean_squared_error;
 pub mod mingru;
 pub mod minlstm;
 pub mod norm;
+pub mod position;
 pub mod product;
 pub mod recurrence;
 pub mod residual;
@@ -49,7 +53,9 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 /// Every kernel, in the order of their stems.
 pub static KERNELS: &[&Kernel] = &[
+    &activation::KERNEL,
     &adam::KERNEL,
+    &attention::KERNEL,
     &carry::KERNEL,
     &causal_conv::KERNEL,
     &copy::KERNEL,
@@ -58,11 +64,13 @@ pub static KERNELS: &[&Kernel] = &[
     &fill::KERNEL,
     &gather::KERNEL,
     &gru::KERNEL,
+    &layer_norm::KERNEL,
     &lstm::KERNEL,
     &mean_squared_error::KERNEL,
     &mingru::KERNEL,
     &minlstm::KERNEL,
     &norm::KERNEL,
+    &position::KERNEL,
     &product::KERNEL,
     &rmsprop::KERNEL,
     &row_sum::KERNEL,
@@ -105,6 +113,8 @@ pub trait Real:
     fn tanh(self) -> Self;
     /// √x.
     fn sqrt(self) -> Self;
+    /// erf x = 2/√π ∫₀ˣ e^{−t²} dt.
+    fn erf(self) -> Self;
     /// |x|.
     fn abs(self) -> Self {
         if self < Self::ZERO { -self } else { self }
@@ -166,6 +176,9 @@ impl Real for f32 {
     fn sqrt(self) -> Self {
         libm::sqrtf(self)
     }
+    fn erf(self) -> Self {
+        libm::erff(self)
+    }
     fn largest(values: &[Self]) -> f64 {
         largest(values)
     }
@@ -195,6 +208,9 @@ impl Real for f64 {
     }
     fn sqrt(self) -> Self {
         libm::sqrt(self)
+    }
+    fn erf(self) -> Self {
+        libm::erf(self)
     }
     fn largest(values: &[Self]) -> f64 {
         largest(values)

@@ -43,6 +43,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         task: &[],
         model: "gru",
         hidden: 64,
+        layers: 1,
         init: "chrono",
         init_options: &[],
         batch: 32,

@@ -35,6 +35,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         task: &[],
         model: "lstm",
         hidden: 16,
+        layers: 1,
         init: "forget-bias",
         init_options: &[],
         batch: 32,

@@ -44,6 +44,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         task: &[],
         model: "lstm",
         hidden: 32,
+        layers: 1,
         init: "forget-bias",
         init_options: &[],
         batch: 32,

@@ -44,6 +44,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         task: &[],
         model: "gru",
         hidden: 32,
+        layers: 1,
         init: "pytorch",
         init_options: &[],
         batch: 32,

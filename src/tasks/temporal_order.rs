@@ -31,6 +31,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         task: &[],
         model: "elman",
         hidden: 32,
+        layers: 1,
         init: "orthogonal",
         init_options: &[],
         batch: 32,

@@ -20,7 +20,7 @@ fn file(text: &str) -> Json {
     serde_json::from_str(text).expect("a golden file is JSON")
 }
 
-fn cores() -> Json {
+pub fn cores() -> Json {
     file(include_str!("../golden/cores.json"))
 }
 
@@ -56,7 +56,7 @@ fn torch_parameters(model: &Model) -> Vec<(String, Range<usize>)> {
 }
 
 /// Element n of an input is cos(0.37 n).
-fn wave(len: usize) -> Vec<f64> {
+pub fn wave(len: usize) -> Vec<f64> {
     (0..len).map(|n| libm::cos(0.37 * n as f64)).collect()
 }
 

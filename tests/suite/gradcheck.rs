@@ -235,7 +235,8 @@ mod kernel {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     kernels! {
-        adam carry causal_conv copy cross_entropy elman fill gather gru lstm mean_squared_error mingru minlstm norm product rmsprop row_sum selective_scan sgd
+        activation adam attention carry causal_conv copy cross_entropy elman fill gather gru layer_norm lstm mean_squared_error
+        mingru minlstm norm position product rmsprop row_sum selective_scan sgd
     }
 }
 

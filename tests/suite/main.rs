@@ -3,6 +3,7 @@
 //! Fixtures enter by `include_str!`, so that nothing is read from disk. Each test is a plain `#[test]` on the host and a
 //! `#[wasm_bindgen_test(unsupported = test)]` in the browser.
 
+mod blocks;
 mod files;
 mod golden;
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
@@ -12,6 +13,7 @@ mod group;
 mod identities;
 mod panels;
 mod proof;
+mod streaming;
 mod support;
 mod training;
 mod twins;

@@ -6,8 +6,8 @@ use unroll::engine::{Engine, Memory};
 use unroll::graph::{Graph, Mark, PERSISTENT, Plan};
 use unroll::kernels::recurrence::{Cell, Layer, Params};
 use unroll::kernels::{
-    adam, carry, causal_conv, copy, cross_entropy, elman, fill, gather, gru, lstm, mean_squared_error, mingru, minlstm,
-    norm as norm_kernel, product, rmsprop, selective_scan, sgd, update,
+    activation, adam, attention, carry, causal_conv, copy, cross_entropy, elman, fill, gather, gru, layer_norm, lstm,
+    mean_squared_error, mingru, minlstm, norm as norm_kernel, position, product, rmsprop, selective_scan, sgd, update,
 };
 use unroll::nn::{Model, find};
 use unroll::options::{Chosen, Value};
@@ -342,9 +342,11 @@ pub type Cases = fn(usize) -> Vec<Case>;
 
 /// The cases of every kernel, by its stem, at one of the sizes that the twins walk through.
 pub static CASES: &[(&str, Cases)] = &[
+    ("activation", activation_cases),
     ("adam", |size| {
         [false, true].map(|decoupled| optimiser_case(if decoupled { "adamw" } else { "adam" }, &[0.03], size)).into()
     }),
+    ("attention", attention_cases),
     ("carry", carry_cases),
     ("causal_conv", causal_conv_cases),
     ("copy", copy_cases),
@@ -358,6 +360,7 @@ pub static CASES: &[(&str, Cases)] = &[
     }),
     ("gather", gather_cases),
     ("gru", |size| recurrence_cases(&gru::CELL, &[0], None, size)),
+    ("layer_norm", layer_norm_cases),
     ("lstm", |size| recurrence_cases(&lstm::CELL, &[0], None, size)),
     ("mean_squared_error", |size| {
         let cases = [[size, 3], [4, size]].map(|[rows, columns]| {
@@ -376,6 +379,7 @@ pub static CASES: &[(&str, Cases)] = &[
         cases.extend(kinds.map(|(max, safe, held)| norm_case(size + 2, max, safe, held)));
         cases
     }),
+    ("position", position_cases),
     ("product", product_cases),
     ("rmsprop", |size| [0.0, 0.9].map(|momentum| optimiser_case("rmsprop", &[0.03, momentum], size)).into()),
     ("row_sum", row_sum_cases),
@@ -386,6 +390,99 @@ pub static CASES: &[(&str, Cases)] = &[
             .into()
     }),
 ];
+
+fn activation_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for phi in activation::PHIS {
+        for [rows, n] in [[3, size], [size, 5]] {
+            let mut case = Case::new(format!("{phi:?}, {rows} rows of {n}"));
+            let (x, u) = (case.strided_input(rows, n, 4.0), case.input(&[rows, 2 * n], 4.0));
+            let [y, z, gated] = [0; 3].map(|_| case.strided_activation(rows, n));
+            case.graph.record(activation::forward(phi, x, None, y));
+            // The halves of a tensor gate each other, and what was read before is read again.
+            case.graph.record(activation::forward(phi, u.columns(0, n), Some(u.columns(n, n)), z));
+            case.graph.record(activation::forward(phi, x, Some(y), gated));
+            case.score(&[z, gated]);
+            cases.push(case);
+        }
+    }
+    cases
+}
+
+fn attention_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    // Packed, in full and causal; then another sequence, whose keys are values or not.
+    for [n, batch, width] in [[size, 2, 3], [3, size.min(17), 2], [4, 1, size]] {
+        for (heads, causal) in [(1, false), (2, true)] {
+            let mut case = Case::new(format!("T {n}, B {batch}, {heads} heads of {width}, causal {causal}"));
+            let columns = heads * width;
+            let x = case.input(&[n, batch, 3 * columns + 2], 2.0).columns(1, 3 * columns);
+            let weights = case.graph.activation("weights", &[n, batch, heads * n]);
+            let y = case.graph.activation("y", &[n, batch, columns + 1]).columns(1, columns);
+            let of = attention::Heads { count: heads, variance: width, causal };
+            case.graph.record(attention::forward(of, x, None, weights, y));
+            case.score(&[y]);
+            cases.push(case);
+        }
+    }
+    for [n_queries, n_keys, width] in [[2, size + 1, 3], [size, size, 2], [3, 5, size]] {
+        for (parts, causal) in [(1, false), (2, n_queries <= n_keys)] {
+            let what = format!("{n_queries} queries, {n_keys} keys, {parts} parts of {width}, causal {causal}");
+            let mut case = Case::new(what);
+            let (batch, heads) = (3, parts);
+            let columns = heads * width;
+            let queries = case.input(&[n_queries, batch, columns], 2.0);
+            let memory = case.input(&[n_keys, batch, parts * columns + 1], 2.0).columns(1, parts * columns);
+            let of = attention::Heads { count: heads, variance: 1, causal };
+            let outputs = [0; 2].map(|_| {
+                let weights = case.graph.activation("weights", &[n_queries, batch, heads * n_keys + 1]);
+                let weights = weights.columns(0, heads * n_keys);
+                let y = case.graph.activation("y", &[n_queries, batch, columns]);
+                case.graph.record(attention::forward(of, queries, Some(memory), weights, y));
+                y
+            });
+            case.score(&outputs);
+            cases.push(case);
+        }
+    }
+    cases
+}
+
+fn position_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for [n_steps, batch, columns] in [[3, size, 5], [size, 2, 3], [2, 3, size]] {
+        let mut case = Case::new(format!("T {n_steps}, B {batch}, H {columns}"));
+        // One position more than there are timesteps.
+        let weight = case.input(&[n_steps + 1, columns], 1.0);
+        let x = case.input(&[n_steps, batch, columns], 1.0);
+        let y = case.graph.activation("y", &[n_steps, batch, columns + 1]).columns(1, columns);
+        case.graph.record(copy::forward(x, y, false));
+        case.graph.record(position::forward(weight, y));
+        case.graph.record(position::forward(weight, y));
+        case.score(&[y]);
+        cases.push(case);
+    }
+    cases
+}
+
+fn layer_norm_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    // A row of one element is 0 when centred, and has no derivative but that.
+    for [rows, n] in [[3, size + 1], [size, 5]] {
+        for centred in [false, true] {
+            let mut case = Case::new(format!("{rows} rows of {n}, centred {centred}"));
+            let x = case.strided_input(rows, n, 2.0);
+            let (weight, bias) = (case.input(&[n], 1.0), centred.then(|| case.input(&[n], 1.0)));
+            let [y, again] = [0; 2].map(|_| case.strided_activation(rows, n));
+            case.graph.record(layer_norm::forward(x, weight, bias, y, centred));
+            case.graph.record(layer_norm::forward(x, weight, bias, again, centred));
+            case.graph.record(copy::forward(x, again, true));
+            case.score(&[y, again]);
+            cases.push(case);
+        }
+    }
+    cases
+}
 
 fn product_cases(size: usize) -> Vec<Case> {
     let mut cases = Vec::new();
