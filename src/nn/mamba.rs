@@ -193,27 +193,34 @@ fn normalise(scribe: &mut dyn Scribe, x: Tensor, y: Tensor) {
 }
 
 fn record(scribe: &mut dyn Scribe, sizes: &Sizes, x: Tensor, y: Tensor) -> Vec<Tensor> {
+    let normed = scribe.activation("norm", &[sizes.n_steps, sizes.batch, sizes.width]);
+    normalise(scribe, x, normed);
+    let saved = mix(scribe, sizes, normed, y);
+    scribe.record(copy::forward(x, y, true));
+    saved
+}
+
+/// Records what a block adds to the stream, y = Mamba(u), and returns what it keeps.
+pub fn mix(scribe: &mut dyn Scribe, sizes: &Sizes, u: Tensor, y: Tensor) -> Vec<Tensor> {
     let [channels, states, rank, _] = extents(sizes);
     let selective = sizes.options.switch("selective");
     let mut memory = |name: &str, columns: usize| scribe.activation(name, &[sizes.n_steps, sizes.batch, columns]);
-    let [normed, both] = [("norm", sizes.width), ("in_proj", 2 * channels)].map(|(n, w)| memory(n, w));
-    let [convolved, inputs] = [("conv1d", channels), ("inputs", 2 * channels)].map(|(n, w)| memory(n, w));
+    let [both, inputs] = ["in_proj", "inputs"].map(|name| memory(name, 2 * channels));
     let [h, kept] = ["h", "kept"].map(|name| memory(name, states * channels));
-    let [read, gated] = ["read", "gated"].map(|name| memory(name, channels));
+    let [convolved, read, gated] = ["conv1d", "read", "gated"].map(|name| memory(name, channels));
     let projected = memory("x_proj", 2 * states + if selective { rank } else { 0 });
-
-    normalise(scribe, x, normed);
     let linear = |scribe: &mut dyn Scribe, x: Tensor, name: &str, y: Tensor| {
         let weight = product::transposed(scribe.parameter(name));
         scribe.record(product::forward(product::plain(x.flat()), weight, y.flat(), false));
     };
-    linear(scribe, normed, "mixer.in_proj.weight", both);
+
+    linear(scribe, u, "mixer.in_proj.weight", both);
     let (weight, bias) = (scribe.parameter("mixer.conv1d.weight"), scribe.parameter("mixer.conv1d.bias"));
     scribe.record(causal_conv::forward(both.columns(0, channels), weight, Some(bias), convolved));
-    let [x_scan, delta] = [0, channels].map(|first| inputs.columns(first, channels));
-    scribe.record(activation::forward(Phi::Silu, convolved, None, x_scan));
+    let [x, delta] = [0, channels].map(|first| inputs.columns(first, channels));
+    scribe.record(activation::forward(Phi::Silu, convolved, None, x));
     if selective {
-        linear(scribe, x_scan, "mixer.x_proj.weight", projected);
+        linear(scribe, x, "mixer.x_proj.weight", projected);
         let weight = product::transposed(scribe.parameter("mixer.dt_proj.weight"));
         let bias = scribe.parameter("mixer.dt_proj.bias");
         let low_rank = projected.columns(0, rank).flat();
@@ -229,14 +236,13 @@ fn record(scribe: &mut dyn Scribe, sizes: &Sizes, x: Tensor, y: Tensor) -> Vec<T
     }
     // D ⊙ x first: the scan adds to it.
     let skip = scribe.parameter("mixer.D");
-    scribe.record(causal_conv::forward(x_scan, skip, None, read));
+    scribe.record(causal_conv::forward(x, skip, None, read));
     let a_log = scribe.parameter("mixer.A_log");
     let exact = sizes.options.choice("discretisation") == "exact";
     let operands = selective_scan::Operands { inputs, projected, a_log, states: h, kept, y: read };
     scribe.record(selective_scan::forward(operands, exact));
     scribe.record(activation::forward(Phi::Silu, both.columns(channels, channels), Some(read), gated));
     linear(scribe, gated, "mixer.out_proj.weight", y);
-    scribe.record(copy::forward(x, y, true));
     vec![h, delta, kept, projected]
 }
 

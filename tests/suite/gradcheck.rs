@@ -320,6 +320,23 @@ fn every_architecture_with_every_init_has_the_gradient_of_its_loss() {
 }
 
 #[wasm_bindgen_test(unsupported = test)]
+fn blocks_of_recurrences_have_the_gradient_of_their_loss() {
+    for options in [
+        json!({ "id": "mamba" }),
+        json!({ "id": "mamba", "discretisation": "exact", "stateSize": 3 }),
+        json!({ "id": "mamba", "selective": false }),
+        json!({ "id": "retnet" }),
+    ] {
+        let mut config = json!({ "task": { "id": "adding", "length": 6 }, "model": options, "batch": 2, "seed": 11 });
+        config["model"]["hidden"] = json!(6);
+        config["model"]["layers"] = json!(2);
+        let mut session = session(&config, EngineKind::Reference);
+        let batch = batch_of(&session, 3);
+        check_session(&config["model"].to_string(), &mut session, &batch);
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
 fn every_architecture_on_every_task_has_the_gradient_of_its_loss() {
     for task in TASKS {
         let Kind::Integer { min, .. } = task.options[0].kind else {

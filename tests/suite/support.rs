@@ -425,6 +425,16 @@ fn attention_cases(size: usize) -> Vec<Case> {
             cases.push(case);
         }
     }
+    for [n, batch, width] in [[size, 2, 3], [4, 3, size]] {
+        let mut case = Case::new(format!("retention, T {n}, B {batch}, 2 heads of {width}"));
+        let x = case.input(&[n, batch, 6 * width], 1.0);
+        let weights = case.graph.activation("weights", &[n, batch, 2 * n]);
+        let y = case.graph.activation("y", &[n, batch, 2 * width]);
+        let of = attention::Heads { count: 2, variance: width, causal: true };
+        case.graph.record(attention::retention(of, 2, x, weights, y));
+        case.score(&[y]);
+        cases.push(case);
+    }
     for [n_queries, n_keys, width] in [[2, size + 1, 3], [size, size, 2], [3, 5, size]] {
         for (parts, causal) in [(1, false), (2, n_queries <= n_keys)] {
             let what = format!("{n_queries} queries, {n_keys} keys, {parts} parts of {width}, causal {causal}");
