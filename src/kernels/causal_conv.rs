@@ -1,8 +1,8 @@
 //! Depthwise convolution over time that reads no later input: y_t = b + Σ_j w_j ⊙ x_{t−K+1+j}, j = 0 … K − 1, with x = 0 before the start.
 //!
-//! `x` and `y` are `[T, B, E]`, `weight` `[E, K]` in whatever extents (the last tap is that of now), `bias` `[E]`: `torch.nn.Conv1d(E, E, K, groups=E,
-//! padding=K−1)` without its last K − 1 outputs. One tap is y = w ⊙ x. ∂L/∂x is the same sum with time turned round, and
-//! ∂L/∂w_j = Σ_t ∂L/∂y_t ⊙ x_{t−K+1+j}. Twin: `shaders/causal_conv.wgsl`.
+//! `x` and `y` are `[T, B, E]`, `weight` `[E, K]` in whatever extents (the last tap is that of now), `bias` `[E]`:
+//! `torch.nn.Conv1d(E, E, K, groups=E, padding=K−1)` without its last K − 1 outputs. One tap is y = w ⊙ x. ∂L/∂x is the same sum with
+//! time turned round, and ∂L/∂w_j = Σ_t ∂L/∂y_t ⊙ x_{t−K+1+j}. Twin: `shaders/causal_conv.wgsl`.
 
 use super::simd::{each, take};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, row_sum};

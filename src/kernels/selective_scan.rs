@@ -3,7 +3,8 @@
 //! Δ_t = ln(1 + e^{δ_t}), A = −e^{A_log}, k_t = e^{Δ_t A}, h_t = k_t ⊙ h_{t−1} + g_t B_t x_t, y_t += Σ_n C_t h_t, where g = Δ (Euler's
 //! step, as in the code of the paper) or g = (k − 1) / A (exact for an input that is held constant over the step). With
 //! λ_t = ∂L/∂y_t C_t + k_{t+1} ⊙ λ_{t+1} = ∂L/∂h_t: ∂C_t = Σ_e ∂y h, ∂B_t = Σ_e λ g x, ∂x = Σ_n λ g B,
-//! ∂Δ = Σ_n λ (A k h_{t−1} + g′ B x) with g′ = 1 or k, and ∂A_log = Σ_t λ (Δ A k h_{t−1} + B x (Δ k − g)), the last term for the exact step.
+//! ∂Δ = Σ_n λ (A k h_{t−1} + g′ B x) with g′ = 1 or k, and, the last term
+//! for the exact step, ∂A_log = Σ_t λ (Δ A k h_{t−1} + B x (Δ k − g)).
 //!
 //! `inputs` is `[T, B, 2E]`: x, and δ, which leaves as Δ. `projected` is `[T, B, R + 2N]`: B_t and C_t behind R columns that are not read.
 //! `a_log` is `[E, N]`, `y` `[T, B, E]`, `states` and `kept` `[T, B, N·E]`, state n of all channels side by side. The backward pass turns

@@ -53,8 +53,8 @@ pub static CELL: Cell = Cell {
         OptionSpec {
             name: "discretisation",
             title: "Discretisation",
-            help: "How much of the input a step of length Δ lets in: Δ itself (Euler, as in the paper's code), or what a constant input adds \
-                   over the step (exact).",
+            help: "How much of the input a step of length Δ lets in: Δ itself (Euler, as in the paper's code), or what a constant input \
+                   adds over the step (exact).",
             kind: Kind::Choice { among: &[("euler", "Euler"), ("exact", "exact")], default: "euler" },
         },
         OptionSpec {
@@ -134,7 +134,7 @@ pub static CELL: Cell = Cell {
         ),
         (
             "poke-state",
-            "The state of a block lies beside the stream, and a change of the stream by hand would be overwritten by the next block. Change an \
+            "The state of a block lies beside the stream, and a change of the stream by hand would not reach it. Change an \
              input instead, and follow it through the state.",
         ),
     ],

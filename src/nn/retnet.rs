@@ -13,8 +13,8 @@ use crate::options::{Kind, OptionSpec};
 use crate::shape::{Shape, Tensor};
 
 /// What stands where a picture needs a recurrent weight.
-const NO_WEIGHT: &str = "No weight stands between two steps: each head multiplies its state by its own γ = 1 − 2^{−g−h} at every step, whatever \
-                         the input. The credit panel shows how the weights of earlier steps decay.";
+const NO_WEIGHT: &str = "No weight stands between two steps: each head multiplies its state by its own γ = 1 − 2^{−g−h} at every step, \
+                         whatever the input. The credit panel shows how the weights of earlier steps decay.";
 
 /// The architecture.
 pub static CELL: Cell = Cell {
@@ -24,7 +24,8 @@ pub static CELL: Cell = Cell {
               state that is handed on and shrinks by γ at every step.",
     equations: &[
         r"[q_t\, k_t\, v_t] = W_{qkv}\, \mathrm{RMSNorm}(x_t), \quad \gamma_h = 1 - 2^{-g-h}",
-        r"S_t = \gamma S_{t-1} + k_t^\top v_t, \quad o_t = q_t S_t / \sqrt{d} = \textstyle\sum_{s \le t} \gamma^{t-s}\, (q_t \cdot k_s) v_s / \sqrt{d}",
+        r"S_t = \gamma S_{t-1} + k_t^\top v_t, \quad o_t = q_t S_t / \sqrt{d}",
+        r"o_t = \textstyle\sum_{s \le t} \gamma^{t-s}\, (q_t \cdot k_s) v_s / \sqrt{d}",
         r"x_t \leftarrow x_t + W_o(\mathrm{SiLU}(W_g\, \mathrm{RMSNorm}(x_t)) \odot \mathrm{RMSNorm}(o_t))",
         r"x_t \leftarrow x_t + W_2\, \mathrm{GELU}(W_1\, \mathrm{RMSNorm}(x_t))",
     ],
@@ -33,13 +34,13 @@ pub static CELL: Cell = Cell {
         OptionSpec {
             name: "heads",
             title: "Heads",
-            help: "How many retentions each block has; they share the features among them, and each decays more slowly than the one before.",
+            help: "How many retentions each block has; they share the features, and each decays more slowly than the one before.",
             kind: Kind::Integer { min: 1, max: 16, default: 2 },
         },
         OptionSpec {
             name: "decay",
             title: "Decay g",
-            help: "The first head keeps γ = 1 − 2^{−g} of its state at every step: a horizon of 2^g steps, twice as many for each further head.",
+            help: "The first head keeps γ = 1 − 2^{−g} of its state at every step: 2^g steps of memory, twice that for each further one.",
             kind: Kind::Integer { min: 1, max: 12, default: 3 },
         },
     ],
@@ -100,7 +101,7 @@ pub static CELL: Cell = Cell {
         ),
         (
             "ledger",
-            "No weight is used step after step: each acts once on every position. The ribbon shows how much each position's stream contributes.",
+            "No weight is used step after step: each acts once on every position. The ribbon shows the share of each position.",
         ),
         (
             "poke-state",

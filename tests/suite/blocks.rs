@@ -4,8 +4,9 @@ use crate::golden::{cores, wave};
 use crate::support::{Machine, close, close_relative, norm, number, numbers};
 use unroll::graph::{Graph, Mark};
 use unroll::kernels::activation::{self, Phi};
+use unroll::kernels::recurrence::{Layer, Params};
 use unroll::kernels::residual::{Scribe, Sizes};
-use unroll::kernels::{Call, attention, copy, layer_norm, mean_squared_error, product};
+use unroll::kernels::{Call, attention, copy, layer_norm, mean_squared_error, product, selective_scan};
 use unroll::nn::mamba;
 use unroll::options::{Chosen, Value};
 use unroll::shape::Tensor;
@@ -262,5 +263,110 @@ fn retention_is_the_same_in_parallel_in_chunks_and_step_by_step() {
                 }
             }
         }
+    }
+}
+
+/// h = a h + b from 0, of pairs (a, b), as one number after the other never is: pairs are put together in a tree, whose depth is log₂ T.
+/// (a₂, b₂) after (a₁, b₁) is (a₂ a₁, a₂ b₁ + b₂). Blelloch 1990.
+fn scanned_in_a_tree(pairs: &[[f64; 2]]) -> Vec<[f64; 2]> {
+    let after = |[a1, b1]: [f64; 2], [a2, b2]: [f64; 2]| [a2 * a1, a2 * b1 + b2];
+    if pairs.len() < 2 {
+        return pairs.to_vec();
+    }
+    let halves: Vec<[f64; 2]> = pairs.chunks_exact(2).map(|pair| after(pair[0], pair[1])).collect();
+    let halves = scanned_in_a_tree(&halves);
+    let whole = |(at, &pair): (usize, &[f64; 2])| match at {
+        0 => pair,
+        at if at % 2 == 1 => halves[at / 2],
+        at => after(halves[at / 2 - 1], pair),
+    };
+    pairs.iter().enumerate().map(whole).collect()
+}
+
+/// The same in chunks that are scanned by themselves, then joined by what each hands on.
+fn scanned_in_chunks(pairs: &[[f64; 2]], chunk: usize) -> Vec<f64> {
+    let mut carried = 0.0;
+    let mut states = Vec::new();
+    for chunk in pairs.chunks(chunk) {
+        states.extend(scanned_in_a_tree(chunk).into_iter().map(|[a, b]| a * carried + b));
+        carried = *states.last().expect("a chunk has a step");
+    }
+    states
+}
+
+/// Compares the states of a time loop, `[T, units]`, with both other forms.
+fn compare_scans(what: &str, kept: &[f64], added: &[f64], states: &[f64], units: usize, tolerance: f64) {
+    let size = norm(states) / (states.len() as f64).sqrt();
+    for unit in 0..units {
+        let column = |of: &[f64]| of.iter().skip(unit).step_by(units).copied().collect::<Vec<f64>>();
+        let pairs: Vec<[f64; 2]> = column(kept).into_iter().zip(column(added)).map(|(a, b)| [a, b]).collect();
+        let tree: Vec<f64> = scanned_in_a_tree(&pairs).into_iter().map(|[_, h]| h).collect();
+        for other in [tree, scanned_in_chunks(&pairs, 16)] {
+            for (t, (got, expected)) in column(states).into_iter().zip(other).enumerate() {
+                close(&format!("{what}, unit {unit}, step {t}"), got, expected, tolerance, size);
+            }
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn diagonal_recurrences_are_the_same_step_by_step_in_a_tree_and_in_chunks() {
+    let (n_steps, hidden) = (77, 5);
+    for (kind, tolerance) in [(EngineKind::Reference, 1e-12), (EngineKind::Cpu, 1e-5)] {
+        for cell in unroll::nn::cells().filter(|cell| cell.recurrent.is_empty()) {
+            let mut graph = Graph::new();
+            let gates = graph.slot("gates", &[n_steps, 1, cell.width * hidden]);
+            let y = graph.slot("y", &[n_steps, 1, hidden]);
+            let params = Params {
+                n_steps: n_steps as u32,
+                batch: 1,
+                hidden: hidden as u32,
+                reverse: 0,
+                window: 0,
+                nonlinearity: 1,
+                silent: 0,
+                fresh: 0,
+                first: 0,
+                end: n_steps as u32,
+            };
+            let layer = Layer { gates, weight_hh: None, bias_hh: None, state0: None, y, saved: Vec::new(), params };
+            graph.record(cell.time_loop().expect("a recurrent layer")(&layer));
+            let mut machine = Machine::new(&graph, kind);
+            machine.write(
+                gates,
+                &crate::support::noise(910, gates.shape.len()).iter().map(|v| 3.0 * v).collect::<Vec<_>>(),
+            );
+            machine.run(Mark::Forward, Mark::Forward);
+            let kept = machine.read(gates.columns(0, hidden));
+            let candidate = machine.read(gates.columns((cell.width - 1) * hidden, hidden));
+            let added: Vec<f64> = kept.iter().zip(candidate).map(|(k, v)| (1.0 - k) * v).collect();
+            compare_scans(cell.id, &kept, &added, &machine.read(y), hidden, tolerance);
+        }
+
+        let (channels, n) = (hidden, 3);
+        let mut graph = Graph::new();
+        let inputs = graph.slot("inputs", &[n_steps, 1, 2 * channels]);
+        let projected = graph.slot("projected", &[n_steps, 1, 2 * n]);
+        let a_log = graph.slot("a_log", &[channels, n]);
+        let [states, kept] = [(); 2].map(|()| graph.slot("states", &[n_steps, 1, n * channels]));
+        let y = graph.slot("y", &[n_steps, 1, channels]);
+        let operands = selective_scan::Operands { inputs, projected, a_log, states, kept, y };
+        graph.record(selective_scan::forward(operands, false));
+        let mut machine = Machine::new(&graph, kind);
+        for (stream, slot) in (911..).zip([inputs, projected, a_log]) {
+            machine.write(slot, &crate::support::noise(stream, slot.shape.len()));
+        }
+        machine.write(y, &vec![0.0; y.shape.len()]);
+        machine.run(Mark::Forward, Mark::Forward);
+        let [x, b] = [machine.read(inputs), machine.read(projected)];
+        // Δ B x, state by state; δ has left as Δ.
+        let place = |at: usize| (at / (n * channels), at / channels % n, at % channels);
+        let added = (0..n_steps * n * channels).map(|at| {
+            let (t, state, e) = place(at);
+            let row = &x[t * 2 * channels..];
+            row[channels + e] * b[t * 2 * n + state] * row[e]
+        });
+        let added: Vec<f64> = added.collect();
+        compare_scans("selective scan", &machine.read(kept), &added, &machine.read(states), n * channels, tolerance);
     }
 }
