@@ -1,6 +1,6 @@
 // A Python program that reads a saved network with PyTorch. Sizes come from the file itself, so that they fit.
 
-import { mambaLines } from "./mamba";
+import { equationsOf } from "./equations";
 
 /** Shapes of the tensors in a safetensors file: eight bytes with the header's length, then the header as JSON. */
 export function shapesOf(weights: Uint8Array): Map<string, number[]> {
@@ -22,6 +22,8 @@ export interface Network {
   nonlinearity: string | null;
   /** Of a Mamba network: the exact step instead of Euler's. */
   exact: boolean;
+  /** Of a RetNet: g, the slowness of the first head. */
+  decay: number;
   hidden: number;
   layers: number;
   /** The task asks at the last timestep alone. */
@@ -62,9 +64,10 @@ export function pytorchScript(network: Network, shapes: ReadonlyMap<string, numb
     "",
     `weights = load_file("${network.file}")`,
   ];
-  if (network.model === "mamba") {
+  const equations = equationsOf(network.model, { ...network, shapes });
+  if (equations !== null) {
     const functional = head.toSpliced(head.indexOf("import torch") + 1, 0, "import torch.nn.functional as F");
-    return [...functional, ...mambaLines(shapes, network.layers, network.exact)].join("\n");
+    return [...functional, ...equations].join("\n");
   }
   if (module === null) {
     return [

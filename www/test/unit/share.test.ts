@@ -258,6 +258,7 @@ group("networks", () => {
   const common = {
     nonlinearity: null,
     exact: false,
+    decay: 3,
     hidden: 16,
     layers: 2,
     asksAtEnd: true,
@@ -299,6 +300,7 @@ group("networks", () => {
     expect(fixed).toContain('w["mixer.BC"]');
     expect(fixed).not.toContain("x_proj");
     expect(fixed).toContain("gain = (keep - 1) / a\n");
+    expect(pytorchScript({ ...common, model: "retnet", decay: 5 }, mamba)).toContain("gamma = 1 - 2.0 ** -(5 + ");
   });
 
   test.each([
