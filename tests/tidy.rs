@@ -300,7 +300,7 @@ fn every_shader_parses_and_has_the_bindings_and_uniforms_of_its_rust_twin() {
 
 #[test]
 fn the_shader_of_groups_binds_the_uniforms_the_segments_and_its_table() {
-    let shader = Shader::parse(GROUP, group::SHADER);
+    let shader = Shader::parse(GROUP, unroll::kernels::GROUP_SHADER);
     let points: Vec<_> = shader.module.entry_points.iter().map(|point| point.name.as_str()).collect();
     assert_eq!(points, [group::POINT]);
     let bound = shader.module.global_variables.iter().filter_map(|(_, variable)| {

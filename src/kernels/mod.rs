@@ -78,6 +78,23 @@ pub static KERNELS: &[&Kernel] = &[
     &sgd::KERNEL,
 ];
 
+/// The WGSL of the weight gradients of a step as one dispatch, which stands for many calls and is no kernel of its own.
+pub static GROUP_SHADER: &str = shader!("../../shaders/group.wgsl", "../../shaders/helpers/parts.wgsl");
+/// Its stem.
+pub const GROUP: &str = "group";
+
+/// The WGSL of a stem; empty without the feature `shaders`.
+pub fn shader(stem: &str) -> &'static str {
+    let kernel = KERNELS.iter().find(|kernel| kernel.stem == stem);
+    kernel.map_or(GROUP_SHADER, |kernel| kernel.shader)
+}
+
+/// The WGSL of all stems, as a file.
+pub fn shader_file() -> String {
+    let stems = KERNELS.iter().map(|kernel| kernel.stem).chain([GROUP]);
+    crate::wgsl::file(stems.map(|stem| (stem, shader(stem))))
+}
+
 /// A real number that the reference is generic over.
 pub trait Real:
     Copy

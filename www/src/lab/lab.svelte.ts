@@ -45,6 +45,7 @@ import { diagnose, type Remedy } from "./diagnosis";
 import { Course } from "./course.svelte";
 import { Lane } from "./lane.svelte";
 import { SlowMotion } from "./slow.svelte";
+import { canReadItself, Stream, type StreamSource } from "./stream.svelte";
 import { Sweep, type SweepHost } from "./sweep.svelte";
 
 /** What the lab needs of the browser. */
@@ -152,9 +153,26 @@ export class Lab {
 
   /** The horizon sweep, which trains apart from the lanes. */
   readonly sweep: Sweep;
+  /** What the lanes read one timestep after the other, beside training. */
+  readonly stream: Stream = new Stream(this);
 
   constructor(private readonly host: Host) {
     this.sweep = new Sweep(host, () => this.isRunning);
+  }
+
+  /** Where the signal of the stream comes from: own answers only where they can be read. */
+  readonly streamSource = $derived.by((): StreamSource => {
+    const source = String(this.value("stream-of")) as StreamSource;
+    if (source !== "own") return source;
+    const lane = this.lanes[0];
+    const task = this.catalog?.tasks.find(({ id }) => id === lane?.applied?.get("task")?.value);
+    const frame = lane?.frame ?? null;
+    return frame !== null && canReadItself(frame, task?.ahead === true) ? source : "task";
+  });
+
+  /** The seed of all lanes. */
+  get seed(): number {
+    return Number(this.value("seed"));
   }
 
   // —— Start ——
@@ -938,6 +956,7 @@ export class Lab {
       case "cliff":
       case "history":
       case "horizon":
+      case "stream":
         return null;
       default:
         return panel satisfies never;
