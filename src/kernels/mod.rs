@@ -22,6 +22,7 @@ pub mod activation;
 pub mod adam;
 pub mod attention;
 pub mod carry;
+pub mod causal_conv;
 pub mod copy;
 pub mod cross_entropy;
 pub mod elman;
@@ -41,6 +42,7 @@ pub mod residual;
 pub mod rmsprop;
 pub mod row_sum;
 pub mod scan;
+pub mod selective_scan;
 pub mod sgd;
 pub mod simd;
 pub mod update;
@@ -55,6 +57,7 @@ pub static KERNELS: &[&Kernel] = &[
     &adam::KERNEL,
     &attention::KERNEL,
     &carry::KERNEL,
+    &causal_conv::KERNEL,
     &copy::KERNEL,
     &cross_entropy::KERNEL,
     &elman::KERNEL,
@@ -71,6 +74,7 @@ pub static KERNELS: &[&Kernel] = &[
     &product::KERNEL,
     &rmsprop::KERNEL,
     &row_sum::KERNEL,
+    &selective_scan::KERNEL,
     &sgd::KERNEL,
 ];
 
