@@ -8,11 +8,15 @@ use crate::options::{Chosen, Kind, OptionSpec, Value};
 use crate::rng::Stream;
 
 mod adding;
+mod addition;
 mod copy;
+mod dates;
 mod first_symbol;
 mod mackey_glass;
+mod pairs;
 mod parity;
 mod reber;
+mod reversal;
 mod sine;
 mod temporal_order;
 #[cfg(test)]
@@ -75,6 +79,9 @@ pub struct Form {
     pub streams: bool,
     /// True when targets are inputs of later timesteps: a network that reads in both directions would have seen them.
     pub ahead: bool,
+    /// S, where the first S timesteps are a source and the others its answer, fed one step late: then class k is symbol k, so that a network
+    /// can read its own answers.
+    pub source: Option<usize>,
     /// For symbols: how to print each; for features: the name of each.
     pub input_names: Vec<String>,
     /// For classes: how to print each; for values: the name of each.
@@ -173,6 +180,8 @@ pub struct Recipe {
     pub task: &'static [(&'static str, f64)],
     /// Id of the architecture.
     pub model: &'static str,
+    /// Id of the decoder; `same` but for tasks with a source.
+    pub decoder: &'static str,
     /// H.
     pub hidden: usize,
     /// Id of the initialisation.
@@ -199,7 +208,11 @@ impl Recipe {
         };
         let task = [vec![("id", text(spec.id))], numbers(self.task)].concat();
         let init = [vec![("id", text(self.init))], numbers(self.init_options)].concat();
-        let model = vec![("id", text(self.model)), ("hidden", Value::Number(self.hidden as f64)), ("init", map(init))];
+        let mut model =
+            vec![("id", text(self.model)), ("hidden", Value::Number(self.hidden as f64)), ("init", map(init))];
+        if self.decoder != "same" {
+            model.push(("decoder", text(self.decoder)));
+        }
         map(vec![
             ("task", map(task)),
             ("model", map(model)),
@@ -271,6 +284,9 @@ pub static TASKS: &[TaskSpec] = &[
     reber::SPEC,
     sine::SPEC,
     mackey_glass::SPEC,
+    reversal::SPEC,
+    addition::SPEC,
+    dates::SPEC,
 ];
 
 /// The entry of an id.

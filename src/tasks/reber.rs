@@ -43,6 +43,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
     recipe: Some(Recipe {
         task: &[],
         model: "lstm",
+        decoder: "same",
         hidden: 32,
         init: "forget-bias",
         init_options: &[],
@@ -132,6 +133,7 @@ impl Reber {
                 last_only: false,
                 streams: false,
                 ahead: true,
+                source: None,
                 input_names: names(SYMBOLS),
                 target_names: names(SYMBOLS),
                 tolerance: 0.0,
