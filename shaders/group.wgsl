@@ -133,12 +133,17 @@ fn four(first: u32, n: u32, j: u32) -> vec4<f32> {
 
 // Four elements of row `l` of B.
 fn four_of_b(factors: Pair, n: u32, l: u32, j: u32) -> vec4<f32> {
-    if factors.b == ONES {
+    let is_counted = factors.b == ONES;
+    if is_counted && factors.b_stride == 0u {
         return vec4(1.0);
     }
-    if factors.b_stride == 0u {
-        let symbol = symbols[factors.b + l];
-        return select(vec4(0.0), vec4(1.0), vec4(j, j + 1u, j + 2u, j + 3u) == vec4(symbol));
+    if is_counted || factors.b_stride == 0u {
+        // One-hot: the timestep of the row, or its symbol.
+        var place = l / max(factors.b_stride, 1u);
+        if !is_counted {
+            place = symbols[factors.b + l];
+        }
+        return select(vec4(0.0), vec4(1.0), vec4(j, j + 1u, j + 2u, j + 3u) == vec4(place));
     }
     return four(factors.b + l * factors.b_stride, n, j);
 }

@@ -1,10 +1,11 @@
-//! A training step allocates nothing: a counting allocator watches steps 10 to 100 of every architecture, optimiser and task.
+//! A training step allocates nothing: a counting allocator watches steps 10 to 100 of every architecture, optimiser and task. And a stream
+//! holds as many bytes after 10,000 timesteps as at its beginning.
 //! On the host only, for a browser has one allocator for the page and its tests.
 #![cfg(not(target_arch = "wasm32"))]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use unroll::nn::ARCHITECTURES;
+use unroll::nn::{ARCHITECTURES, cells};
 use unroll::options::Value;
 use unroll::tasks::TASKS;
 use unroll::train::{Config, EngineKind, OPTIMISERS, Session};
@@ -12,32 +13,40 @@ use unroll::train::{Config, EngineKind, OPTIMISERS, Session};
 thread_local! {
     /// Allocations of this thread; those of the test harness happen on others.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// Bytes that this thread has allocated, less those that it has given back.
+    static HELD: Cell<i64> = const { Cell::new(0) };
 }
 
 struct Counting;
 
-fn count() {
+fn count(held: i64) {
     ALLOCATIONS.with(|allocations| allocations.set(allocations.get() + 1));
+    hold(held);
+}
+
+fn hold(bytes: i64) {
+    HELD.with(|held| held.set(held.get() + bytes));
 }
 
 // SAFETY: every call is handed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size() as i64);
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size() as i64);
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count();
+        count(new_size as i64 - layout.size() as i64);
         unsafe { System.realloc(pointer, layout, new_size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        hold(-(layout.size() as i64));
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -53,8 +62,7 @@ fn text(value: &str) -> Value {
     Value::Text(value.to_owned())
 }
 
-/// Allocations of steps 10 to 100.
-fn allocations(task: &str, model: &str, optimiser: &str, carry: bool, kind: EngineKind) -> u64 {
+fn session(task: &str, model: &str, optimiser: &str, carry: bool, kind: EngineKind) -> Session {
     let config = object(&[
         ("task", object(&[("id", text(task)), ("length", Value::Number(30.0))])),
         (
@@ -71,7 +79,12 @@ fn allocations(task: &str, model: &str, optimiser: &str, carry: bool, kind: Engi
         ("batch", Value::Number(3.0)),
     ]);
     let config = Config::read(config).expect("a configuration");
-    let mut session = Session::new(config, kind).expect("a session");
+    Session::new(config, kind).expect("a session")
+}
+
+/// Allocations of steps 10 to 100.
+fn allocations(task: &str, model: &str, optimiser: &str, carry: bool, kind: EngineKind) -> u64 {
+    let mut session = session(task, model, optimiser, carry, kind);
     let mut before = 0;
     for step in 0..=100 {
         if step == 10 {
@@ -104,5 +117,23 @@ fn a_training_step_allocates_nothing() {
             "{} with carried state",
             cell.id
         );
+    }
+}
+
+#[test]
+fn a_stream_holds_the_same_memory_whatever_it_has_read() {
+    for cell in cells() {
+        let mut session = session("sine", cell.id, "adam", false, EngineKind::Cpu);
+        let mut before = 0;
+        for step in 0..10_000_u32 {
+            let signal = libm::sinf(step as f32 * 0.3);
+            let streamed = session.stream(&[signal], &[]).expect("one feature");
+            assert_eq!(streamed.n_read, u64::from(step) + 1);
+            drop(streamed);
+            match step {
+                0 => before = HELD.get(),
+                _ => assert_eq!(HELD.get(), before, "{} at step {step}", cell.id),
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@
 //! ([`crate::kernels::update::coefficient`]).
 
 use crate::graph::{ARENA, INDEX, PERSISTENT, Plan};
-use crate::kernels::{Call, Rectangle, copy, fill, gather, norm, product, row_sum, update};
+use crate::kernels::{Call, Rectangle, copy, fill, gather, norm, position, product, row_sum, update};
 use crate::shape::Tensor;
 use std::ops::Range;
 
@@ -34,6 +34,8 @@ pub enum Factor {
     Ones,
     /// One row for each symbol, 1 at its place: offset in the index segment.
     OneHot(u32),
+    /// One row for each timestep, as often as the batch has sequences, 1 at its place.
+    Steps(u32),
 }
 
 /// Two factors of a sum: Aᵀ B.
@@ -144,7 +146,8 @@ impl Group {
     }
 
     /// The table of the shader: for each job its first tile, m, n, c, both strides, its first and last pair, and both sums;
-    /// then for each pair the offset and stride of A and of B, and k. Ones have no offset, one-hot symbols no stride.
+    /// then for each pair the offset and stride of A and of B, and k. Ones have neither, one-hot symbols no stride, and
+    /// timesteps, instead of an offset, the batch as stride.
     pub fn table(&self) -> Vec<u32> {
         let (mut jobs, mut pairs, mut tile) = (Vec::new(), Vec::<Pair>::new(), 0);
         for job in &self.jobs {
@@ -160,6 +163,7 @@ impl Group {
                 Factor::Matrix(place) => place,
                 Factor::Ones => [u32::MAX, 0],
                 Factor::OneHot(symbols) => [symbols, 0],
+                Factor::Steps(batch) => [u32::MAX, batch],
             };
             jobs.extend([pair.a[0], pair.a[1], b, stride, pair.k]);
         }
@@ -178,6 +182,7 @@ impl Group {
                             Factor::Matrix([b, stride]) => arena[(b + l * stride + j) as usize],
                             Factor::Ones => 1.0,
                             Factor::OneHot(symbols) => f32::from(u8::from(index[(symbols + l) as usize] == j)),
+                            Factor::Steps(batch) => f32::from(u8::from(l / batch == j)),
                         };
                     }
                 }
@@ -230,6 +235,15 @@ fn add(jobs: &mut Vec<Job>, call: &Call) -> Option<()> {
         }
         let pair = Pair { a: place(d_y), b: Factor::OneHot(symbols.offset), k: params.rows };
         return sum(jobs, Job::new(d_w, [params.n, params.vocabulary], false), pair, params.accumulate);
+    }
+    if is(&position::BACKWARD) {
+        let params: position::Params = call.params();
+        let (d_y, d_weight) = (call.tensor(0), call.tensor(1));
+        if d_y.buffer != ARENA {
+            return None;
+        }
+        let pair = Pair { a: place(d_y), b: Factor::Steps(params.batch), k: params.n_steps * params.batch };
+        return sum(jobs, Job::new(d_weight, [params.columns, params.positions], true), pair, params.accumulate);
     }
     if is(&fill::FORWARD) {
         let tensor = call.tensor(0);

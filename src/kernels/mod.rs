@@ -34,6 +34,7 @@ pub mod mean_squared_error;
 pub mod mingru;
 pub mod minlstm;
 pub mod norm;
+pub mod position;
 pub mod product;
 pub mod recurrence;
 pub mod residual;
@@ -66,6 +67,7 @@ pub static KERNELS: &[&Kernel] = &[
     &mingru::KERNEL,
     &minlstm::KERNEL,
     &norm::KERNEL,
+    &position::KERNEL,
     &product::KERNEL,
     &rmsprop::KERNEL,
     &row_sum::KERNEL,

@@ -291,7 +291,7 @@ impl Packer<'_> {
             self.data.extend(quantiles.iter().map(|q| q[which]));
         }
         let title = format!("‖∂L/∂{}‖", channel.id);
-        Ribbon { id: channel.id, title, offset, fit: fit(&medians, f32::MIN_POSITIVE) }
+        Ribbon { id: channel.id, title, offset, fit: fit(&medians, f32::MIN_POSITIVE, row.reverse) }
     }
 
     fn probe(&mut self) -> Probe {

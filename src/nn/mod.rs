@@ -5,6 +5,7 @@
 //! optimiser.
 
 mod init;
+mod transformer;
 
 pub use init::{INITS, Init, InitSpec, Initial, eigenvalues, find_init, spectral_radius};
 
@@ -17,7 +18,8 @@ use crate::options::{Chosen, Kind};
 use crate::shape::Tensor;
 
 /// Every architecture.
-pub static ARCHITECTURES: &[&Cell] = &[&elman::CELL, &lstm::CELL, &gru::CELL, &mingru::CELL, &minlstm::CELL];
+pub static ARCHITECTURES: &[&Cell] =
+    &[&elman::CELL, &lstm::CELL, &gru::CELL, &mingru::CELL, &minlstm::CELL, &transformer::CELL];
 
 /// The architectures of recurrent layers.
 pub fn cells() -> impl Iterator<Item = &'static Cell> {
@@ -194,7 +196,12 @@ impl Model {
 
     /// Says what is wrong with sizes and options that do not fit together: field, what was expected, what came.
     pub fn misfit(&self) -> Option<[String; 3]> {
-        (self.cell.block()?.check)(&self.sizes(0, [self.length, 1]))
+        self.misfit_of(self.length)
+    }
+
+    /// The same for sequences of another length than the task's.
+    pub fn misfit_of(&self, n_steps: usize) -> Option<[String; 3]> {
+        (self.cell.block()?.check)(&self.sizes(0, [n_steps, 1]))
     }
 
     /// The parameters of an architecture of residual blocks, with the block that each belongs to.

@@ -40,6 +40,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         model: "lstm",
         decoder: "luong",
         hidden: 64,
+        layers: 1,
         init: "pytorch",
         init_options: &[],
         batch: 64,

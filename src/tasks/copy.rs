@@ -44,6 +44,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         model: "gru",
         decoder: "same",
         hidden: 64,
+        layers: 1,
         init: "chrono",
         init_options: &[],
         batch: 32,

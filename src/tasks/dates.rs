@@ -26,6 +26,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         model: "gru",
         decoder: "luong",
         hidden: 64,
+        layers: 1,
         init: "pytorch",
         init_options: &[],
         batch: 32,

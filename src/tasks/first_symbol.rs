@@ -36,6 +36,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         model: "lstm",
         decoder: "same",
         hidden: 16,
+        layers: 1,
         init: "forget-bias",
         init_options: &[],
         batch: 32,

@@ -9,14 +9,17 @@ use crate::rng::Stream;
 
 mod adding;
 mod addition;
+mod associative_recall;
 mod copy;
 mod dates;
 mod first_symbol;
+mod induction_heads;
 mod mackey_glass;
 mod pairs;
 mod parity;
 mod reber;
 mod reversal;
+mod selective_copying;
 mod sine;
 mod temporal_order;
 #[cfg(test)]
@@ -184,6 +187,8 @@ pub struct Recipe {
     pub decoder: &'static str,
     /// H.
     pub hidden: usize,
+    /// L.
+    pub layers: usize,
     /// Id of the initialisation.
     pub init: &'static str,
     /// Options of the initialisation that differ from the defaults.
@@ -208,10 +213,13 @@ impl Recipe {
         };
         let task = [vec![("id", text(spec.id))], numbers(self.task)].concat();
         let init = [vec![("id", text(self.init))], numbers(self.init_options)].concat();
-        let mut model =
-            vec![("id", text(self.model)), ("hidden", Value::Number(self.hidden as f64)), ("init", map(init))];
+        let [hidden, layers] = [self.hidden, self.layers].map(|n| Value::Number(n as f64));
+        let mut model = vec![("id", text(self.model)), ("hidden", hidden), ("init", map(init))];
         if self.decoder != "same" {
             model.push(("decoder", text(self.decoder)));
+        }
+        if self.layers > 1 {
+            model.push(("layers", layers));
         }
         map(vec![
             ("task", map(task)),
@@ -280,6 +288,9 @@ pub static TASKS: &[TaskSpec] = &[
     adding::SPEC,
     temporal_order::SPEC,
     copy::SPEC,
+    selective_copying::SPEC,
+    induction_heads::SPEC,
+    associative_recall::SPEC,
     parity::SPEC,
     reber::SPEC,
     sine::SPEC,

@@ -45,6 +45,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         model: "lstm",
         decoder: "same",
         hidden: 32,
+        layers: 1,
         init: "forget-bias",
         init_options: &[],
         batch: 32,

@@ -30,6 +30,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         model: "gru",
         decoder: "luong",
         hidden: 48,
+        layers: 1,
         init: "pytorch",
         init_options: &[],
         batch: 32,

@@ -45,6 +45,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         model: "gru",
         decoder: "same",
         hidden: 32,
+        layers: 1,
         init: "pytorch",
         init_options: &[],
         batch: 32,

@@ -32,6 +32,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         model: "elman",
         decoder: "same",
         hidden: 32,
+        layers: 1,
         init: "orthogonal",
         init_options: &[],
         batch: 32,

@@ -3,10 +3,12 @@
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 mod accelerated;
 mod copies;
+mod stream;
 mod trial;
 
 #[cfg(target_arch = "wasm32")]
 pub use accelerated::Recipe;
+pub use stream::Streamed;
 pub use trial::{Rehearsal, Trial};
 
 use super::config::{Clip, ClipKind, Config, LIMITS};
@@ -141,6 +143,8 @@ pub struct Session {
     /// For copies of probe sequences, of the size that was asked for last.
     copies: Option<Seeded>,
     callers: Vec<Program>,
+    /// Set while a stream is under way.
+    streaming: Option<stream::Streaming>,
     batch: Batch,
     probe_batch: Batch,
     hyper: [f64; HYPER],
@@ -199,6 +203,7 @@ impl Session {
             probe: None,
             copies: None,
             callers: Vec::new(),
+            streaming: None,
             batch,
             probe_batch,
             hyper: [0.0; HYPER],
@@ -387,6 +392,9 @@ impl Session {
     fn caller_program(&mut self, batch: &Batch) -> Result<usize> {
         let form = self.task.form().clone();
         check_batch(&form, batch)?;
+        if let Some([field, expected, got]) = self.model.misfit_of(batch.n_steps) {
+            return Err(Error::invalid(field, expected, got));
+        }
         let known = |p: &Program| p.n_steps == batch.n_steps && p.batch == batch.batch;
         if let Some(at) = self.callers.iter().position(known) {
             return Ok(at);
@@ -704,8 +712,18 @@ fn flat(offset: usize, len: usize) -> Tensor {
 /// A lower bound of the memory of a session, before anything is recorded.
 fn rough_bytes(model: &Model, form: &Form, batch: usize, persistent: usize) -> u64 {
     let blocks = model.cell.width + model.cell.saved.len() + 1;
-    let activations = form.n_steps as u64 * batch as u64 * (model.layers * blocks * model.hidden) as u64;
+    // Each head of an attention keeps a weight for every pair of timesteps.
+    let pairs = if model.options.has("heads") { model.options.integer("heads") * form.n_steps } else { 0 };
+    let activations = form.n_steps as u64 * batch as u64 * (model.layers * (blocks * model.hidden + pairs)) as u64;
     4 * (activations + persistent as u64)
+}
+
+/// Logits into probabilities.
+fn softmax(logits: &mut [f64]) {
+    let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    logits.iter_mut().for_each(|logit| *logit = libm::exp(*logit - most));
+    let sum: f64 = logits.iter().sum();
+    logits.iter_mut().for_each(|share| *share /= sum);
 }
 
 /// The fields that decide how much memory a session needs.

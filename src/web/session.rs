@@ -418,6 +418,36 @@ impl Session {
         })
     }
 
+    /// Reads one timestep of a stream with the parameters of now: a symbol, or the features. `null` begins the stream anew.
+    #[wasm_bindgen(unchecked_return_type = "Promise<StreamStep | null>")]
+    pub fn stream(&self, #[wasm_bindgen(unchecked_param_type = "number | Float32Array | null")] x: JsValue) -> Promise {
+        let (begins, features) = (x.is_null(), value::typed::<Float32Array>(&x).map(Float32Array::to_vec));
+        let symbol = x.as_f64().filter(|symbol| symbol.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(symbol));
+        let got = value::name(&x);
+        self.now(false, move |core| {
+            if begins {
+                core.begin_stream();
+                return Ok(JsValue::NULL);
+            }
+            let symbols = symbol.map(|symbol| symbol as u32);
+            let step = core.stream(&features.unwrap_or_default(), symbols.as_slice()).map_err(|error| match error {
+                Error::Invalid { field, expected, .. } if field == "x" => Error::invalid(field, expected, got),
+                other => other,
+            })?;
+            let object = js_sys::Object::new().into();
+            let floats = |values: &[f64]| {
+                let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+                JsValue::from(Float32Array::from(&values[..]))
+            };
+            let hidden: js_sys::Array = step.hidden.iter().map(|hidden| floats(hidden)).collect();
+            set(&object, "read", &JsValue::from_f64(step.n_read as f64));
+            set(&object, "output", &floats(&step.output));
+            set(&object, "hidden", &hidden);
+            set(&object, "handedOn", &JsValue::from_f64(step.n_handed_on as f64));
+            Ok(object)
+        })
+    }
+
     /// Changes the running network by hand; the optimiser goes on from there.
     #[wasm_bindgen(unchecked_return_type = "Promise<void>")]
     pub fn edit(&self, #[wasm_bindgen(unchecked_param_type = "Change")] change: JsValue) -> Promise {

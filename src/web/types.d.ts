@@ -231,7 +231,10 @@ export interface Ribbon {
   fit: Fit | null;
 }
 
-/** ln median_t = ln a + (t_last − t)·ln factor, least squares over the timesteps where the median is above the floor. */
+/**
+ * ln median_t = ln a + n·ln factor, least squares over the timesteps where the median is above the floor. n are the steps back from where
+ * the loss enters: to − t, or t − from in a row that reads backwards.
+ */
 export interface Fit {
   /** Per step back; below 1 vanishes, above 1 explodes. */
   factor: number;
@@ -239,12 +242,12 @@ export interface Fit {
   halfLife: number | null;
   /** −1 / ln factor, in timesteps; null when the factor is not below 1. */
   horizon: number | null;
-  /** Median at the first timestep over median at the last; 0 when the first is below the floor. */
+  /** Median at the far end, where reading begins, over that where n is 0; 0 when it is below the floor. */
   ratio: number;
   /** First and last timestep of the fit. */
   from: number;
   to: number;
-  /** The fitted line's value at `to`, to draw it. */
+  /** The fitted line's value where n is 0, to draw it. */
   atTo: number;
 }
 
@@ -280,6 +283,18 @@ export interface Dispatch {
   workgroups: [number, number, number];
   /** Of its operands, once for reading and once for writing: the least that must move. */
   bytes: number;
+}
+
+/** What one timestep of a stream says. */
+export interface StreamStep {
+  /** Timesteps read since the stream began, this one among them. */
+  read: number;
+  /** [O]: probabilities of the classes, or values. */
+  output: Float32Array;
+  /** h of each row, [H]. */
+  hidden: Float32Array[];
+  /** Numbers that are handed on to the next timestep. It does not depend on how many were read. */
+  handedOn: number;
 }
 
 /** What a panel asks for. */

@@ -33,7 +33,7 @@ fn parameters() -> (Vec<Parameter>, Vec<f32>) {
             parameter
         })
         .collect();
-    (parameters, (0..offset).map(|n| (n as f32 * 0.37).sin()).collect())
+    (parameters, (0..offset).map(|n| n as f32 * 0.37 - 4.0).collect())
 }
 
 #[wasm_bindgen_test(unsupported = test)]

@@ -236,7 +236,7 @@ mod kernel {
 
     kernels! {
         activation adam attention carry copy cross_entropy elman fill gather gru layer_norm lstm mean_squared_error mingru minlstm
-        norm product rmsprop row_sum sgd
+        norm position product rmsprop row_sum sgd
     }
 }
 

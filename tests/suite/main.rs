@@ -13,6 +13,7 @@ mod group;
 mod identities;
 mod panels;
 mod proof;
+mod streaming;
 mod support;
 mod training;
 mod twins;

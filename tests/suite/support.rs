@@ -7,7 +7,7 @@ use unroll::graph::{Graph, Mark, PERSISTENT, Plan};
 use unroll::kernels::recurrence::{Cell, Layer, Params};
 use unroll::kernels::{
     activation, adam, attention, carry, copy, cross_entropy, elman, fill, gather, gru, layer_norm, lstm,
-    mean_squared_error, mingru, minlstm, norm as norm_kernel, product, rmsprop, sgd, update,
+    mean_squared_error, mingru, minlstm, norm as norm_kernel, position, product, rmsprop, sgd, update,
 };
 use unroll::nn::{Model, find};
 use unroll::options::{Chosen, Value};
@@ -378,6 +378,7 @@ pub static CASES: &[(&str, Cases)] = &[
         cases.extend(kinds.map(|(max, safe, held)| norm_case(size + 2, max, safe, held)));
         cases
     }),
+    ("position", position_cases),
     ("product", product_cases),
     ("rmsprop", |size| [0.0, 0.9].map(|momentum| optimiser_case("rmsprop", &[0.03, momentum], size)).into()),
     ("row_sum", row_sum_cases),
@@ -441,6 +442,23 @@ fn attention_cases(size: usize) -> Vec<Case> {
             case.score(&outputs);
             cases.push(case);
         }
+    }
+    cases
+}
+
+fn position_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for [n_steps, batch, columns] in [[3, size, 5], [size, 2, 3], [2, 3, size]] {
+        let mut case = Case::new(format!("T {n_steps}, B {batch}, H {columns}"));
+        // One position more than there are timesteps.
+        let weight = case.input(&[n_steps + 1, columns], 1.0);
+        let x = case.input(&[n_steps, batch, columns], 1.0);
+        let y = case.graph.activation("y", &[n_steps, batch, columns + 1]).columns(1, columns);
+        case.graph.record(copy::forward(x, y, false));
+        case.graph.record(position::forward(weight, y));
+        case.graph.record(position::forward(weight, y));
+        case.score(&[y]);
+        cases.push(case);
     }
     cases
 }

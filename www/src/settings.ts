@@ -109,6 +109,7 @@ export const PANELS = [
   { id: "credit", title: "Credit" },
   { id: "poke", title: "Poke" },
   { id: "portrait", title: "Portrait" },
+  { id: "history", title: "History" },
   { id: "cliff", title: "Cliff" },
   { id: "horizon", title: "Horizon" },
   { id: "proof", title: "Proof" },
@@ -137,6 +138,12 @@ export const HIDEABLE = [
 
 export type PartId = (typeof HIDEABLE)[number]["id"];
 
+/** Of a layer's rows, the one that reads the sequence from its start, and the one that reads it from its end. */
+const DIRECTIONS = [
+  { id: "forward", title: "→" },
+  { id: "backward", title: "←" },
+] as const;
+
 /** What the credit matrix shows, and what the package calls that. */
 export const CREDIT_OF = [
   { id: "output", title: "the outputs", panel: "credit" },
@@ -148,6 +155,12 @@ export const CREDIT_OF = [
 const POKED = [
   { id: "input", title: "the input" },
   { id: "state", title: "the state" },
+] as const;
+
+/** How tall the picture of the history is. */
+const HISTORY_SIZES = [
+  { id: "whole", title: "the whole run" },
+  { id: "tall", title: "four times as tall" },
 ] as const;
 
 /** Which state a portrait traces. */
@@ -572,6 +585,14 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
     ...ofPanels,
   });
   table.add({
+    name: "panel-direction",
+    title: "Direction",
+    help: "Of a layer that reads in both directions, the row that the panels show.",
+    kind: { kind: "choice", among: DIRECTIONS },
+    default: "forward",
+    ...ofPanels,
+  });
+  table.add({
     name: "credit-of",
     title: "Credit for",
     help: "Whose dependence on earlier states the credit matrix shows; or the weights with which a timestep reads another.",
@@ -626,6 +647,14 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
     help: "The state that the portrait traces: h, or the one that carries the memory, c of an LSTM.",
     kind: { kind: "choice", among: PORTRAIT_OF },
     default: "h",
+    ...ofPanels,
+  });
+  table.add({
+    name: "history-size",
+    title: "Shows",
+    help: "The whole run at a glance, or in a picture to scroll through.",
+    kind: { kind: "choice", among: HISTORY_SIZES },
+    default: "whole",
     ...ofPanels,
   });
   table.add({

@@ -12,8 +12,15 @@ beforeAll(async () => {
   await init({ module_or_path: readFileSync(new URL("../../pkg/unroll_bg.wasm", import.meta.url)) });
 });
 
-async function frameOf(task: string, length: number, window: number | null, id = "elman"): Promise<draw.FrameView> {
-  const session = await Session.create({ task: { id: task, length }, model: { id, hidden: 5, layers: 2 }, batch: 4 });
+async function frameOf(
+  task: string,
+  length: number,
+  window: number | null,
+  id = "elman",
+  bidirectional = false,
+): Promise<draw.FrameView> {
+  const model = { id, hidden: 5, layers: bidirectional ? 1 : 2, bidirectional };
+  const session = await Session.create({ task: { id: task, length }, model, batch: 4 });
   await session.edit({ window });
   const frame = draw.viewFrame(await session.frame());
   session.free();
@@ -33,6 +40,7 @@ describe("the window", () => {
     expect(draw.cutsOf(25, 25)).toEqual([]);
     expect(draw.cutsOf(25, null)).toEqual([]);
     expect(draw.cutsOf(3, 1)).toEqual([2, 1]);
+    expect(draw.cutsOf(25, 8, true)).toEqual([8, 16, 24]);
   });
 
   it("is found under the pointer, and its end is where it was put", () => {
@@ -58,6 +66,40 @@ describe.each(["elman", "lstm", "gru"])("a frame of %s", (id) => {
     expect(short).toContain("steps 1–14 are cut off by the window.");
     const [low] = draw.ribbonDomain([frame], null);
     expect(low).toBeGreaterThan(-30);
+  });
+
+  it("says of a row that reads backwards that its window lies at the start, and marks the cuts there", async () => {
+    const frame = await frameOf("adding", 20, 6, id, true);
+    const [forward, backward] = frame.rows;
+    const ribbon = backward?.ribbons[0];
+    if (forward === undefined || backward === undefined || ribbon === undefined) throw new Error("two rows");
+    expect([backward.reverse, ribbon.reference, ribbon.cut, forward.ribbons[0]?.cut]).toEqual([true, 0, 14, 14]);
+    expect([...ribbon.median].map((value) => value > 0)).toEqual(Array.from({ length: 20 }, (_, t) => t < 6));
+    expect(draw.sentence(ribbon, frame.floor).short).toContain("steps 7–20 are cut off by the window.");
+    const options = { domain: [-8, 1] as const, window: 6, lane: 0 };
+    const axis = draw.timeAxis(20, box);
+    for (const [row, at, hatched] of [
+      [forward, 14, [axis.x0, axis.left(14)]],
+      [backward, 6, [axis.left(6), axis.x1]],
+    ] as const) {
+      const made = recorder();
+      draw.drawRibbon(made.ctx, box, row, frame.floor, draw.palettes.light, options);
+      sound(made, row.title);
+      expect(made.texts().some((text) => text.startsWith("cut"))).toBe(true);
+      const lines = made.calls.filter(({ name, args }) => name === "moveTo" && args[0] === axis.left(at));
+      expect(lines.length, `${row.title} is cut at ${String(at)}`).toBeGreaterThan(0);
+      const clips = made.calls.filter(({ name }) => name === "rect").map(({ args }) => args);
+      expect(
+        clips.some(([x, , width]) => x === hatched[0] && Math.abs(Number(width) - (hatched[1] - hatched[0])) < 1e-9),
+      ).toBe(true);
+    }
+    // Two strokes in the graph for each row, where the bands would cross.
+    const strokes = recorder();
+    draw.drawGraph(strokes.ctx, box, frame, draw.palettes.light, { domain: [-8, 1], window: 6 }, null);
+    sound(strokes, "graph");
+    const starts = strokes.calls.filter(({ name }) => name === "moveTo").map(({ args }) => Number(args[0]));
+    for (const at of [14, 6])
+      for (const by of [-4, 0]) expect(starts.some((x) => Math.abs(x - (axis.left(at) + by)) < 1e-9)).toBe(true);
   });
 
   it("says that nothing crosses, where losses count all over", async () => {

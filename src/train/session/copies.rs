@@ -52,12 +52,17 @@ impl Session {
         let program = self.blueprint(n_steps, batch).compile_stretch();
         check_memory(SIZES, program.plan.bytes() as u64 + self.bytes())?;
         self.engine.reserve(&program.plan);
+        self.run_stretch_of(&program, features, symbols, state0);
+        Ok(program)
+    }
+
+    /// As [`Session::run_stretch`], with a program that has been made.
+    pub(super) fn run_stretch_of(&mut self, program: &Stretch, features: &[f32], symbols: &[u32], state0: &[Vec<f64>]) {
         self.write_inputs(program.inputs, features, symbols);
         for (&slot, values) in program.state0.iter().zip(state0) {
             self.engine.write_f64(slot, values);
         }
         self.engine.run(&program.plan, program.plan.range(Mark::Forward, Mark::Forward));
-        Ok(program)
     }
 
     /// What programs of a size of their own are made from.

@@ -110,6 +110,10 @@ impl Session {
         if window == Some(0) {
             return Err(Error::invalid("change.window", "a whole number of timesteps above 0, or null", 0));
         }
+        if let Some(window) = window.filter(|_| self.model.cell.block().is_some()) {
+            let expected = format!("null, for the gradient of {} is not cut", self.model.cell.title);
+            return Err(Error::invalid("change.window", expected, window));
+        }
         #[cfg(target_arch = "wasm32")]
         self.decelerate();
         (self.model.window, self.config.window) = (window, window);

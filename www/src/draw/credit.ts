@@ -56,7 +56,11 @@ export const SPAN = { credit: 10, attention: 3 } as const;
  *
  * Steady: it grows at once, and shrinks only when more than two decades have become empty.
  */
-export function creditDomain(matrices: readonly Matrix[], previous: Domain | null, span: number = SPAN.credit): Domain {
+export function creditDomain(
+  matrices: readonly Pick<Matrix, "values">[],
+  previous: Domain | null,
+  span: number = SPAN.credit,
+): Domain {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   for (const { values } of matrices) {

@@ -41,7 +41,7 @@ export interface RibbonView {
   reference: number;
   /** W, where a truncation window cuts the way back; absent where it does not. */
   window?: number;
-  /** Timesteps at the start that it cuts off: nothing reaches them. */
+  /** Timesteps that the row reads first and that it cuts off: nothing reaches them. */
   cut?: number;
 }
 
@@ -111,11 +111,11 @@ function referenceOf(median: Float32Array, reverse: boolean): number {
   return -1;
 }
 
-/** Timesteps before the first window's start that receive nothing, when the first that receives anything stands there; else 0. */
+/** Timesteps, in reading order, that receive nothing, when the first that receives anything stands at a window's start; else 0. */
 function cutOf(median: Float32Array, window: number, reverse: boolean): number {
-  if (reverse) return 0;
-  const first = median.findIndex((value) => value !== 0);
-  return first > 0 && (median.length - first) % window === 0 ? first : 0;
+  const isReached = (value: number): boolean => value !== 0;
+  const first = reverse ? median.length - 1 - median.findLastIndex(isReached) : median.findIndex(isReached);
+  return first > 0 && first < median.length && (median.length - first) % window === 0 ? first : 0;
 }
 
 /** Checks a frame and gives typed views of its numbers, without copying them. Throws an `Error` that names what is wrong. */

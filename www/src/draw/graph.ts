@@ -306,7 +306,7 @@ function drawBackwardEdges(
   const read = (t: number): number => (ribbon.reverse ? axis.nSteps - 1 - t : t);
   const inReach = (t: number): boolean =>
     read(t) >= (reveal?.backward ?? 0) &&
-    t >= (ribbon.cut ?? 0) &&
+    read(t) >= (ribbon.cut ?? 0) &&
     ribbon.reference >= 0 &&
     (ribbon.reverse ? t >= ribbon.reference : t <= ribbon.reference);
 
@@ -332,13 +332,13 @@ function drawBackwardEdges(
   }
 
   const thickest = fullWidth(layout);
-  const cuts = new Set(ribbon.reverse ? [] : cutsOf(axis.nSteps, window));
+  const cuts = new Set(cutsOf(axis.nSteps, window, ribbon.reverse));
   for (let k = 0; k + 1 < axis.nSteps; k += 1) {
     // Gradients flow against the row's reading order: into t from the node that read t's state.
     const target = ribbon.reverse ? k + 1 : k;
     const source = ribbon.reverse ? k : k + 1;
     if (!inReach(source) || (reveal != null && read(target) < reveal.backward)) continue;
-    if (cuts.has(source)) {
+    if (cuts.has(k + 1)) {
       drawCut(ctx, (axis.centre(source) + axis.centre(target)) / 2, y + radius + edges * 0.3, palette);
       continue;
     }
@@ -560,14 +560,16 @@ function twoLines(ctx: Canvas2D, title: string, maxWidth: number): string[] {
 }
 
 function drawRowLabels(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, box: Box, palette: Palette): void {
+  // On a phone the gutter is as wide as the longest of them.
+  const margin = layout.axis.x0 - box.x < 50 ? 3 : 6;
   const style = {
     colour: palette.inkSoft,
     size: FONT.tick,
     align: "right",
     baseline: "middle",
-    maxWidth: layout.axis.x0 - box.x - 6,
+    maxWidth: layout.axis.x0 - box.x - margin,
   } as const;
-  const x = layout.axis.x0 - 6;
+  const x = layout.axis.x0 - margin;
   const { inputs, outputs } = layout;
   drawText(ctx, "output", x, outputs.y + outputs.height / 2, style);
   if (frame.probe.input.kind === "features" && inputs.height / frame.probe.input.size >= 12) {

@@ -12,6 +12,7 @@ export * from "./factors.js";
 export * from "./frame.js";
 export * from "./graph.js";
 export * from "./heatmap.js";
+export * from "./history.js";
 export * from "./inspection.js";
 export * from "./ledger.js";
 export * from "./legend.js";

@@ -57,8 +57,9 @@ const SLACK = 3;
 
 /** True where the ribbon has meaning: from the reference backwards in reading order, as far as no window cuts it. */
 function inReach(ribbon: RibbonView, step: number): boolean {
-  const { reference, reverse, cut = 0 } = ribbon;
-  return reference >= 0 && step >= cut && (reverse ? step >= reference : step <= reference);
+  const { median, reference, reverse, cut = 0 } = ribbon;
+  if (reference < 0) return false;
+  return reverse ? step >= reference && step < median.length - cut : step <= reference && step >= cut;
 }
 
 /** log₁₀ of a gradient; below the floor the floor, and the upper end of f32 for what is not finite. */
@@ -192,8 +193,7 @@ export function drawRibbon(
         ctx,
         { ...box, y: plot.box.y, height: plot.box.height },
         nSteps,
-        main.reverse ? null : (options.window ?? null),
-        main.cut ?? 0,
+        { window: options.window ?? null, cut: main.cut ?? 0, reverse: main.reverse },
         palette,
       );
 
@@ -431,9 +431,11 @@ function drawFit(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, fit: Fit, palett
   const steep = Math.abs(to.y - from.y) > 40;
   const wanted = steep ? (rising ? middle.x - width - 10 : middle.x + 10) : middle.x - width / 2;
   // Not over what a window cuts off, where nothing was fitted.
-  const leftmost = axis.left(ribbon.cut ?? 0) + 6;
-  if (leftmost + width > axis.x1 - 6) return [];
-  const x = Math.min(Math.max(wanted, leftmost), axis.x1 - width - 6);
+  const cut = ribbon.cut ?? 0;
+  const leftmost = axis.left(reverse ? 0 : cut) + 6;
+  const rightmost = axis.left(reverse ? axis.nSteps - cut : axis.nSteps) - width - 6;
+  if (leftmost > rightmost) return [];
+  const x = Math.min(Math.max(wanted, leftmost), rightmost);
   const slope = (to.y - from.y) / Math.max(1, to.x - from.x);
   const lineTop = Math.min(from.y + slope * (x - from.x), from.y + slope * (x + width - from.x));
   const y = Math.min(steep ? middle.y - 8 : middle.y - 10, lineTop - 8);
@@ -475,7 +477,7 @@ function drawNames(
   const placeOf = (ribbon: RibbonView): number => {
     const inwards = main.reverse ? -1 : 1;
     let step = main.reverse ? nSteps - 1 : 0;
-    while (inReach(ribbon, step + inwards) && (ribbon.median[step] ?? 0) < plot.floor) step += inwards;
+    while (step + inwards >= 0 && step + inwards < nSteps && (ribbon.median[step] ?? 0) < plot.floor) step += inwards;
     const further = step + inwards * Math.round((nSteps - 1) / 12);
     return inReach(ribbon, further) ? further : step;
   };

@@ -105,9 +105,16 @@ export function sentence(ribbon: RibbonView, floor: number, isOneOfMany = false)
     const whole = `The window cuts the way back every ${steps(window)}: no gradient crosses the dashed lines.`;
     return { short: whole, spoken: whole, verdict: "cut" };
   }
-  const lost = cut === 1 ? "step 1 is cut off by the window" : `steps 1–${count(cut)} are cut off by the window`;
+  const ends = reverse ? [median.length - cut + 1, median.length] : [1, cut];
+  const lost =
+    cut === 1
+      ? `step ${count(farthest)} is cut off by the window`
+      : `steps ${ends.map(count).join("–")} are cut off by the window`;
   if (cut > 0 && fit === null) {
-    const only = cut === reference ? `Only step ${entry} receives a gradient` : "Too few timesteps to fit a factor";
+    const only =
+      cut === (reverse ? median.length - 1 - reference : reference)
+        ? `Only step ${entry} receives a gradient`
+        : "Too few timesteps to fit a factor";
     return { short: `${only}; ${lost}.`, spoken: `${only}; ${lost}.`, verdict: "cut" };
   }
   const silent = cut > 0 ? null : silentSteps(ribbon, floor);

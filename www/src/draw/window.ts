@@ -11,10 +11,13 @@ import type { FrameView } from "./frame.js";
 import { count } from "./numbers.js";
 import { type Palette, withAlpha } from "./palette.js";
 
-/** Timesteps before which the adjoint is cut, the last one first: T − W, T − 2W … above 0. */
-export function cutsOf(nSteps: number, window: number | null): number[] {
+/**
+ * Timesteps at whose left edge the adjoint is cut, nearest to the end of reading first: T − W, T − 2W … above 0. A row that reads from
+ * the last timestep to the first ends at the first one: W, 2W … below T.
+ */
+export function cutsOf(nSteps: number, window: number | null, reverse = false): number[] {
   const cuts: number[] = [];
-  if (window !== null) for (let t = nSteps - window; t > 0; t -= window) cuts.push(t);
+  if (window !== null) for (let t = nSteps - window; t > 0; t -= window) cuts.push(reverse ? nSteps - t : t);
   return cuts;
 }
 
@@ -67,19 +70,19 @@ export function drawBracket(
   ctx.restore();
 }
 
-/** Hatches the timesteps before `cut` of a ribbon, which nothing reaches, and draws the ends of all windows. */
+/** Hatches the `cut` timesteps that a ribbon's row reads first, which nothing reaches, and draws the ends of all windows. */
 export function drawCuts(
   ctx: Canvas2D,
   box: Box,
   nSteps: number,
-  window: number | null,
-  cut: number,
+  { window, cut, reverse }: { window: number | null; cut: number; reverse: boolean },
   palette: Palette,
 ): void {
   const axis = timeAxis(nSteps, box);
   ctx.save();
   if (cut > 0) {
-    const area = { x: axis.x0, y: box.y, width: axis.left(cut) - axis.x0, height: box.height };
+    const [left, right] = reverse ? [axis.left(nSteps - cut), axis.x1] : [axis.x0, axis.left(cut)];
+    const area = { x: left, y: box.y, width: right - left, height: box.height };
     withClip(ctx, area, () => {
       fillBox(ctx, area, palette.background, pixelRatioOf(ctx));
       ctx.strokeStyle = withAlpha(palette.line, 0.35);
@@ -108,8 +111,8 @@ export function drawCuts(
     ctx.lineWidth = 1.25;
     ctx.setLineDash([4, 3]);
     ctx.beginPath();
-    for (const t of cutsOf(nSteps, window)) {
-      if (t < cut) break;
+    for (const t of cutsOf(nSteps, window, reverse)) {
+      if ((reverse ? nSteps - t : t) < cut) break;
       ctx.moveTo(axis.left(t), box.y);
       ctx.lineTo(axis.left(t), box.y + box.height);
     }

@@ -33,6 +33,8 @@ export class Course {
   answer = $state.raw<Answer | null>(null);
   /** What step 0 showed when the prediction was made: a verdict, a number of parameters, or the ribbon's exponents. */
   private found = $state.raw<string | readonly number[] | null>(null);
+  /** Letters of the lanes that the prediction is about, by key: those that were there when it was made. */
+  private asked: ReadonlyMap<number, string> = new Map();
   /** Where the challenge was met. */
   met = $state.raw<{ letter: string; step: number } | null>(null);
   /** The running networks were changed, so that a receipt could not be verified. */
@@ -80,11 +82,11 @@ export class Course {
 
   /** Letters of the lanes that have solved the task by a step; null while that is open. */
   private solvers(by: number): string | null {
-    const { lanes } = this.room;
+    const lanes = this.room.lanes.filter(({ key }) => this.asked.has(key));
     const isOpen = lanes.some(({ step, solvedAt, status }) => step < by && solvedAt === null && status === "ready");
     if (isOpen) return null;
     const letters = lanes.filter(({ solvedAt }) => solvedAt !== null && solvedAt <= by);
-    return letters.length === 0 ? "none" : letters.map(({ index }) => letterOf(index)).join("");
+    return letters.length === 0 ? "none" : letters.map(({ key }) => this.asked.get(key)).join("");
   }
 
   /** Another lesson, or none. */
@@ -113,6 +115,7 @@ export class Course {
       prediction.kind === "ribbon" ? prediction.lane : "lane" in prediction.judge ? prediction.judge.lane : null;
     const lane = at === null ? undefined : this.room.lanes[at];
     const ribbon = lane?.frame?.rows[0]?.ribbons[0];
+    this.asked = new Map(this.room.lanes.map(({ key, index }) => [key, letterOf(index)]));
     this.answer = answer;
     if (lane === undefined || lane.frame === null || ribbon === undefined) return;
     if (prediction.kind === "ribbon") this.found = shares(ribbon.median, ribbon.reference);

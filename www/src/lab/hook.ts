@@ -10,6 +10,8 @@ export interface Hook {
   frame(lane: number): Frame | null;
   /** The numbers that an open panel shows of a lane, by series, or null. */
   panel(id: PanelId, lane: number): { step: number; names: readonly string[]; series: Record<string, number[]> } | null;
+  /** The remembered ribbons of a lane's row, moment by moment, or null. */
+  history(lane: number, row: number): { steps: readonly number[]; medians: number[][] } | null;
   /** Steps done, lane by lane. */
   steps(): number[];
   /** What slow motion knows of a lane's update, by series; null outside it and before that is there. */
@@ -36,6 +38,11 @@ export function exposeForTests(lab: Lab): void {
       const view = lab.lanes[lane]?.inspections.get(id);
       if (view === undefined) return null;
       return { step: view.step, names: view.names, series: plain(view) };
+    },
+    history: (lane, row) => {
+      const of = lab.lanes[lane];
+      const history = of === undefined || of.frame === null ? null : of.ribbons.of(of.frame, row);
+      return history && { steps: history.steps, medians: history.medians.map((median) => [...median]) };
     },
     update: (lane) => {
       const view = lab.lanes[lane] === undefined ? undefined : lab.slow?.views.get(lab.lanes[lane].key);

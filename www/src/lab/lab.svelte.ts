@@ -71,6 +71,9 @@ const SETTLE_MS = 150;
 /** Charts are drawn at least this far apart. */
 const CHART_MS = 120;
 
+/** A setting that no network hangs on. */
+const isOnlyShown = ({ name, effect }: Setting): boolean => effect === "view" && name !== "lanes";
+
 export class Lab {
   catalog = $state.raw<Catalog | null>(null);
   /** Why there is no catalogue, or null. */
@@ -110,6 +113,11 @@ export class Lab {
   private readonly hidden: readonly string[] = $derived(listed(this.value("hide")));
   readonly isEmbedded = $derived(this.value("embed") === true);
   readonly step = $derived(Math.max(0, ...this.lanes.map((lane) => lane.step)));
+  /** The end of every axis of training steps; it moves in jumps, so that nothing creeps. */
+  readonly axisEnd = $derived.by(() => {
+    const decade = 10 ** Math.floor(Math.log10(Math.max(this.step, 100)));
+    return decade * ([1, 1.5, 2, 3, 4, 5, 7, 10].find((n) => n * decade >= this.step) ?? 10);
+  });
   readonly stepsPerSecond = $derived.by(() => {
     const speeds = this.lanes.filter((lane) => lane.status === "ready").map((lane) => lane.stepsPerSecond);
     return this.isRunning && speeds.length > 0 ? Math.min(...speeds) : 0;
@@ -191,9 +199,9 @@ export class Lab {
     if (this.catalog === null || this.values[name] === value) return;
     const setting = this.setting(name);
     if (setting === undefined) return;
-    // A receipt belongs to the settings that it came with.
-    const receipt = setting.effect === "view" ? {} : { reached: null };
-    this.take({ ...this.values, ...receipt, [name]: value });
+    const next = { ...this.values, [name]: value };
+    if (isOnlyShown(setting)) this.take(next);
+    else this.change(next);
     switch (setting.effect) {
       case "live": {
         const lane = setting.lane === null ? undefined : this.lanes[setting.lane];
@@ -248,7 +256,8 @@ export class Lab {
     }
     const before = this.values;
     const changed = describe(this.catalog, values).settings.filter(({ name }) => values[name] !== before[name]);
-    this.take(changed.every(({ effect }) => effect === "view") ? values : { ...values, reached: null });
+    if (changed.every(isOnlyShown)) this.take(values);
+    else this.change(values);
     this.matchLanes();
     if (this.pending.size > 0) {
       await this.reset();
@@ -267,6 +276,11 @@ export class Lab {
     if (this.catalog === null) return;
     this.values = describe(this.catalog, values).values;
     this.host.writeHash(toHash(this.catalog, this.values));
+  }
+
+  /** The same for what the networks are or how they train: a lesson's receipt belongs to the settings that it came with. */
+  private change(values: Values): void {
+    this.take({ ...values, reached: null });
   }
 
   private sendHyper(): void {
@@ -330,7 +344,7 @@ export class Lab {
 
   /** Puts a configuration that is known to solve the task into a lane. */
   useRecipe(config: SessionConfig, lane: number): void {
-    this.take(fromConfig(this.values, config, lane));
+    this.change(fromConfig(this.values, config, lane));
     this.sendHyper();
     if (this.lanes[lane] !== undefined) void this.sendWindow(this.lanes[lane]);
     if (this.step === 0 && !this.isRunning) this.applySoon();
@@ -358,13 +372,13 @@ export class Lab {
   // —— Lanes ——
 
   add(copyOf: Lane | null): void {
-    this.take(addLane(this.values, copyOf?.index ?? null));
+    this.change(addLane(this.values, copyOf?.index ?? null));
     this.matchLanes();
   }
 
   remove(lane: Lane): void {
     if (this.lanes.length <= 1) return;
-    this.take(removeLane(this.values, lane.index));
+    this.change(removeLane(this.values, lane.index));
     lane.client?.close();
     this.lanes = this.lanes.filter((other) => other !== lane);
     this.lanes.forEach((other, index) => {
@@ -625,12 +639,22 @@ export class Lab {
   /** Training goes on from the states that are looked at; what came later is forgotten. */
   async continueFromHere(): Promise<void> {
     await this.looking;
-    for (const lane of this.lanes) {
-      if (lane.lookedAt !== null && lane.lookedAt < lane.step) lane.rewind(lane.lookedAt);
-      lane.lookedAt = null;
-    }
+    await Promise.all(this.lanes.map((lane) => this.keep(lane)));
     this.hasPassedGoal = this.lanes.every((lane) => lane.solvedAt !== null);
     this.run();
+  }
+
+  /** The state that a lane looks at is its newest one from now on, for the worker too: no way leads back to what came later. */
+  private async keep(lane: Lane): Promise<boolean> {
+    if (lane.lookedAt === null) return false;
+    try {
+      const { step } = await this.clientOf(lane).call("keep", {});
+      lane.rewind(step);
+      return true;
+    } catch (error) {
+      this.complain(lane, error);
+      return false;
+    }
   }
 
   /** A lane more, with the settings of another and the state of it that is looked at. All others return to their newest state. */
@@ -639,7 +663,7 @@ export class Lab {
     if (this.lanes.length >= MAX_LANES || this.pending.has(parent.key)) return;
     try {
       const snapshot = await this.clientOf(parent).call("snapshot", {});
-      this.take(addLane(this.values, parent.index));
+      this.change(addLane(this.values, parent.index));
       const lane = this.newLane(this.lanes.length);
       this.lanes = [...this.lanes, lane];
       this.connectPeers();
@@ -664,15 +688,14 @@ export class Lab {
   /** Does what a remedy says: goes back to a snapshot of this lane, takes its settings, and restarts the lane if they ask for it. */
   async remedy(lane: Lane, { values, rewind, restarts }: Remedy): Promise<void> {
     await this.returnToNewest();
-    this.take({ ...this.values, ...values });
+    this.change({ ...this.values, ...values });
     if (restarts) {
       await this.restartLane(lane);
       return;
     }
     if (rewind !== null) {
       await this.lookAt(lane, rewind);
-      if (lane.lookedAt === null) return;
-      lane.rewind(lane.lookedAt);
+      if (!(await this.keep(lane))) return;
       this.dismiss("problem");
       if (this.isRunning) this.runLane(lane);
     }
@@ -788,9 +811,16 @@ export class Lab {
     for (const panel of this.panels) this.look(lane, panel);
   }
 
-  /** The sequence that pictures and panels show. The package says how many there are with the first frame. */
+  /**
+   * The sequence that pictures and panels show. The package says how many the probe has with the first frame; slow motion shows the next batch,
+   * which may have fewer.
+   */
   private sequence(): number {
-    const last = Math.min(...this.lanes.map((lane) => lane.frame?.header.nSequences ?? 1)) - 1;
+    const counts = this.lanes.map((lane) => {
+      const batch = this.slow === null ? undefined : lane.applied?.get("batch")?.value;
+      return Math.min(lane.probes, typeof batch === "number" ? batch : lane.probes);
+    });
+    const last = Math.min(...counts) - 1;
     return Math.max(0, Math.min(Number(this.value("example")) - 1, last));
   }
 
@@ -812,10 +842,16 @@ export class Lab {
     lane.isPulling = true;
     lane.isStale = false;
     const { client } = lane;
+    const options = this.frameOptions();
     client
-      .call("frame", { options: this.frameOptions() })
+      .call("frame", { options })
       .then((frame) => {
-        lane.takeFrame(frame);
+        const before = lane.frame?.rows ?? [];
+        lane.takeFrame(frame, options.batch !== "next");
+        // Which row a panel shows is known only with the frame; before it, panels show the first one.
+        const now = lane.frame?.rows ?? [];
+        if (now.length > 1 && now.map(({ id }) => id).join() !== before.map(({ id }) => id).join())
+          for (const panel of this.panels) this.look(lane, panel);
         if (!this.isRunning) this.judge(lane);
       })
       .catch((error: unknown) => {
@@ -842,10 +878,17 @@ export class Lab {
   }
 
   /** Where a panel's layer lies among the rows of a lane's frame: with two directions, a layer has two. */
-  private rowOf(lane: Lane): number {
-    const layer = Number(this.value("panel-layer")) - 1;
-    const at = lane.frame?.rows.findIndex((row) => row.layer === layer) ?? -1;
-    return at < 0 ? layer : at;
+  rowOf(lane: Lane): number {
+    const rows = lane.frame?.rows ?? [];
+    const last = rows.at(-1)?.layer ?? 0;
+    const layer = Math.min(Number(this.value("panel-layer")) - 1, last);
+    const isBackward = this.value("panel-direction") === "backward";
+    const at = rows.findIndex((row) => row.layer === layer && row.reverse === isBackward);
+    return Math.max(
+      0,
+      at,
+      rows.findIndex((row) => row.layer === layer),
+    );
   }
 
   /** Which block of W_hh the spectrum of a lane shows; undefined for the package's own choice. */
@@ -889,6 +932,7 @@ export class Lab {
       case "portrait":
         return { panel: this.value("portrait-of") === "memory" ? "portrait-of-memory" : panel, ...common, ...pinned };
       case "cliff":
+      case "history":
       case "horizon":
         return null;
       default:

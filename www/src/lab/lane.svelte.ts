@@ -10,6 +10,7 @@ import type { LaneClient } from "../worker/client";
 import type { Engine, ProgressReport } from "../worker/protocol";
 import { Watch, type Finding, type FindingKind, type Symptoms } from "./diagnosis";
 import { History, type Curve } from "./history";
+import { Ribbons } from "./ribbons";
 
 /** Reports whose gradient norms are remembered. */
 const REMEMBERED = 60;
@@ -32,6 +33,8 @@ export class Lane {
   /** The first evaluation that met the task's criterion. */
   solvedAt = $state<number | null>(null);
   frame = $state.raw<FrameView | null>(null);
+  /** Sequences of the probe; 1 until the package has said so. */
+  probes = 1;
   /** The same frame as the package gave it, for whoever wants to check the page. */
   rawFrame: Frame | null = null;
   /** What open panels show, by panel. */
@@ -78,6 +81,9 @@ export class Lane {
   private norms: number[] = [];
   private clipCoefficients: number[] = [];
   private losses = new History();
+  /** The ribbons of earlier training steps; `remembered` counts what came in, for whoever shows them. */
+  ribbons = new Ribbons();
+  remembered = $state(0);
   private evaluations: Evaluation[] = [];
 
   constructor(
@@ -100,6 +106,8 @@ export class Lane {
     this.refusals.clear();
     this.comparison = null;
     this.losses = new History();
+    this.ribbons = new Ribbons();
+    this.remembered = 0;
     this.evaluations = [];
     this.lossCurve = EMPTY;
     this.accuracyCurve = EMPTY;
@@ -151,6 +159,8 @@ export class Lane {
     this.progress = null;
     this.forgetFindings();
     this.losses.rewind(step);
+    this.ribbons.rewind(step);
+    this.remembered += 1;
     this.showLosses();
     while ((this.evaluations.at(-1)?.step ?? -1) > step) this.evaluations.pop();
     this.evaluation = this.evaluations.at(-1) ?? null;
@@ -162,6 +172,7 @@ export class Lane {
   /** Takes over the way of another lane up to a step. */
   inherit(parent: Lane, step: number): void {
     this.losses = parent.losses.until(step);
+    this.ribbons = parent.ribbons.until(step);
     this.evaluations = [...parent.evaluations];
     this.solvedAt = parent.solvedAt;
     this.rewind(step);
@@ -187,6 +198,7 @@ export class Lane {
     if (step >= this.step) return;
     this.step = step;
     this.losses.rewind(step);
+    this.ribbons.rewind(step);
   }
 
   /** Shows the losses so far on the chart. Reports come faster than charts need to be drawn. */
@@ -223,9 +235,13 @@ export class Lane {
     this.refusals.set(panel, message);
   }
 
-  takeFrame(frame: Frame): void {
+  /** A new picture; one of the probe is remembered. */
+  takeFrame(frame: Frame, isProbe: boolean): void {
     this.rawFrame = frame;
     this.frame = viewFrame(frame);
+    if (!isProbe) return;
+    this.probes = frame.header.nSequences;
+    if (this.lookedAt === null && this.ribbons.take(this.frame)) this.remembered += 1;
   }
 }
 

@@ -4,6 +4,7 @@
 
 import { matrixOf } from "../draw/credit.js";
 import type { ChannelView, FrameView, ProbeView, RowView } from "../draw/frame.js";
+import type { RibbonHistory } from "../draw/history.js";
 import { timed, type InspectionView } from "../draw/inspection.js";
 import type { Curve } from "../lab/history";
 
@@ -26,6 +27,9 @@ const sheetOf = (columns: readonly Column[]): Sheet => ({
   columns,
   nRows: Math.max(0, ...columns.map(({ cells }) => cells.length)),
 });
+
+/** Title of the column that a file has once at most. */
+const TRAINING_STEP = "training step";
 
 const indices = (n: number): number[] => Array.from({ length: n }, (_, at) => at + 1);
 const timesteps = (n: number): Column => ({ title: "timestep", unit: "index", cells: indices(n) });
@@ -112,8 +116,21 @@ export function curveSheet(lanes: readonly { letter: string; curve: Curve }[], t
       unit: "letter",
       cells: lanes.flatMap(({ letter, curve }) => Array.from(curve.steps, () => letter)),
     },
-    { title: "training step", unit: "index", cells: lanes.flatMap(({ curve }) => [...curve.steps]) },
+    { title: TRAINING_STEP, unit: "index", cells: lanes.flatMap(({ curve }) => [...curve.steps]) },
     { title, unit, cells: lanes.flatMap(({ curve }) => [...curve.values]) },
+  ]);
+}
+
+/** The history of a ribbon: a row for each moment, a column for each timestep. */
+export function historySheet({ nSteps, state, steps, medians }: RibbonHistory): Sheet {
+  return sheetOf([
+    { title: TRAINING_STEP, unit: "index", cells: steps },
+    ...indices(nSteps).map((t) =>
+      pure(
+        `‖∂L/∂${state}‖ t ${String(t)}`,
+        medians.map((median) => median[t - 1] ?? Number.NaN),
+      ),
+    ),
   ]);
 }
 
@@ -158,15 +175,16 @@ export function panelSheet(view: InspectionView): Sheet {
 export interface About {
   /** The lane's letter; null where the sheet has a column for it. */
   lane: string | null;
-  /** Training steps done; null where the sheet has a column for it. */
+  /** Training steps done; left out where the sheet has a column for it. */
   step: number | null;
 }
 
 /** Comma-separated values (RFC 4180): a header with units, then the numbers as they are, undefined ones empty. */
-export function toCsv(sheet: Sheet, { lane, step }: About): string {
+export function toCsv(sheet: Sheet, { lane, step: at }: About): string {
+  const step = sheet.columns.some(({ title }) => title === TRAINING_STEP) ? null : at;
   const repeated = (title: string, unit: string, cell: Cell): Column[] =>
     cell === null ? [] : [{ title, unit, cells: Array.from({ length: sheet.nRows }, () => cell) }];
-  const columns = [...repeated("lane", "letter", lane), ...repeated("training step", "index", step), ...sheet.columns];
+  const columns = [...repeated("lane", "letter", lane), ...repeated(TRAINING_STEP, "index", step), ...sheet.columns];
   const lines = [columns.map(({ title, unit }) => quoted(`${title} [${unit}]`))];
   for (let row = 0; row < sheet.nRows; row++) lines.push(columns.map(({ cells }) => written(cells[row] ?? null)));
   return lines.map((cells) => `${cells.join(",")}\r\n`).join("");

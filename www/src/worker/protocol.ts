@@ -61,6 +61,8 @@ export interface Calls {
    * are those given, or those of the snapshot. Answers with the step that the session then stands at.
    */
   look: { ask: { step: number | null; hyper: Hyper | null }; answer: { step: number } };
+  /** The state that is looked at is the newest one from now on: what came later is forgotten. Answers with its step. */
+  keep: { ask: object; answer: { step: number } };
   /** The state that the session stands at. */
   snapshot: { ask: object; answer: Snapshot };
   /** Goes on from the state of another session of this configuration. */

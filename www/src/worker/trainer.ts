@@ -475,6 +475,12 @@ export class Trainer {
         case "look":
           await this.look(request);
           return;
+        case "keep":
+          this.need();
+          this.goOn();
+          this.report();
+          this.answer(request, { step: this.step });
+          return;
         case "snapshot":
           this.answer(request, { step: this.step, bytes: await this.need().snapshot() });
           return;

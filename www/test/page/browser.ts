@@ -1,6 +1,8 @@
 // A browser and a page at the address UNROLL_URL, and what tests keep asking of it.
 
+import { AxeBuilder } from "@axe-core/playwright";
 import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
+import { afterAll, afterEach, expect } from "vitest";
 import type { Frame } from "unroll-types";
 
 export const address = (): string => {
@@ -60,6 +62,38 @@ export async function visit(
   await page.goto(address() + hash);
   await ready(page);
   return { page, strangers, errors };
+}
+
+/** A phone, for `open`. */
+export const PHONE = {
+  viewport: { width: 390, height: 844 },
+  hasTouch: true,
+  isMobile: true,
+} as const satisfies BrowserContextOptions;
+
+/** One browser for all tests of a file, started when the first one asks; what a test has opened is closed behind it. */
+export function browsing(gpu?: readonly string[]): {
+  browser: () => Promise<Browser>;
+  /** As `visit`. */
+  open: (hash?: string, options?: BrowserContextOptions, before?: (page: Page) => Promise<void>) => Promise<Visit>;
+} {
+  let launched: Promise<Browser> | undefined;
+  const browser = (): Promise<Browser> => (launched ??= launch(gpu));
+  afterEach(async () => {
+    for (const context of (await launched)?.contexts() ?? []) await context.close();
+  });
+  afterAll(async () => {
+    await (await launched)?.close();
+  });
+  return { browser, open: async (hash, options, before) => visit(await browser(), hash, options, before) };
+}
+
+/** Fails on any fault of WCAG 2.2 AA that axe finds, and on a page that is wider than its window. */
+export async function accessible(page: Page): Promise<void> {
+  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+  const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze();
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`)).toEqual([]);
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0);
 }
 
 export async function ready(page: Page): Promise<void> {

@@ -1,30 +1,12 @@
 // What the page says is wrong with a network, against the network's numbers, and remedies that change it.
 
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { AxeBuilder } from "@axe-core/playwright";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { launch, pause, ribbon, trained, visit, type Visit } from "./browser";
+import type { Page } from "playwright-core";
+import { expect, test } from "vitest";
+import { accessible, browsing, pause, PHONE, ribbon, trained } from "./browser";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
 
-let browser: Browser;
-const visits: Visit[] = [];
-
-beforeAll(async () => {
-  browser = await launch();
-});
-afterEach(async () => {
-  for (const { page } of visits.splice(0)) await page.context().close();
-});
-afterAll(async () => {
-  await browser.close();
-});
-
-async function open(hash: string, options: BrowserContextOptions = {}): Promise<Visit> {
-  const opened = await visit(browser, hash, options);
-  visits.push(opened);
-  return opened;
-}
+const { open } = browsing();
 
 const run = (page: Page) => page.getByRole("button", { name: "Run", exact: true }).click();
 const finding = (page: Page, title: string) => page.getByRole("article", { name: title });
@@ -91,11 +73,7 @@ test("page_diagnosis_of_what_is_not_finite_rewinds_to_a_network_that_trains_on",
 });
 
 test("page_diagnosis_can_be_dismissed_and_has_no_fault_that_axe_finds", async () => {
-  const { page } = await open("#v=1&lanes=1", {
-    viewport: { width: 390, height: 844 },
-    hasTouch: true,
-    isMobile: true,
-  });
+  const { page } = await open("#v=1&lanes=1", PHONE);
   await run(page);
   const vanishing = finding(page, "Lane A: Vanishing gradient");
   await vanishing.waitFor();
@@ -104,10 +82,7 @@ test("page_diagnosis_can_be_dismissed_and_has_no_fault_that_axe_finds", async ()
   await page.evaluate(() => {
     window.scrollTo(0, 0);
   });
-  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
-  const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze();
-  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`)).toEqual([]);
-  expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0);
+  await accessible(page);
   await page.getByRole("button", { name: "Do not show this for lane A" }).click();
   await expect.poll(() => vanishing.count()).toBe(0);
 });

@@ -1,24 +1,12 @@
 // The page with WebGPU, in the browser's own software: lanes on either engine side by side, and what is shown when the device is lost.
 
-import { AxeBuilder } from "@axe-core/playwright";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { isRunning, launch, pause, ribbon, SOFTWARE_GPU, steps, trained, visit, type Visit } from "./browser";
+import type { BrowserContextOptions, Page } from "playwright-core";
+import { expect, test } from "vitest";
+import { accessible, browsing, isRunning, pause, ribbon, SOFTWARE_GPU, steps, trained, type Visit } from "./browser";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
 
-let browser: Browser;
-const visits: Visit[] = [];
-
-beforeAll(async () => {
-  browser = await launch(SOFTWARE_GPU);
-});
-afterEach(async () => {
-  for (const { page } of visits.splice(0)) await page.context().close();
-});
-afterAll(async () => {
-  await browser.close();
-});
+const { open: visit } = browsing(SOFTWARE_GPU);
 
 /** Destroys the devices of a page's workers. */
 const LOSE = "lose the device";
@@ -36,16 +24,13 @@ const REACH = `{
 }
 `;
 
-async function open(hash: string, options: BrowserContextOptions = {}): Promise<Visit> {
-  const opened = await visit(browser, hash, options, async (page) => {
+const open = (hash: string, options: BrowserContextOptions = {}): Promise<Visit> =>
+  visit(hash, options, async (page) => {
     await page.route(/\/assets\/worker-[^/]+\.js$/, async (route) => {
       const response = await route.fetch();
       await route.fulfill({ response, body: REACH + (await response.text()) });
     });
   });
-  visits.push(opened);
-  return opened;
-}
 
 /** One small network, twice, on the engines of lanes A and B. */
 const twins = (a: string, b: string): string =>
@@ -143,8 +128,7 @@ test.each([
   expect(popover.x + popover.width).toBeLessThanOrEqual(page.viewportSize()?.width ?? 0);
   // The badge does not need a line of its own.
   expect(pill.y).toBeLessThan(counters.y + counters.height);
-  const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag22aa"]).analyze();
-  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`)).toEqual([]);
+  await accessible(page);
 });
 
 test("page_moves_a_lane_to_another_engine_from_its_settings", async () => {

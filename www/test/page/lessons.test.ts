@@ -1,30 +1,12 @@
 // Lessons: predicted, unlocked, laid over with the truth, and challenges that check themselves.
 
-import { AxeBuilder } from "@axe-core/playwright";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { isRunning, launch, ready, ribbon, steps, trained, visit, type Visit } from "./browser";
+import type { BrowserContextOptions, Page } from "playwright-core";
+import { expect, test } from "vitest";
+import { accessible, browsing, isRunning, PHONE, ready, ribbon, steps, trained } from "./browser";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
 
-let browser: Browser;
-const visits: Visit[] = [];
-
-beforeAll(async () => {
-  browser = await launch();
-});
-afterEach(async () => {
-  for (const { page } of visits.splice(0)) await page.context().close();
-});
-afterAll(async () => {
-  await browser.close();
-});
-
-async function open(hash: string, options: BrowserContextOptions = {}): Promise<Visit> {
-  const opened = await visit(browser, hash, options);
-  visits.push(opened);
-  return opened;
-}
+const { open } = browsing();
 
 const hash = (page: Page): string => new URL(page.url()).hash;
 
@@ -191,25 +173,18 @@ test("page_lesson_opens_by_its_address_and_closes", async () => {
 test.each([
   ["light", "vanishing", {}],
   ["dark", "lstm", { colorScheme: "dark" }],
-  ["phone", "exploding", { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
+  ["phone", "exploding", PHONE],
 ] satisfies [string, string, BrowserContextOptions][])(
   "page_lessons_have_no_fault_that_axe_finds_%s",
   async (_, id, options) => {
     const { page } = await open(`#v=1&lesson=${id}`, options);
-    const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
-    const faults = async (): Promise<string[]> => {
-      const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze();
-      return violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" ")}`);
-    };
-    expect(await faults()).toEqual([]);
+    await accessible(page);
     const radio = page.getByRole("radio").first();
     if ((await radio.count()) > 0) await radio.check();
     else await page.getByRole("slider", { name: /step 1$/ }).press("ArrowDown");
     await page.getByRole("button", { name: "That is my prediction" }).click();
     await page.getByTestId("truth").waitFor();
     await page.locator("details.lessons summary").click();
-    expect(await faults()).toEqual([]);
-    const width = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    expect(width).toBeLessThanOrEqual(0);
+    await accessible(page);
   },
 );

@@ -19,8 +19,8 @@ export async function twin(page: Page, lane: number, change: Partial<SessionConf
   return Session.create({ ...config, model: { ...config.model, ...change }, backend: "cpu" });
 }
 
-/** The median of the first ribbon of a session's first row. */
-export async function ribbonOf(session: Session): Promise<number[]> {
+/** The median of the first ribbon of a row of a session. */
+export async function ribbonOf(session: Session, row = 0): Promise<number[]> {
   const { header, data } = await session.frame();
-  return [...new Float32Array(data, 4 * (header.rows[0]?.ribbons[0]?.offset ?? 0), header.nSteps)];
+  return [...new Float32Array(data, 4 * (header.rows[row]?.ribbons[0]?.offset ?? 0), header.nSteps)];
 }

@@ -1,28 +1,22 @@
-import { AxeBuilder } from "@axe-core/playwright";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { fitFactor, isRunning, launch, pause, ready, ribbon, steps, trained, visit, type Visit } from "./browser";
+import type { BrowserContextOptions, Page } from "playwright-core";
+import { expect, test } from "vitest";
+import {
+  accessible,
+  address,
+  browsing,
+  fitFactor,
+  isRunning,
+  pause,
+  PHONE,
+  ready,
+  ribbon,
+  steps,
+  trained,
+} from "./browser";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
 
-let browser: Browser;
-const visits: Visit[] = [];
-
-beforeAll(async () => {
-  browser = await launch();
-});
-afterEach(async () => {
-  for (const { page } of visits.splice(0)) await page.context().close();
-});
-afterAll(async () => {
-  await browser.close();
-});
-
-async function open(hash = "", options: BrowserContextOptions = {}): Promise<Visit> {
-  const opened = await visit(browser, hash, options);
-  visits.push(opened);
-  return opened;
-}
+const { browser, open } = browsing();
 
 /** Goes on after every lane has solved the task, however fast the machine. */
 const ENDLESS = "#v=1&pause-at-goal=off";
@@ -300,17 +294,13 @@ test("page_training_pauses_while_the_tab_is_hidden", async () => {
 test.each([
   ["light", {}],
   ["dark", { colorScheme: "dark" }],
-  ["phone", { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
+  ["phone", PHONE],
   ["phone in the dark", { viewport: { width: 390, height: 844 }, colorScheme: "dark" }],
 ] satisfies [string, BrowserContextOptions][])("page_has_no_fault_that_axe_finds_%s", async (_, options) => {
   const { page } = await open("#v=1&seed=banana", options);
   await page.locator(".more > summary").click();
   await page.locator("#lane-chip-1").click();
-  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
-  const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze();
-  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`)).toEqual([]);
-  const width = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-  expect(width).toBeLessThanOrEqual(0);
+  await accessible(page);
 });
 
 test("page_shows_at_most_ten_controls_besides_the_run_controls", async () => {
@@ -326,7 +316,12 @@ test("page_shows_at_most_ten_controls_besides_the_run_controls", async () => {
 });
 
 test("example_page_uses_the_package_without_our_interface", async () => {
-  const { page, strangers } = await visitExample();
+  const page = await (await browser()).newPage();
+  const strangers: string[] = [];
+  page.on("request", (request) => {
+    if (new URL(request.url()).origin !== new URL(address()).origin) strangers.push(request.url());
+  });
+  await page.goto(`${address()}example.html`);
   await page.getByText("step 200: loss").waitFor();
   const text = (await page.locator("#out").textContent()) ?? "";
   const factor = Number(/factor of ([\d.]+)/.exec(text)?.[1]);
@@ -335,16 +330,3 @@ test("example_page_uses_the_package_without_our_interface", async () => {
   expect(text).toContain("held-out accuracy");
   expect(strangers).toEqual([]);
 });
-
-async function visitExample(): Promise<Visit> {
-  const page = await browser.newPage();
-  const strangers: string[] = [];
-  const url = process.env["UNROLL_URL"] ?? "";
-  page.on("request", (request) => {
-    if (new URL(request.url()).origin !== new URL(url).origin) strangers.push(request.url());
-  });
-  await page.goto(`${url.replace(/\/$/, "")}/example.html`);
-  const opened = { page, strangers, errors: [] };
-  visits.push(opened);
-  return opened;
-}

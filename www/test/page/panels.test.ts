@@ -1,36 +1,20 @@
 // Panels on demand: opened and closed, remembered in the address, and their numbers against those of the frame.
 
 import { readFileSync } from "node:fs";
-import { AxeBuilder } from "@axe-core/playwright";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { launch, pause, ready, ribbon, trained, visit, type Visit } from "./browser";
+import type { BrowserContextOptions, Page } from "playwright-core";
+import { beforeAll, expect, test } from "vitest";
+import { accessible, browsing, pause, PHONE, ready, ribbon, trained } from "./browser";
 import init, { cliff as cliffOf, Session, type CliffQuery } from "../../../pkg/unroll.js";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
 import type { PanelId } from "../../src/settings";
 
-let browser: Browser;
-const visits: Visit[] = [];
-
+const { open } = browsing();
 beforeAll(async () => {
-  browser = await launch();
   await init({ module_or_path: readFileSync(new URL("../../../pkg/unroll_bg.wasm", import.meta.url)) });
 });
-afterEach(async () => {
-  for (const { page } of visits.splice(0)) await page.context().close();
-});
-afterAll(async () => {
-  await browser.close();
-});
 
-const ALL = "factors,spectrum,pipe,ledger,credit,poke,portrait,cliff,horizon,proof";
-
-async function open(hash: string, options: BrowserContextOptions = {}): Promise<Visit> {
-  const opened = await visit(browser, hash, options);
-  visits.push(opened);
-  return opened;
-}
+const ALL = "factors,spectrum,pipe,ledger,credit,poke,portrait,history,cliff,horizon,proof";
 
 /** The numbers of a panel, once they are there. */
 async function numbers(page: Page, panel: PanelId, lane: number): Promise<Record<string, number[]>> {
@@ -368,20 +352,16 @@ test("page_cliff_says_the_package's_numbers_and_what_its_threshold_changes", asy
 test.each([
   ["light", {}],
   ["dark", { colorScheme: "dark" }],
-  ["phone", { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
+  ["phone", PHONE],
 ] satisfies [string, BrowserContextOptions][])("page_panels_have_no_fault_that_axe_finds_%s", async (_, options) => {
   const { page } = await open(`#v=1&lanes=3&b.layers=2&panels=${ALL}`, options);
-  for (const id of ALL.split(",").filter((one) => one !== "cliff" && one !== "horizon") as PanelId[])
+  for (const id of ALL.split(",").filter((one) => !["history", "cliff", "horizon"].includes(one)) as PanelId[])
     for (const lane of [0, 1, 2]) await numbers(page, id, lane);
   await page.evaluate(() => {
     for (const details of document.querySelectorAll<HTMLDetailsElement>("[data-panel] details")) details.open = true;
   });
   await page.getByRole("region", { name: "Lane C, poke" }).waitFor();
-  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
-  const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze();
-  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`)).toEqual([]);
-  const width = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-  expect(width).toBeLessThanOrEqual(0);
+  await accessible(page);
 });
 
 test("page_horizon_sweep_fills_in_with_the_numbers_of_the_package_and_a_cell_opens_its_run", async () => {

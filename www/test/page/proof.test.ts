@@ -1,29 +1,13 @@
 // The proof panel: what it shows is what the package computes, equal runs have equal fingerprints, and both engines agree.
 
-import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { launch, pause, SOFTWARE_GPU, trained, visit, type Visit } from "./browser";
+import type { Page } from "playwright-core";
+import { expect, test } from "vitest";
+import { browsing, pause, SOFTWARE_GPU, trained } from "./browser";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
 
-let browser: Browser;
-const visits: Visit[] = [];
-
-beforeAll(async () => {
-  browser = await launch();
-});
-afterEach(async () => {
-  for (const { page } of visits.splice(0)) await page.context().close();
-});
-afterAll(async () => {
-  await browser.close();
-});
-
-async function open(hash: string, by: Browser = browser): Promise<Visit> {
-  const opened = await visit(by, hash);
-  visits.push(opened);
-  return opened;
-}
+const { open } = browsing();
+const onGpu = browsing(SOFTWARE_GPU);
 
 async function numbers(page: Page, lane: number): Promise<{ names: readonly string[]; of: Record<string, number[]> }> {
   await page.waitForFunction((at) => window.unroll?.panel("proof", at)?.step === window.unroll?.steps()[at], lane);
@@ -121,26 +105,21 @@ test("page_without_webgpu_says_why_nothing_is_compared", async () => {
 });
 
 test("page_compares_webgpu_with_the_cpu_on_the_next_step_and_changes_nothing", async () => {
-  const gpu = await launch(SOFTWARE_GPU);
-  try {
-    const { page, errors } = await open("#v=1&lanes=2&a.engine=webgpu&b.engine=cpu&a.layers=2&panels=proof", gpu);
-    for (const lane of [0, 1]) {
-      await numbers(page, lane);
-      const before = await print(page, lane);
-      const result = page.locator(".engines").nth(lane);
-      await result.getByRole("button").click();
-      const text = result.getByTestId("proof-engines");
-      await text.waitFor({ timeout: 60_000 });
-      expect(await text.textContent()).toContain("They agree");
-      const worst = read((await text.locator("b").textContent()) ?? "");
-      expect(worst).toBeGreaterThanOrEqual(0);
-      expect(worst).toBeLessThan(1e-4);
-      expect(await print(page, lane)).toBe(before);
-    }
-    await page.getByRole("button", { name: "Step" }).click();
-    await page.waitForFunction(() => (window.unroll?.steps() ?? []).every((step) => step === 1));
-    expect(errors).toEqual([]);
-  } finally {
-    await gpu.close();
+  const { page, errors } = await onGpu.open("#v=1&lanes=2&a.engine=webgpu&b.engine=cpu&a.layers=2&panels=proof");
+  for (const lane of [0, 1]) {
+    await numbers(page, lane);
+    const before = await print(page, lane);
+    const result = page.locator(".engines").nth(lane);
+    await result.getByRole("button").click();
+    const text = result.getByTestId("proof-engines");
+    await text.waitFor({ timeout: 60_000 });
+    expect(await text.textContent()).toContain("They agree");
+    const worst = read((await text.locator("b").textContent()) ?? "");
+    expect(worst).toBeGreaterThanOrEqual(0);
+    expect(worst).toBeLessThan(1e-4);
+    expect(await print(page, lane)).toBe(before);
   }
+  await page.getByRole("button", { name: "Step" }).click();
+  await page.waitForFunction(() => (window.unroll?.steps() ?? []).every((step) => step === 1));
+  expect(errors).toEqual([]);
 }, 180_000);

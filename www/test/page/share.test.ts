@@ -1,31 +1,13 @@
 // Links with parts hidden, slides, and files: opened, downloaded, compared with the numbers of the page.
 
 import { readFileSync } from "node:fs";
-import { AxeBuilder } from "@axe-core/playwright";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { isRunning, launch, pause, ready, ribbon, steps, trained, visit, type Visit } from "./browser";
+import type { BrowserContextOptions, Page } from "playwright-core";
+import { expect, test } from "vitest";
+import { accessible, browsing, isRunning, pause, PHONE, ready, ribbon, steps, trained } from "./browser";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
 
-let browser: Browser;
-const visits: Visit[] = [];
-
-beforeAll(async () => {
-  browser = await launch();
-});
-afterEach(async () => {
-  for (const { page } of visits.splice(0)) await page.context().close();
-});
-afterAll(async () => {
-  await browser.close();
-});
-
-async function open(hash: string, options: BrowserContextOptions = {}): Promise<Visit> {
-  const opened = await visit(browser, hash, options);
-  visits.push(opened);
-  return opened;
-}
+const { open } = browsing();
 
 const share = (page: Page): Promise<void> => page.getByRole("button", { name: "Share" }).click();
 
@@ -170,7 +152,7 @@ test("page_saves_a_network_and_a_program_that_names_its_file", async () => {
 
 test.each([
   ["dialog", "#v=1", { colorScheme: "dark" }],
-  ["dialog on a phone", "#v=1", { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
+  ["dialog on a phone", "#v=1", PHONE],
   ["slide", "#v=1&embed=1", { viewport: { width: 640, height: 360 } }],
 ] satisfies [string, string, BrowserContextOptions][])(
   "page_share_has_no_fault_that_axe_finds_%s",
@@ -180,10 +162,6 @@ test.each([
       await share(page);
       await page.getByLabel("For a slide").check();
     }
-    const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
-    const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze();
-    expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`)).toEqual([]);
-    const width = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    expect(width).toBeLessThanOrEqual(0);
+    await accessible(page);
   },
 );

@@ -1,32 +1,14 @@
 // Slow motion: six stages of one update, whose numbers are those of the step that the package then makes.
 
-import { AxeBuilder } from "@axe-core/playwright";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import type { BrowserContextOptions, Page } from "playwright-core";
 import type { Progress } from "unroll-types";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { isRunning, launch, steps, trained, visit, type Visit } from "./browser";
+import { expect, test } from "vitest";
+import { accessible, browsing, isRunning, PHONE, steps, trained } from "./browser";
 import { twin } from "./package";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
 
-let browser: Browser;
-const visits: Visit[] = [];
-
-beforeAll(async () => {
-  browser = await launch();
-});
-afterEach(async () => {
-  for (const { page } of visits.splice(0)) await page.context().close();
-});
-afterAll(async () => {
-  await browser.close();
-});
-
-async function open(hash: string, options: BrowserContextOptions = {}): Promise<Visit> {
-  const opened = await visit(browser, hash, options);
-  visits.push(opened);
-  return opened;
-}
+const { open } = browsing();
 
 type Update = { stage: string; step: number; names: readonly string[]; series: Record<string, number[]> };
 
@@ -129,7 +111,7 @@ test("page_slow_motion_shows_the_next_batch_stands_and_is_left_by_run", async ()
 test.each([
   ["light", {}],
   ["dark", { colorScheme: "dark" }],
-  ["phone", { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
+  ["phone", PHONE],
 ] satisfies [string, BrowserContextOptions][])(
   "page_slow_motion_has_no_fault_that_axe_finds_%s",
   async (_, options) => {
@@ -141,10 +123,6 @@ test.each([
       .getByText(/Step 1 is done/)
       .first()
       .waitFor();
-    const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
-    const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze();
-    expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`)).toEqual([]);
-    const width = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    expect(width).toBeLessThanOrEqual(0);
+    await accessible(page);
   },
 );

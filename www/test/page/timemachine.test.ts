@@ -1,31 +1,13 @@
 // Looking back along training: pictures against the package's own numbers, going on from there, and a fork.
 
-import { AxeBuilder } from "@axe-core/playwright";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { Page } from "playwright-core";
+import { expect, test } from "vitest";
 import type { Frame, FrameOptions, SessionConfig } from "unroll-types";
-import { launch, pause, steps, trained, visit, type Visit } from "./browser";
+import { accessible, browsing, pause, PHONE, steps, trained } from "./browser";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
 
-let browser: Browser;
-const visits: Visit[] = [];
-
-beforeAll(async () => {
-  browser = await launch();
-});
-afterEach(async () => {
-  for (const { page } of visits.splice(0)) await page.context().close();
-});
-afterAll(async () => {
-  await browser.close();
-});
-
-async function open(hash: string, options: BrowserContextOptions = {}): Promise<Visit> {
-  const opened = await visit(browser, hash, options);
-  visits.push(opened);
-  return opened;
-}
+const { browser, open } = browsing();
 
 const slider = (page: Page) => page.getByRole("slider", { name: "Training step shown" });
 const run = (page: Page) => page.getByRole("button", { name: "Run", exact: true }).click();
@@ -81,7 +63,7 @@ interface Package {
 async function trainedAlone(config: SessionConfig, n: number): Promise<number[]> {
   const url = process.env["UNROLL_PACKAGE_URL"];
   if (url === undefined) throw new Error("set UNROLL_PACKAGE_URL to the address of the built package");
-  const page = await (await browser.newContext()).newPage();
+  const page = await (await (await browser()).newContext()).newPage();
   await page.goto(new URL("package.json", url).href);
   // In words, because the test runner would turn an import of its own into something else.
   const unroll = await page.evaluateHandle<Package>(`import(${JSON.stringify(new URL("unroll.js", url).href)})`);
@@ -178,16 +160,9 @@ test("page_looks_back_with_the_keyboard_and_forks_a_lane_that_another_clipping_l
 });
 
 test("page_looking_back_has_no_fault_that_axe_finds_and_fits_a_phone", async () => {
-  const { page } = await open("#v=1&lanes=1", {
-    viewport: { width: 390, height: 844 },
-    hasTouch: true,
-    isMobile: true,
-  });
+  const { page } = await open("#v=1&lanes=1", PHONE);
   await run(page);
   await trained(page, 200);
   await look(page, 100);
-  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
-  const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze();
-  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`)).toEqual([]);
-  expect(await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)).toBeLessThanOrEqual(0);
+  await accessible(page);
 });

@@ -1,10 +1,10 @@
 // Sessions on WebGPU, on a bare page with the package and nothing else: what they compute, what they ask of the device, and what happens
 // when it is refused, too small or lost. The adapter is the browser's own software.
 
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Page } from "playwright-core";
+import { expect, test } from "vitest";
 import type { Progress, Session, SessionConfig } from "../../../pkg/unroll.js";
-import { launch, SOFTWARE_GPU } from "./browser";
+import { browsing, SOFTWARE_GPU } from "./browser";
 
 interface Counts {
   dispatches: number;
@@ -33,19 +33,13 @@ declare global {
   }
 }
 
-let browser: Browser;
-beforeAll(async () => {
-  browser = await launch(SOFTWARE_GPU);
-});
-afterAll(async () => {
-  await browser.close();
-});
+const { browser } = browsing(SOFTWARE_GPU);
 
 /** A page with the package loaded, calls of WebGPU counted, devices within reach. `before` runs first of all. */
 async function bare(before?: () => void): Promise<Page> {
   const url = process.env["UNROLL_PACKAGE_URL"];
   if (url === undefined) throw new Error("set UNROLL_PACKAGE_URL to the address of the built package");
-  const page = await (await browser.newContext()).newPage();
+  const page = await (await (await browser()).newContext()).newPage();
   await page.goto(new URL("package.json", url).href);
   await page.evaluate(() => {
     window.wrap = (owner, method, around) => {

@@ -1,30 +1,14 @@
 // The truncation window: its bracket is dragged, and the ribbons are those of the package with that window.
 
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { isRunning, launch, pause, ribbon, SOFTWARE_GPU, steps, trained, visit, type Visit } from "./browser";
+import type { Page } from "playwright-core";
+import { expect, test } from "vitest";
+import { browsing, isRunning, pause, ribbon, SOFTWARE_GPU, steps, trained } from "./browser";
 import { ribbonOf, twin } from "./package";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
 
-let browser: Browser;
-const visits: Visit[] = [];
-
-beforeAll(async () => {
-  browser = await launch();
-});
-afterEach(async () => {
-  for (const { page } of visits.splice(0)) await page.context().close();
-});
-afterAll(async () => {
-  await browser.close();
-});
-
-async function open(hash: string, options: BrowserContextOptions = {}, by: Browser = browser): Promise<Visit> {
-  const opened = await visit(by, hash, options);
-  visits.push(opened);
-  return opened;
-}
+const { open } = browsing();
+const onGpu = browsing(SOFTWARE_GPU);
 
 const hash = (page: Page): string => new URL(page.url()).hash;
 const handle = (page: Page, lane: string) => page.getByRole("slider", { name: `Truncation window of lane ${lane}` });
@@ -111,24 +95,19 @@ test("page_window_moves_by_keys_and_by_touch_while_training_goes_on", async () =
 });
 
 test("page_window_of_a_lane_on_webgpu_moves_and_the_lane_stays_there", async () => {
-  const gpu = await launch(SOFTWARE_GPU);
-  try {
-    const { page, errors } = await open("#v=1&pause-at-goal=off&lanes=1&a.engine=webgpu", {}, gpu);
-    const badge = page.locator(".engine summary");
-    await expect.poll(() => badge.textContent(), { timeout: 30_000 }).toBe("WebGPU");
-    await page.getByRole("button", { name: "Run" }).click();
-    await trained(page, 5);
-    await handle(page, "A").focus();
-    await page.keyboard.press("Home");
-    await inForce(page, 0, 1);
-    const [before = 0] = await steps(page);
-    await trained(page, before + 5);
-    await pause(page);
-    await expect.poll(() => badge.textContent(), { timeout: 30_000 }).toBe("WebGPU");
-    const { median } = await ribbon(page, 0);
-    expect(median.slice(0, 24).every((value) => value === 0)).toBe(true);
-    expect(errors).toEqual([]);
-  } finally {
-    await gpu.close();
-  }
+  const { page, errors } = await onGpu.open("#v=1&pause-at-goal=off&lanes=1&a.engine=webgpu");
+  const badge = page.locator(".engine summary");
+  await expect.poll(() => badge.textContent(), { timeout: 30_000 }).toBe("WebGPU");
+  await page.getByRole("button", { name: "Run" }).click();
+  await trained(page, 5);
+  await handle(page, "A").focus();
+  await page.keyboard.press("Home");
+  await inForce(page, 0, 1);
+  const [before = 0] = await steps(page);
+  await trained(page, before + 5);
+  await pause(page);
+  await expect.poll(() => badge.textContent(), { timeout: 30_000 }).toBe("WebGPU");
+  const { median } = await ribbon(page, 0);
+  expect(median.slice(0, 24).every((value) => value === 0)).toBe(true);
+  expect(errors).toEqual([]);
 }, 180_000);

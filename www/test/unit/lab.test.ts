@@ -1,16 +1,18 @@
 import type { Evaluation, Frame, FrameHeader, Inspection } from "unroll-types";
 import { describe as group, expect, test } from "vitest";
 import { Lab } from "../../src/lab/lab.svelte";
+import type { Lane } from "../../src/lab/lane.svelte";
+import { sessionConfig } from "../../src/settings";
 import type { WorkerLike } from "../../src/worker/client";
 import type { Engine, FromWorker, Request } from "../../src/worker/protocol";
 import { catalog } from "./catalog";
 
 /** The smallest frame that the drawings accept. */
-function frame(step: number): Frame {
+function frame(step: number, nSequences: number): Frame {
   const header: FrameHeader = {
     step,
     nSteps: 1,
-    nSequences: 1,
+    nSequences,
     sequence: 0,
     lossAt: "task",
     rows: [],
@@ -52,6 +54,8 @@ class Answering implements WorkerLike {
   /** The step that is looked at. */
   seen: number | null = null;
   refuses: string | null = null;
+  /** Sequences of its pictures. */
+  nSequences = 1;
   engine: Engine = { backend: "cpu", reason: "The CPU, as chosen." };
   readonly asked: Request[] = [];
 
@@ -76,7 +80,7 @@ class Answering implements WorkerLike {
         this.step = 0;
         return this.engine;
       case "frame":
-        return frame(this.step);
+        return frame(this.step, this.nSequences);
       case "inspect":
         return inspection(this.step);
       case "trainTo":
@@ -87,6 +91,10 @@ class Answering implements WorkerLike {
         return { step: this.step };
       case "look":
         return { step: (this.seen = request.step ?? this.step) };
+      case "keep":
+        this.step = this.seen ?? this.step;
+        this.seen = null;
+        return { step: this.step };
       case "snapshot":
         return { step: this.seen ?? this.step, bytes: new Uint8Array(1) };
       default:
@@ -187,7 +195,90 @@ group("lab", () => {
     expect([lane?.step, lane?.lookedAt, lane?.solvedAt, lane?.evaluation?.step]).toEqual([200, null, null, 200]);
     expect(Math.max(...(lane?.lossCurve.steps ?? []))).toBeLessThanOrEqual(200);
     expect(lab.stops).toEqual([0, 100, 200]);
+    // The workers know it before training goes on: no way leads back to what came later.
+    for (const { asked } of workers)
+      expect(
+        asked
+          .map(({ type }) => type)
+          .filter((type) => ["look", "keep", "run"].includes(type))
+          .slice(-3),
+      ).toEqual(["look", "keep", "run"]);
     await lab.pause();
+  });
+
+  test("lab_remedy_that_rewinds_leaves_no_way_back_to_numbers_that_are_not_finite", async () => {
+    const { lab, workers } = await start("#v=1&lanes=1");
+    lab.run();
+    await settle();
+    const [worker] = workers;
+    const [lane] = lab.lanes;
+    if (worker === undefined || lane === undefined) throw new Error("one lane");
+    for (let step = 1; step <= 300; step++) worker.progress(step);
+    worker.say({ type: "snapshots", steps: [0, 200, 300] });
+    worker.say({ type: "diverged", diverged: { step: 301, tensor: "h", message: "h is NaN" } });
+    await lab.remedy(lane, { label: "", values: { "clip.at": 0.5 }, rewind: 300, restarts: false });
+    expect(worker.asked.map(({ type }) => type).filter((type) => type === "look" || type === "keep")).toEqual([
+      "look",
+      "keep",
+    ]);
+    expect([lane.status, lane.step, lane.lookedAt, lane.message]).toEqual(["ready", 300, null, null]);
+    expect(worker.last("hyper")?.hyper).toMatchObject({ clip: { kind: "norm", at: 0.5 } });
+  });
+
+  test("lab_slow_motion_shows_an_example_that_the_batch_has_and_then_the_chosen_one_again", async () => {
+    const { lab, workers } = await start("#v=1&lanes=1&batch=4&example=12");
+    const [worker] = workers;
+    if (worker === undefined) throw new Error("one lane");
+    worker.nSequences = 16;
+    lab.refresh();
+    await settle();
+    lab.refresh();
+    await settle();
+    expect(worker.last("frame")?.options).toMatchObject({ sequence: 11 });
+    await lab.enterSlow();
+    await settle();
+    expect(worker.last("frame")?.options).toMatchObject({ sequence: 3, batch: "next" });
+    worker.nSequences = 4;
+    lab.leaveSlow();
+    await settle();
+    expect(worker.last("frame")?.options).toEqual({ sequence: 11, lossAt: "task" });
+  });
+
+  test("lab_drops_a_receipt_with_every_change_of_what_the_networks_are", async () => {
+    const receipt = "#v=1&lesson=recurrence&reached=800";
+    const kept = async (change: (lab: Lab) => unknown): Promise<unknown> => {
+      const { lab } = await start(receipt);
+      expect(lab.value("reached")).toBe(800);
+      await change(lab);
+      await settle();
+      return lab.value("reached");
+    };
+    const first = (lab: Lab): Lane => {
+      const [lane] = lab.lanes;
+      if (lane === undefined) throw new Error("no lane");
+      return lane;
+    };
+    const nothing = { label: "", rewind: null, restarts: true };
+    expect(await kept((lab) => lab.remedy(first(lab), { ...nothing, values: { "a.hidden": 20 } }))).toBeNull();
+    expect(await kept((lab) => lab.open(sessionConfig(catalog, lab.values, 0), 0))).toBeNull();
+    expect(await kept((lab) => lab.add(null))).toBeNull();
+    expect(await kept((lab) => lab.remove(first(lab)))).toBeNull();
+    expect(await kept((lab) => lab.fork(first(lab)))).toBeNull();
+    expect(await kept((lab) => lab.set("lanes", 1))).toBeNull();
+    expect(await kept((lab) => lab.set("example", 2))).toBe(800);
+  });
+
+  test("lab_verdict_of_a_lesson_is_about_the_lanes_of_the_prediction", async () => {
+    const { lab, workers } = await start("#v=1&lesson=recurrence&pause-at-goal=off");
+    await lab.course.predict({ kind: "choice", id: "a" });
+    lab.add(null);
+    await settle();
+    expect(workers).toHaveLength(3);
+    for (const worker of workers)
+      worker.say({ type: "evaluation", evaluation: evaluation(800, worker !== workers[1]) });
+    for (const worker of workers) worker.progress(1000);
+    for (const worker of workers) worker.say({ type: "evaluation", evaluation: evaluation(1000, true) });
+    expect(lab.course.truth).toEqual({ kind: "choice", id: "a", isRight: true });
   });
 
   test("lab_fork_takes_settings_state_and_curves_of_its_parent_and_the_others_return", async () => {

@@ -486,6 +486,11 @@ group("trainer", () => {
     // Losses of the second time belong to the steps after the snapshot.
     const report = bench.reports().at(-1);
     expect([report?.step, ...(report?.losses ?? [])]).toEqual([555, 551, 552, 553, 554, 555]);
+    // What is kept is the newest state at once, before training goes on.
+    await bench.client.call("look", { step: 120, hyper });
+    expect(await bench.client.call("keep", {})).toEqual({ step: 100 });
+    expect(bench.told("snapshots").at(-1)?.steps).toEqual([0, 50, 100]);
+    expect(await bench.client.call("look", { step: null, hyper })).toEqual({ step: 100 });
   });
 
   test("trainer_adopts_the_state_of_another_lane_and_evaluates_at_round_steps_from_there", async () => {
