@@ -99,16 +99,18 @@ impl Decoder {
                 graph.record(copy::forward(decoded, to, false));
                 None
             }
-            Attention::Luong => Some(luong(graph, bound, encoded, decoded, to)),
+            Attention::Luong => {
+                let weights = ["attention.score.weight", "attention.combine.weight"].map(|name| bound.get(name));
+                Some(luong(graph, weights, encoded, decoded, to))
+            }
         };
         Pass { rows, read, alignment }
     }
 }
 
-/// Records Luong attention of `decoded` `[U, B, H]` to `encoded` `[S, B, H]`; h̃ goes to `to` `[U, B, H]`. Returns α, `[U, B, S]`.
-pub fn luong(graph: &mut Graph, bound: &Bound, encoded: Tensor, decoded: Tensor, to: Tensor) -> Tensor {
+/// Records Luong attention, with W_a and W_c, of `decoded` `[U, B, H]` to `encoded` `[S, B, H]`; h̃ goes to `to` `[U, B, H]`. Returns α, `[U, B, S]`.
+pub fn luong(graph: &mut Graph, [score, combine]: [Tensor; 2], encoded: Tensor, decoded: Tensor, to: Tensor) -> Tensor {
     let [n, batch, h] = [0, 1, 2].map(|axis| decoded.shape.extent(axis));
-    let (score, combine) = (bound.get("attention.score.weight"), bound.get("attention.combine.weight"));
     let queries = graph.activation("queries", &[n, batch, encoded.shape.columns()]);
     graph.record(product::forward(product::plain(decoded.flat()), product::plain(score), queries.flat(), false));
     let weights = graph.activation("alignment", &[n, batch, encoded.shape.extent(0)]);

@@ -8,7 +8,7 @@ mod decoder;
 mod init;
 mod transformer;
 
-pub use decoder::{Attention, DECODERS, Decoder};
+pub use decoder::{Attention, DECODERS, Decoder, luong};
 pub use init::{INITS, Init, InitSpec, Initial, eigenvalues, find_init, spectral_radius};
 
 use crate::graph::Graph;
