@@ -47,6 +47,7 @@ export const catalog: Catalog = {
       gates: [],
       recurrent: true,
       residual: false,
+      handsOn: true,
       options: [
         {
           name: "nonlinearity",
@@ -61,8 +62,8 @@ export const catalog: Catalog = {
         },
       ],
     },
-    { ...entry("lstm"), gates: ["i", "f", "g", "o"], recurrent: true, residual: false, options: [] },
-    { ...entry("gru"), gates: ["r", "z", "n"], recurrent: true, residual: false, options: [] },
+    { ...entry("lstm"), gates: ["i", "f", "g", "o"], recurrent: true, residual: false, handsOn: true, options: [] },
+    { ...entry("gru"), gates: ["r", "z", "n"], recurrent: true, residual: false, handsOn: true, options: [] },
   ],
   optimisers: [
     {
