@@ -60,6 +60,9 @@
 //! network: the keep gate's bias, the spectral radius of a block of W_hh, the truncation window, which makes new programs. The loss
 //! cliff ([`lens::cliff`]) asks no session.
 //!
+//! **A stream** (`train::session::stream`) is a program of one timestep whose states are read after each run and written before the
+//! next: constant work and memory, with the weights of now.
+//!
 //! **Beside training**, without a trace (`train::session::trial`): a loss as a function of the parameters, for the check of the
 //! gradient by finite differences ([`lens::agreements`]); the next update, done and taken back, and pictures of the next batch, for
 //! slow motion; the next step's gradient by both engines.
@@ -88,6 +91,8 @@
 //! * The lowest two floors are compiled for speed and everything above for size, which only a crate can choose: a module of the same
 //!   inner loops compiled for size trains fifteen times slower, and all of it compiled for speed is a tenth more to download. Loops over
 //!   numbers therefore live in the kernels ([`kernels::Real`]), also those that engines need.
+//! * The shaders are a file beside the module ([`engine::shaders`]), for only who can use WebGPU needs them, and the reader of JSON in
+//!   files of weights is the browser's own ([`io`]): a seventh of what everybody downloads.
 //! * What the boundary does is tested in JavaScript (`www/test/boundary.test.ts`), where its callers live.
 
 pub mod engine;

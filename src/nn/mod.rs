@@ -5,6 +5,8 @@
 //! optimiser.
 
 mod init;
+pub mod mamba;
+mod retnet;
 mod transformer;
 
 pub use init::{INITS, Init, InitSpec, Initial, eigenvalues, find_init, spectral_radius};
@@ -18,8 +20,16 @@ use crate::options::{Chosen, Kind};
 use crate::shape::Tensor;
 
 /// Every architecture.
-pub static ARCHITECTURES: &[&Cell] =
-    &[&elman::CELL, &lstm::CELL, &gru::CELL, &mingru::CELL, &minlstm::CELL, &transformer::CELL];
+pub static ARCHITECTURES: &[&Cell] = &[
+    &elman::CELL,
+    &lstm::CELL,
+    &gru::CELL,
+    &mingru::CELL,
+    &minlstm::CELL,
+    &transformer::CELL,
+    &mamba::CELL,
+    &retnet::CELL,
+];
 
 /// The architectures of recurrent layers.
 pub fn cells() -> impl Iterator<Item = &'static Cell> {

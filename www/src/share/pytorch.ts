@@ -1,5 +1,6 @@
 // A Python program that reads a saved network with PyTorch. Sizes come from the file itself, so that they fit.
 
+import { equationsOf } from "./equations";
 import { transformerModules } from "./pytorch.transformer";
 
 /** Shapes of the tensors in a safetensors file: eight bytes with the header's length, then the header as JSON. */
@@ -20,6 +21,10 @@ export interface Network {
   model: string;
   /** Of an Elman network, or null. */
   nonlinearity: string | null;
+  /** Of a Mamba network: the exact step instead of Euler's. */
+  exact: boolean;
+  /** Of a RetNet: g, the slowness of the first head. */
+  decay: number;
   hidden: number;
   layers: number;
   /** Heads of a Transformer's attention, else 1. */
@@ -76,6 +81,11 @@ export function pytorchScript(network: Network, shapes: ReadonlyMap<string, numb
   if (network.model === "transformer") {
     const modules = transformerModules(shapes, network.layers, network.heads);
     return [...head, "", "", ...modules, ...load(shapes.get("embed.weight")?.[1] ?? 0)].join("\n");
+  }
+  const equations = equationsOf(network.model, { ...network, shapes });
+  if (equations !== null) {
+    const functional = head.toSpliced(head.indexOf("import torch") + 1, 0, "import torch.nn.functional as F");
+    return [...functional, ...equations].join("\n");
   }
   if (module === null) {
     return [
