@@ -23,6 +23,7 @@ struct Forward {
     causal: u32,
     variance: u32,
     accumulate: u32,
+    decay: u32,
 }
 
 struct Backward {
@@ -43,6 +44,7 @@ struct Backward {
     causal: u32,
     variance: u32,
     accumulate: u32,
+    decay: u32,
 }
 
 struct Keys {
@@ -62,6 +64,7 @@ struct Keys {
     causal: u32,
     variance: u32,
     accumulate: u32,
+    decay: u32,
 }
 
 @group(0) @binding(0) var<uniform> forward_uniforms: Forward;
@@ -154,6 +157,18 @@ fn backward_key(s: u32, b: u32, c: u32) -> f32 {
     return backward_memory[uniforms.memory.x + row * uniforms.memory.y + c];
 }
 
+// The weight of retention so many steps apart: (1 - x)^apart with x = 2^-rate, from ln(1 - x) = -2 artanh(x / (2 - x)).
+fn decayed(rate: u32, apart: u32) -> f32 {
+    let x = exp2(-f32(rate));
+    let s = x / (2.0 - x);
+    let s2 = s * s;
+    var sum = 1.0 / 15.0;
+    for (var of = 13.0; of > 0.0; of -= 2.0) {
+        sum = sum * s2 + 1.0 / of;
+    }
+    return exp(-2.0 * s * sum * f32(apart));
+}
+
 @compute @workgroup_size(WIDTH)
 fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) group: vec3<u32>) {
     let uniforms = forward_uniforms;
@@ -178,11 +193,17 @@ fn forward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) g
     most = largest(index, most);
     var sum = 0.0;
     for (var s = index; s < count; s += WIDTH) {
-        let e = exp((weights[a + s] - most) * inverseSqrt(f32(uniforms.variance)));
+        let scale = inverseSqrt(f32(uniforms.variance));
+        var e = 0.0;
+        if uniforms.decay > 0u {
+            e = weights[a + s] * scale * decayed(uniforms.decay + group.z, count - 1u - s);
+        } else {
+            e = exp((weights[a + s] - most) * scale);
+        }
         weights[a + s] = e;
         sum += e;
     }
-    sum = total(index, sum);
+    sum = select(total(index, sum), 1.0, uniforms.decay > 0u);
     for (var s = index; s < count; s += WIDTH) {
         weights[a + s] /= sum;
     }
@@ -227,7 +248,13 @@ fn backward(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) 
     }
     along = total(index, along);
     for (var s = index; s < count; s += WIDTH) {
-        d_scores[scores + s] = backward_weights[a + s] * (d_scores[scores + s] - along) * inverseSqrt(f32(uniforms.variance));
+        let scale = inverseSqrt(f32(uniforms.variance));
+        let d_a = d_scores[scores + s];
+        if uniforms.decay > 0u {
+            d_scores[scores + s] = d_a * scale * decayed(uniforms.decay + group.z, count - 1u - s);
+        } else {
+            d_scores[scores + s] = backward_weights[a + s] * (d_a - along) * scale;
+        }
     }
     storageBarrier();
     let own = share(index, width);

@@ -2,6 +2,20 @@
 //!
 //! Floor 0. Lines stay where they are, so that the numbers in a browser's messages are those of the files.
 
+/// What stands before each text in a file of several, with its name behind it; no stripped shader has it.
+const HEAD: &str = "//# ";
+
+/// A file of several texts, each under its name.
+pub fn file<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    texts.map(|(name, text)| format!("{HEAD}{name}\n{text}\n")).collect()
+}
+
+/// The text of a name in such a file.
+pub fn text<'a>(file: &'a str, name: &str) -> Option<&'a str> {
+    let texts = file.split(HEAD).filter_map(|part| part.split_once('\n'));
+    texts.filter(|(found, _)| *found == name).map(|(_, text)| text).next()
+}
+
 /// Copies WGSL to `to` without what no compiler needs, and counts the bytes; what `to` has no room for is only counted. There are no
 /// block comments in our shaders.
 pub const fn strip(text: &str, to: &mut [u8]) -> usize {
@@ -34,7 +48,8 @@ pub const fn strip(text: &str, to: &mut [u8]) -> usize {
     len
 }
 
-/// Some files of WGSL, one behind the other, stripped when this crate is compiled.
+/// Some files of WGSL, one behind the other, stripped when this crate is compiled; nothing without the feature `shaders`, for then they
+/// are a file of their own, which only those load who can use it ([`file`]).
 #[macro_export]
 macro_rules! shader {
     ($($file:literal),+) => {{
@@ -49,6 +64,18 @@ macro_rules! shader {
             Ok(text) => text,
             Err(_) => panic!("what is left of UTF-8 is UTF-8"),
         };
-        TEXT
+        if cfg!(feature = "shaders") { TEXT } else { "" }
     }};
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_file_of_several_texts_gives_them_back() {
+        let file = super::file([("a", "fn f() {\n}"), ("ab", "fn g() {}")].into_iter());
+        assert_eq!(super::text(&file, "a"), Some("fn f() {\n}\n"));
+        assert_eq!(super::text(&file, "ab"), Some("fn g() {}\n"));
+        assert_eq!(super::text(&file, "b"), None);
+        assert_eq!(super::text("<!doctype html>", "a"), None);
+    }
 }

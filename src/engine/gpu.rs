@@ -13,9 +13,10 @@
 use super::Memory;
 use super::group::{self, Group};
 use super::schedule::{Dispatch as Scheduled, schedule};
+use super::shaders;
 use crate::error::{Error, Result};
 use crate::graph::{ARENA, INDEX, PERSISTENT, Plan};
-use crate::kernels::{Access, Call, Entry, KERNELS};
+use crate::kernels::{Access, Call, Entry, GROUP};
 use crate::shape::Tensor;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -75,11 +76,9 @@ pub(super) fn unavailable(why: impl std::fmt::Display) -> Error {
     Error::unavailable("WebGPU", line.trim_end_matches(['.', ' ']))
 }
 
-/// The shader of the kernel that an entry belongs to, and its entry point there.
+/// The stem of the kernel that an entry belongs to, and its entry point there.
 fn shader(entry: &'static Entry) -> (&'static str, &'static str) {
-    let (stem, point) = entry.label.split_once('.').expect("a label is a stem and an entry point");
-    let kernel = KERNELS.iter().find(|kernel| kernel.stem == stem).expect("every entry belongs to a kernel");
-    (kernel.shader, point)
+    entry.label.split_once('.').expect("a label is a stem and an entry point")
 }
 
 /// The segment of a tensor, and the bytes of its binding: from the last multiple of 256 before its first element to its last one.
@@ -300,11 +299,11 @@ impl Gpu {
         Ok(())
     }
 
-    fn pipeline(&self, label: &'static str, (source, point): (&'static str, &str)) -> wgpu::ComputePipeline {
+    fn pipeline(&self, label: &'static str, (stem, point): (&str, &str)) -> wgpu::ComputePipeline {
         let make = || {
             let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(label),
-                source: wgpu::ShaderSource::Wgsl(source.into()),
+                source: wgpu::ShaderSource::Wgsl(shaders::text(stem).into()),
             });
             self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(label),
@@ -320,7 +319,7 @@ impl Gpu {
 
     /// The weight gradients of a plan.
     fn group(&self, group: &Group, resident: &Resident, buffers: &mut Vec<wgpu::Buffer>) -> Dispatch {
-        let pipeline = self.pipeline(group::LABEL, (group::SHADER, group::POINT));
+        let pipeline = self.pipeline(group::LABEL, (GROUP, group::POINT));
         let make = |words: &[u32], usage| {
             let contents = bytemuck::cast_slice(words);
             self.device.create_buffer_init(&BufferInitDescriptor { label: Some(group::LABEL), contents, usage })

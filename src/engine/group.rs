@@ -11,9 +11,7 @@ use crate::kernels::{Call, Rectangle, copy, fill, gather, norm, position, produc
 use crate::shape::Tensor;
 use std::ops::Range;
 
-/// The shader; its entry point is [`POINT`].
-pub const SHADER: &str = unroll_base::shader!("../../shaders/group.wgsl", "../../shaders/helpers/parts.wgsl");
-/// The entry point of the shader.
+/// The entry point of its shader, [`crate::kernels::GROUP_SHADER`].
 pub const POINT: &str = "gradients";
 /// What its dispatch is called.
 pub const LABEL: &str = "group.gradients";

@@ -11,6 +11,7 @@ mod memory;
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 mod runner;
 pub mod schedule;
+pub mod shaders;
 
 pub use memory::Memory;
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]

@@ -106,11 +106,13 @@ impl Recorder<'_> {
         let columns = self.graph.buffers[view.buffer as usize].shape.columns() as u32;
         let from = view.offset - (adjoint.silent * self.row_len(view.buffer)) as u32;
         let (row, column) = (from / columns, from % columns);
+        // Rows of another length than the buffer's are possible where nothing lies between them.
+        let dense = adjoint.tensor.stride == columns;
         Tensor {
             buffer: adjoint.tensor.buffer,
             offset: adjoint.tensor.offset + row * adjoint.tensor.stride + column,
             shape: view.shape,
-            stride: view.stride / columns * adjoint.tensor.stride,
+            stride: if dense { view.stride } else { view.stride / columns * adjoint.tensor.stride },
         }
     }
 

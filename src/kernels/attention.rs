@@ -7,6 +7,9 @@
 //! for plain products (Luong et al. 2015, arXiv:1508.04025).
 //!
 //! ∂L/∂S = s·A ⊙ (∂L/∂A − rowsum(∂L/∂A ⊙ A)) with ∂L/∂A = ∂L/∂Y Vᵀ is `d_scores`; ∂L/∂Q = ∂L/∂S K, ∂L/∂K = ∂L/∂Sᵀ Q, ∂L/∂V = Aᵀ ∂L/∂Y.
+//!
+//! Retention has no softmax: A = s·Q Kᵀ ⊙ γ^{u−s}, with γ = 1 − 2^{−g−h} for head h = 0, 1, …, and ∂L/∂S = s·∂L/∂A ⊙ γ^{u−s}. Sun et al.
+//! 2023, arXiv:2307.08621, in its parallel form, without rotation of queries and keys.
 //! Vaswani et al. 2017, arXiv:1706.03762. Twin: `shaders/attention.wgsl`.
 
 use super::simd::{self, Curves, Strided, Target, each};
@@ -49,6 +52,8 @@ struct Params {
     variance: u32,
     /// Backwards: 1 adds to the adjoint.
     accumulate: u32,
+    /// g of a retention; 0 for a softmax.
+    decay: u32,
 }
 
 impl Params {
@@ -61,6 +66,12 @@ impl Params {
     /// s.
     fn scale<F: Real>(&self) -> F {
         F::ONE / F::of(f64::from(self.variance)).sqrt()
+    }
+
+    /// ln γ of a head, for a retention.
+    fn log_decay<F: Real>(&self, head: usize) -> Option<F> {
+        let rate = f64::from(self.decay) + head as f64;
+        (self.decay > 0).then(|| F::of(libm::log1p(-libm::exp2(-rate))))
     }
 
     /// W.
@@ -117,8 +128,16 @@ pub fn forward(heads: Heads, queries: Tensor, memory: Option<Tensor>, weights: T
         causal: u32::from(heads.causal),
         variance: heads.variance as u32,
         accumulate: 0,
+        decay: 0,
     };
     Call::new(&FORWARD, params, &[Some(queries), memory, Some(weights), Some(y)])
+}
+
+/// As [`forward`] of packed queries, but the retention of causal heads, the first with γ = 1 − 2^{−`decay`}.
+pub fn retention(heads: Heads, decay: usize, queries: Tensor, weights: Tensor, y: Tensor) -> Call {
+    let call = forward(heads, queries, None, weights, y);
+    let params: Params = call.params();
+    call.with(Params { decay: decay as u32, ..params })
 }
 
 fn scratch(call: &Call) -> usize {
@@ -246,9 +265,16 @@ fn reference_forward<F: Real>(mut args: Arguments<F>) {
             }
             let (mut max, mut sum) = (a[0], F::ZERO);
             a[..seen].iter().for_each(|&a| max = if a > max { a } else { max });
-            for a in &mut a[..seen] {
-                *a = (*a - max).exp();
-                sum += *a;
+            if let Some(rate) = params.log_decay::<F>(head) {
+                for (s, a) in a[..seen].iter_mut().enumerate() {
+                    *a = *a * (rate * F::of((seen - 1 - s) as f64)).exp();
+                }
+                sum = F::ONE;
+            } else {
+                for a in &mut a[..seen] {
+                    *a = (*a - max).exp();
+                    sum += *a;
+                }
             }
             let y = &mut part_mut(&mut y, &params, [u, b, head * d])[..d];
             y.fill(F::ZERO);
@@ -278,8 +304,12 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
                 *d_a = super::recurrence::dot(d_y, &v[..d]);
                 along += *d_a * a;
             }
-            for (d_a, &a) in d_a.iter_mut().zip(a) {
-                *d_a = a * (*d_a - along) * scale;
+            for (s, (d_a, &a)) in d_a.iter_mut().zip(a).enumerate() {
+                *d_a = match params.log_decay::<F>(head) {
+                    Some(_) if s > u => F::ZERO,
+                    Some(rate) => *d_a * (rate * F::of((u - s) as f64)).exp() * scale,
+                    None => a * (*d_a - along) * scale,
+                };
             }
             let Some(d_queries) = &mut d_queries else { continue };
             for (j, d_q) in part_mut(d_queries, &params, [u, b, head * d])[..d].iter_mut().enumerate() {
@@ -360,6 +390,17 @@ fn target<'a>(rows: &'a mut RowsMut<f32>, batch: usize, b: usize, first: usize, 
     Target { data: &mut rows.data[b * rows.stride + first..], stride, accumulate }
 }
 
+/// x ⊙ s·γ^{n−1−s} for a row of n, whose last weight is that of now.
+fn decay(row: &mut [f32], rate: f32, scale: f32x4) {
+    let (curves, rate) = (Curves::get(), f32x4::splat(rate));
+    let mut left = f32x4::from([0.0, -1.0, -2.0, -3.0]) + f32x4::splat(row.len() as f32 - 1.0);
+    each([], [row], [], |[], [x]| {
+        let share = curves.exp(rate * left) * scale;
+        left -= f32x4::splat(simd::LANES as f32);
+        ([x * share], [])
+    });
+}
+
 fn cpu_forward(mut args: Arguments<f32>) {
     let (params, curves): (Params, _) = (args.params(), Curves::get());
     let (queries, memory, mut weights, mut y) = (args.read(0), args.read_optional(1), args.write(2), args.write(3));
@@ -376,6 +417,10 @@ fn cpu_forward(mut args: Arguments<f32>) {
             let row = &mut part_mut(&mut weights, &params, [u, b, head * s])[..s];
             let (row, later) = row.split_at_mut(params.seen(u));
             later.fill(0.0);
+            if let Some(rate) = params.log_decay(head) {
+                decay(row, rate, scale);
+                continue;
+            }
             let max = row.iter().fold(row[0], |max, &x| if x > max { x } else { max });
             each([], [&mut *row], [], |[], [x]| ([curves.exp((x - f32x4::splat(max)) * scale)], []));
             let mut sum = f32x4::splat(0.0);
@@ -407,6 +452,12 @@ fn cpu_backward(mut args: Arguments<f32>) {
         for u in 0..u {
             let a = &part(&weights, &params, [u, b, head * s])[..s];
             let row = &mut part_mut(&mut d_scores, &params, [u, b, head * s])[..s];
+            if let Some(rate) = params.log_decay(head) {
+                let (row, later) = row.split_at_mut(u + 1);
+                later.fill(0.0);
+                decay(row, rate, scale);
+                continue;
+            }
             let mut along = f32x4::splat(0.0);
             each([a, &*row], [], [], |[a, d], []| {
                 along += a * d;

@@ -22,6 +22,7 @@ pub mod activation;
 pub mod adam;
 pub mod attention;
 pub mod carry;
+pub mod causal_conv;
 pub mod copy;
 pub mod cross_entropy;
 pub mod elman;
@@ -41,6 +42,7 @@ pub mod residual;
 pub mod rmsprop;
 pub mod row_sum;
 pub mod scan;
+pub mod selective_scan;
 pub mod sgd;
 pub mod simd;
 pub mod update;
@@ -55,6 +57,7 @@ pub static KERNELS: &[&Kernel] = &[
     &adam::KERNEL,
     &attention::KERNEL,
     &carry::KERNEL,
+    &causal_conv::KERNEL,
     &copy::KERNEL,
     &cross_entropy::KERNEL,
     &elman::KERNEL,
@@ -71,8 +74,26 @@ pub static KERNELS: &[&Kernel] = &[
     &product::KERNEL,
     &rmsprop::KERNEL,
     &row_sum::KERNEL,
+    &selective_scan::KERNEL,
     &sgd::KERNEL,
 ];
+
+/// The WGSL of the weight gradients of a step as one dispatch, which stands for many calls and is no kernel of its own.
+pub static GROUP_SHADER: &str = shader!("../../shaders/group.wgsl", "../../shaders/helpers/parts.wgsl");
+/// Its stem.
+pub const GROUP: &str = "group";
+
+/// The WGSL of a stem; empty without the feature `shaders`.
+pub fn shader(stem: &str) -> &'static str {
+    let kernel = KERNELS.iter().find(|kernel| kernel.stem == stem);
+    kernel.map_or(GROUP_SHADER, |kernel| kernel.shader)
+}
+
+/// The WGSL of all stems, as a file.
+pub fn shader_file() -> String {
+    let stems = KERNELS.iter().map(|kernel| kernel.stem).chain([GROUP]);
+    crate::wgsl::file(stems.map(|stem| (stem, shader(stem))))
+}
 
 /// A real number that the reference is generic over.
 pub trait Real:

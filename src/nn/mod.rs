@@ -6,6 +6,8 @@
 
 mod decoder;
 mod init;
+pub mod mamba;
+mod retnet;
 mod transformer;
 
 pub use decoder::{Attention, DECODERS, Decoder, luong};
@@ -20,8 +22,16 @@ use crate::options::{Chosen, Kind};
 use crate::shape::Tensor;
 
 /// Every architecture.
-pub static ARCHITECTURES: &[&Cell] =
-    &[&elman::CELL, &lstm::CELL, &gru::CELL, &mingru::CELL, &minlstm::CELL, &transformer::CELL];
+pub static ARCHITECTURES: &[&Cell] = &[
+    &elman::CELL,
+    &lstm::CELL,
+    &gru::CELL,
+    &mingru::CELL,
+    &minlstm::CELL,
+    &transformer::CELL,
+    &mamba::CELL,
+    &retnet::CELL,
+];
 
 /// The architectures of recurrent layers.
 pub fn cells() -> impl Iterator<Item = &'static Cell> {

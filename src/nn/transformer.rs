@@ -216,7 +216,7 @@ fn record(scribe: &mut dyn Scribe, sizes: &Sizes, x: Tensor, y: Tensor) -> Vec<T
 }
 
 /// The matrices of all heads, from rows that hold one head after the other.
-fn weights(saved: &[Vec<f64>], n_steps: usize, options: &Chosen) -> Vec<Vec<f64>> {
+pub(super) fn weights(saved: &[Vec<f64>], n_steps: usize, options: &Chosen) -> Vec<Vec<f64>> {
     let heads = heads(options);
     let of =
         |head: usize| saved[0].chunks_exact(heads * n_steps).flat_map(move |row| &row[head * n_steps..][..n_steps]);

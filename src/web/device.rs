@@ -7,7 +7,7 @@
 
 use super::session::{Shared, Tally, now};
 use crate::engine::gpu::Gpu;
-use crate::engine::{IN_FLIGHT, Runner};
+use crate::engine::{IN_FLIGHT, Runner, shaders};
 use crate::error::{Error, Result};
 use crate::lens::Inspection;
 use crate::tasks::Batch;
@@ -15,7 +15,7 @@ use crate::train::{Diverged, Recipe, Session as Core, StepReport};
 use js_sys::{Function, Promise, Reflect};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 /// Time that one submit should keep the device busy.
@@ -89,7 +89,29 @@ async fn open() -> Result<Rc<Gpu>> {
     if !is_offered() {
         return Err(Error::unavailable("WebGPU", "this browser does not offer it here"));
     }
+    if !shaders::are_here() {
+        let file = JsFuture::from(shader_file()).await.map_err(|why| {
+            let why = why.dyn_ref::<js_sys::Error>().map_or(String::new(), |error| String::from(error.message()));
+            Error::unavailable("WebGPU", format!("its shaders could not be loaded ({why})"))
+        })?;
+        if !shaders::provide(file.as_string().unwrap_or_default()) {
+            return Err(Error::unavailable("WebGPU", "the file of its shaders is not that of this package"));
+        }
+    }
     Gpu::shared().await
+}
+
+#[wasm_bindgen(inline_js = r#"
+export async function shaderFile() {
+  const answer = await fetch(new URL("../../unroll.wgsl", import.meta.url));
+  if (!answer.ok) throw new Error(String(answer.status));
+  return answer.text();
+}
+"#)]
+extern "C" {
+    /// The file beside the package.
+    #[wasm_bindgen(js_name = shaderFile)]
+    fn shader_file() -> Promise;
 }
 
 /// What the adapter calls itself, or, where it does not, what the browser knows of its vendor and architecture.

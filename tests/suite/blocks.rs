@@ -4,8 +4,11 @@ use crate::golden::{cores, wave};
 use crate::support::{Machine, close, close_relative, norm, number, numbers};
 use unroll::graph::{Graph, Mark};
 use unroll::kernels::activation::{self, Phi};
-use unroll::kernels::{attention, layer_norm, mean_squared_error, product};
-use unroll::nn::luong;
+use unroll::kernels::recurrence::{Layer, Params};
+use unroll::kernels::residual::{Scribe, Sizes};
+use unroll::kernels::{Call, attention, copy, layer_norm, mean_squared_error, product, selective_scan};
+use unroll::nn::{luong, mamba};
+use unroll::options::{Chosen, Value};
 use unroll::shape::{Shape, Tensor};
 use unroll::train::EngineKind;
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -134,5 +137,250 @@ fn activations_equal_torch_and_stay_finite_far_away() {
             close(&format!("{phi:?} at 100"), value(phi, 100.0, kind), high, 1e-6, high);
         }
         assert!(activation::PHIS.into_iter().all(|phi| value(phi, f64::NAN, kind).is_nan()), "{kind:?}");
+    }
+}
+
+/// What a block records on, with the parameters of an entry.
+struct Desk<'a> {
+    graph: &'a mut Graph,
+    parameters: [(&'static str, Tensor); 9],
+}
+
+impl Scribe for Desk<'_> {
+    fn activation(&mut self, name: &str, shape: &[usize]) -> Tensor {
+        self.graph.activation(name, shape)
+    }
+
+    fn record(&mut self, call: Call) {
+        self.graph.record(call);
+    }
+
+    fn parameter(&self, name: &str) -> Tensor {
+        self.parameters.iter().find(|(of, _)| *of == name).expect("a parameter").1
+    }
+}
+
+/// The parameters in the order of the file.
+const MIXER: [&str; 9] = [
+    "mixer.in_proj.weight",
+    "mixer.conv1d.weight",
+    "mixer.conv1d.bias",
+    "mixer.x_proj.weight",
+    "mixer.dt_proj.weight",
+    "mixer.dt_proj.bias",
+    "mixer.A_log",
+    "mixer.D",
+    "mixer.out_proj.weight",
+];
+
+/// The block of four features and three states a channel, without its norm and the stream.
+fn record_mamba(graph: &mut Graph, x: Tensor, of: &[Tensor], discretisation: &str) -> Tensor {
+    let changes = [
+        ("stateSize".to_owned(), Value::Number(3.0)),
+        ("discretisation".to_owned(), Value::Text(discretisation.to_owned())),
+    ];
+    let options = Chosen::defaults(mamba::CELL.options).with("model", mamba::CELL.options, &changes).expect("options");
+    let sizes = Sizes { n_steps: 7, batch: 2, width: 4, layers: 1, layer: 0, length: 7, options: &options };
+    let y = graph.activation("y", &[7, 2, 4]);
+    let parameters = std::array::from_fn(|at| (MIXER[at], of[at]));
+    mamba::mix(&mut Desk { graph, parameters }, &sizes, x, y);
+    y
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn mamba_equals_torch() {
+    let shapes: &[Named] = &[
+        ("in_proj", &[16, 4]),
+        ("conv_w", &[8, 1, 4]),
+        ("conv_b", &[8]),
+        ("x_proj", &[7, 8]),
+        ("dt_w", &[8, 1]),
+        ("dt_b", &[8]),
+        ("A_log", &[8, 3]),
+        ("D", &[8]),
+        ("out_proj", &[4, 8]),
+    ];
+    check("mamba1_euler", &[7, 2, 4], shapes, |graph, x, of| record_mamba(graph, x, of, "euler"));
+    check("mamba1_exactZOH", &[7, 2, 4], shapes, |graph, x, of| record_mamba(graph, x, of, "exact"));
+}
+
+const RETENTION: &[Named] = &[("q", &[7, 2, 4]), ("k", &[7, 2, 4]), ("v", &[7, 2, 4])];
+
+/// Two heads of two columns with γ = 1 − 2⁻⁵ and 1 − 2⁻⁶, products not divided.
+fn retain(graph: &mut Graph, q: Tensor, k: Tensor, v: Tensor) -> Tensor {
+    let [n_steps, batch, columns] = [0, 1, 2].map(|axis| q.shape.extent(axis));
+    let packed = graph.activation("q, k, v", &[n_steps, batch, 3 * columns]);
+    for (at, part) in [q, k, v].into_iter().enumerate() {
+        graph.record(copy::forward(part, packed.columns(at * columns, columns), false));
+    }
+    let weights = graph.activation("weights", &[n_steps, batch, 2 * n_steps]);
+    let y = graph.activation("y", &[n_steps, batch, columns]);
+    let heads = attention::Heads { count: 2, variance: 1, causal: true };
+    graph.record(attention::retention(heads, 5, packed, weights, y));
+    y
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn retention_equals_torch() {
+    check("retention_core", &[1], RETENTION, |graph, _, of| retain(graph, of[0], of[1], of[2]));
+}
+
+/// One head of two columns of one sequence, in chunks of so many steps: within a chunk all pairs, between chunks the state. Chunks of one
+/// step are the recurrent form.
+fn retained_in_chunks(q: &[[f64; 2]], k: &[[f64; 2]], v: &[[f64; 2]], gamma: f64, chunk: usize) -> Vec<f64> {
+    let power = |n: usize| libm::pow(gamma, n as f64);
+    let mut state = [[0.0; 2]; 2];
+    let mut out = Vec::new();
+    for first in (0..q.len()).step_by(chunk) {
+        let end = (first + chunk).min(q.len());
+        for t in first..end {
+            for column in 0..2 {
+                let carried = power(t - first + 1) * (q[t][0] * state[0][column] + q[t][1] * state[1][column]);
+                let within = |s: usize| power(t - s) * (q[t][0] * k[s][0] + q[t][1] * k[s][1]) * v[s][column];
+                out.push(carried + (first..=t).map(within).sum::<f64>());
+            }
+        }
+        for (row, column) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let added: f64 = (first..end).map(|s| power(end - 1 - s) * k[s][row] * v[s][column]).sum();
+            state[row][column] = power(end - first) * state[row][column] + added;
+        }
+    }
+    out
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn retention_is_the_same_in_parallel_in_chunks_and_step_by_step() {
+    let n_steps = 50;
+    let values: Vec<Vec<f64>> = (0..3).map(|k| crate::support::noise(900 + k, n_steps * 4)).collect();
+    for (kind, tolerance) in [(EngineKind::Reference, 1e-12), (EngineKind::Cpu, 1e-5)] {
+        let mut graph = Graph::new();
+        let [q, k, v] = [(); 3].map(|()| graph.slot("given", &[n_steps, 1, 4]));
+        let y = retain(&mut graph, q, k, v);
+        graph.pin(y);
+        let mut machine = Machine::new(&graph, kind);
+        [q, k, v].iter().zip(&values).for_each(|(slot, values)| machine.write(*slot, values));
+        machine.run(Mark::Forward, Mark::Forward);
+        let outputs = machine.read(y);
+        for head in 0..2 {
+            let of = |at: usize| -> Vec<[f64; 2]> {
+                values[at].chunks(4).map(|row| [row[2 * head], row[2 * head + 1]]).collect()
+            };
+            let gamma = 1.0 - libm::exp2(-5.0 - head as f64);
+            for chunk in [1, 7, 16] {
+                let expected = retained_in_chunks(&of(0), &of(1), &of(2), gamma, chunk);
+                let size = norm(&expected);
+                for (t, pair) in expected.chunks(2).enumerate() {
+                    for (column, &expected) in pair.iter().enumerate() {
+                        let what = format!("head {head}, chunks of {chunk}, step {t}");
+                        close(&what, outputs[4 * t + 2 * head + column], expected, tolerance, size);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// h = a h + b from 0, of pairs (a, b), as one number after the other never is: pairs are put together in a tree, whose depth is log₂ T.
+/// (a₂, b₂) after (a₁, b₁) is (a₂ a₁, a₂ b₁ + b₂). Blelloch 1990.
+fn scanned_in_a_tree(pairs: &[[f64; 2]]) -> Vec<[f64; 2]> {
+    let after = |[a1, b1]: [f64; 2], [a2, b2]: [f64; 2]| [a2 * a1, a2 * b1 + b2];
+    if pairs.len() < 2 {
+        return pairs.to_vec();
+    }
+    let halves: Vec<[f64; 2]> = pairs.chunks_exact(2).map(|pair| after(pair[0], pair[1])).collect();
+    let halves = scanned_in_a_tree(&halves);
+    let whole = |(at, &pair): (usize, &[f64; 2])| match at {
+        0 => pair,
+        at if at % 2 == 1 => halves[at / 2],
+        at => after(halves[at / 2 - 1], pair),
+    };
+    pairs.iter().enumerate().map(whole).collect()
+}
+
+/// The same in chunks that are scanned by themselves, then joined by what each hands on.
+fn scanned_in_chunks(pairs: &[[f64; 2]], chunk: usize) -> Vec<f64> {
+    let mut carried = 0.0;
+    let mut states = Vec::new();
+    for chunk in pairs.chunks(chunk) {
+        states.extend(scanned_in_a_tree(chunk).into_iter().map(|[a, b]| a * carried + b));
+        carried = *states.last().expect("a chunk has a step");
+    }
+    states
+}
+
+/// Compares the states of a time loop, `[T, units]`, with both other forms.
+fn compare_scans(what: &str, kept: &[f64], added: &[f64], states: &[f64], units: usize, tolerance: f64) {
+    let size = norm(states) / (states.len() as f64).sqrt();
+    for unit in 0..units {
+        let column = |of: &[f64]| of.iter().skip(unit).step_by(units).copied().collect::<Vec<f64>>();
+        let pairs: Vec<[f64; 2]> = column(kept).into_iter().zip(column(added)).map(|(a, b)| [a, b]).collect();
+        let tree: Vec<f64> = scanned_in_a_tree(&pairs).into_iter().map(|[_, h]| h).collect();
+        for other in [tree, scanned_in_chunks(&pairs, 16)] {
+            for (t, (got, expected)) in column(states).into_iter().zip(other).enumerate() {
+                close(&format!("{what}, unit {unit}, step {t}"), got, expected, tolerance, size);
+            }
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn diagonal_recurrences_are_the_same_step_by_step_in_a_tree_and_in_chunks() {
+    let (n_steps, hidden) = (77, 5);
+    for (kind, tolerance) in [(EngineKind::Reference, 1e-12), (EngineKind::Cpu, 1e-5)] {
+        for cell in unroll::nn::cells().filter(|cell| cell.recurrent.is_empty()) {
+            let mut graph = Graph::new();
+            let gates = graph.slot("gates", &[n_steps, 1, cell.width * hidden]);
+            let y = graph.slot("y", &[n_steps, 1, hidden]);
+            let params = Params {
+                n_steps: n_steps as u32,
+                batch: 1,
+                hidden: hidden as u32,
+                reverse: 0,
+                window: 0,
+                nonlinearity: 1,
+                silent: 0,
+                fresh: 0,
+                first: 0,
+                end: n_steps as u32,
+            };
+            let layer = Layer { gates, weight_hh: None, bias_hh: None, state0: None, y, saved: Vec::new(), params };
+            graph.record(cell.time_loop().expect("a recurrent layer")(&layer));
+            let mut machine = Machine::new(&graph, kind);
+            machine.write(
+                gates,
+                &crate::support::noise(910, gates.shape.len()).iter().map(|v| 3.0 * v).collect::<Vec<_>>(),
+            );
+            machine.run(Mark::Forward, Mark::Forward);
+            let kept = machine.read(gates.columns(0, hidden));
+            let candidate = machine.read(gates.columns((cell.width - 1) * hidden, hidden));
+            let added: Vec<f64> = kept.iter().zip(candidate).map(|(k, v)| (1.0 - k) * v).collect();
+            compare_scans(cell.id, &kept, &added, &machine.read(y), hidden, tolerance);
+        }
+
+        let (channels, n) = (hidden, 3);
+        let mut graph = Graph::new();
+        let inputs = graph.slot("inputs", &[n_steps, 1, 2 * channels]);
+        let projected = graph.slot("projected", &[n_steps, 1, 2 * n]);
+        let a_log = graph.slot("a_log", &[channels, n]);
+        let [states, kept] = [(); 2].map(|()| graph.slot("states", &[n_steps, 1, n * channels]));
+        let y = graph.slot("y", &[n_steps, 1, channels]);
+        let operands = selective_scan::Operands { inputs, projected, a_log, states, kept, y };
+        graph.record(selective_scan::forward(operands, false));
+        let mut machine = Machine::new(&graph, kind);
+        for (stream, slot) in (911..).zip([inputs, projected, a_log]) {
+            machine.write(slot, &crate::support::noise(stream, slot.shape.len()));
+        }
+        machine.write(y, &vec![0.0; y.shape.len()]);
+        machine.run(Mark::Forward, Mark::Forward);
+        let [x, b] = [machine.read(inputs), machine.read(projected)];
+        // Δ B x, state by state; δ has left as Δ.
+        let place = |at: usize| (at / (n * channels), at / channels % n, at % channels);
+        let added = (0..n_steps * n * channels).map(|at| {
+            let (t, state, e) = place(at);
+            let row = &x[t * 2 * channels..];
+            row[channels + e] * b[t * 2 * n + state] * row[e]
+        });
+        let added: Vec<f64> = added.collect();
+        compare_scans("selective scan", &machine.read(kept), &added, &machine.read(states), n * channels, tolerance);
     }
 }

@@ -235,8 +235,8 @@ mod kernel {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     kernels! {
-        activation adam attention carry copy cross_entropy elman fill gather gru layer_norm lstm mean_squared_error mingru minlstm
-        norm position product rmsprop row_sum sgd
+        activation adam attention carry causal_conv copy cross_entropy elman fill gather gru layer_norm lstm mean_squared_error
+        mingru minlstm norm position product rmsprop row_sum selective_scan sgd
     }
 }
 
@@ -317,6 +317,27 @@ fn every_architecture_with_every_init_has_the_gradient_of_its_loss() {
     }
     // Five inits suit Elman's three nonlinearities, six each gated cell, four the two candidates of those without recurrent weights.
     assert_eq!(checked, 3 * 5 + 2 * 6 + 2 * 2 * 4);
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn blocks_of_recurrences_have_the_gradient_of_their_loss() {
+    for options in [
+        json!({ "id": "mamba" }),
+        json!({ "id": "mamba", "discretisation": "exact", "stateSize": 3 }),
+        json!({ "id": "mamba", "selective": false }),
+        json!({ "id": "retnet" }),
+    ] {
+        let mut config = json!({ "task": { "id": "adding", "length": 6 }, "model": options, "batch": 2, "seed": 11 });
+        config["model"]["hidden"] = json!(6);
+        config["model"]["layers"] = json!(2);
+        let mut session = session(&config, EngineKind::Reference);
+        let batch = batch_of(&session, 3);
+        // The norm of a stream as small as it begins is too curved for a finite difference.
+        let noise = crate::support::noise(78, 10_000);
+        let values: Vec<f64> = session.values_f64().iter().zip(noise).map(|(v, n)| v + 0.5 * n).collect();
+        session.set_values_f64(&values);
+        check_session(&config["model"].to_string(), &mut session, &batch);
+    }
 }
 
 #[wasm_bindgen_test(unsupported = test)]

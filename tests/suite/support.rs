@@ -6,8 +6,8 @@ use unroll::engine::{Engine, Memory};
 use unroll::graph::{Graph, Mark, PERSISTENT, Plan};
 use unroll::kernels::recurrence::{Cell, Layer, Params};
 use unroll::kernels::{
-    activation, adam, attention, carry, copy, cross_entropy, elman, fill, gather, gru, layer_norm, lstm,
-    mean_squared_error, mingru, minlstm, norm as norm_kernel, position, product, rmsprop, sgd, update,
+    activation, adam, attention, carry, causal_conv, copy, cross_entropy, elman, fill, gather, gru, layer_norm, lstm,
+    mean_squared_error, mingru, minlstm, norm as norm_kernel, position, product, rmsprop, selective_scan, sgd, update,
 };
 use unroll::nn::{Model, find};
 use unroll::options::{Chosen, Value};
@@ -359,6 +359,7 @@ pub static CASES: &[(&str, Cases)] = &[
     }),
     ("attention", attention_cases),
     ("carry", carry_cases),
+    ("causal_conv", causal_conv_cases),
     ("copy", copy_cases),
     ("cross_entropy", cross_entropy_cases),
     ("elman", |size| recurrence_cases(&elman::CELL, &[0, 1, 2], None, size)),
@@ -393,6 +394,7 @@ pub static CASES: &[(&str, Cases)] = &[
     ("product", product_cases),
     ("rmsprop", |size| [0.0, 0.9].map(|momentum| optimiser_case("rmsprop", &[0.03, momentum], size)).into()),
     ("row_sum", row_sum_cases),
+    ("selective_scan", selective_scan_cases),
     ("sgd", |size| {
         [[0.03, 0.0, 0.0], [0.03, 0.9, 0.0], [0.03, 0.9, 1.0]]
             .map(|options| optimiser_case("sgd", &options, size))
@@ -433,6 +435,16 @@ fn attention_cases(size: usize) -> Vec<Case> {
             case.score(&[y]);
             cases.push(case);
         }
+    }
+    for [n, batch, width] in [[size, 2, 3], [4, 3, size]] {
+        let mut case = Case::new(format!("retention, T {n}, B {batch}, 2 heads of {width}"));
+        let x = case.input(&[n, batch, 6 * width], 1.0);
+        let weights = case.graph.activation("weights", &[n, batch, 2 * n]);
+        let y = case.graph.activation("y", &[n, batch, 2 * width]);
+        let of = attention::Heads { count: 2, variance: width, causal: true };
+        case.graph.record(attention::retention(of, 2, x, weights, y));
+        case.score(&[y]);
+        cases.push(case);
     }
     for [n_queries, n_keys, width] in [[2, size + 1, 3], [size, size, 2], [3, 5, size]] {
         for (parts, causal) in [(1, false), (2, n_queries <= n_keys)] {
@@ -706,6 +718,54 @@ fn recurrence_case(cell: &'static Cell, params: Params, given: bool) -> Case {
     }
     case.score(&scored);
     case
+}
+
+/// Two convolutions of one input: four taps with a bias, then one tap without.
+fn causal_conv_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for [n_steps, batch, channels] in [[5, 3, size], [2, size, 5], [size, 1, 6]] {
+        let mut case = Case::new(format!("T {n_steps}, B {batch}, E {channels}"));
+        let x = case.input(&[n_steps, batch, channels + 3], 1.0).columns(1, channels);
+        let [weight, other] = [4, 1].map(|taps| case.input(&[channels, taps], 1.0));
+        let bias = case.input(&[channels], 1.0);
+        let y = [(); 3].map(|()| case.graph.activation("y", &[n_steps, batch, channels]));
+        case.graph.record(causal_conv::forward(x, weight, Some(bias), y[0]));
+        case.graph.record(causal_conv::forward(x, other, None, y[1]));
+        case.graph.record(causal_conv::forward(y[0], weight, None, y[2]));
+        case.score(&y);
+        cases.push(case);
+    }
+    cases
+}
+
+/// Both steps, with and without adjoints of the states to look at.
+fn selective_scan_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for [n_steps, batch, channels, states, skipped] in [[4, 2, size, 3, 1], [3, size, 5, 1, 0], [size, 2, 3, 16, 2]] {
+        for (exact, looked_at) in [(false, false), (true, true)] {
+            let mut case = Case::new(format!("T {n_steps}, B {batch}, E {channels}, N {states}, exact {exact}"));
+            let shape = [n_steps, batch, channels];
+            let given = case.input(&[n_steps, batch, 2 * channels], 2.0);
+            let before = case.input(&shape, 1.0);
+            let [projected, a_log] =
+                [case.input(&[n_steps, batch, skipped + 2 * states], 1.0), case.input(&[channels, states], 1.5)];
+            let inputs = case.graph.activation("inputs", &[n_steps, batch, 2 * channels]);
+            let wide = [n_steps, batch, states * channels];
+            let [kept, states] = ["kept", "states"].map(|name| case.graph.activation(name, &wide));
+            let y = case.graph.activation("y", &shape);
+            if looked_at {
+                let totals = case.graph.slot("totals", &wide);
+                case.graph.keep_totals(states, totals);
+            }
+            case.graph.record(copy::forward(given, inputs, false));
+            case.graph.record(copy::forward(before, y, false));
+            let operands = selective_scan::Operands { inputs, projected, a_log, states, kept, y };
+            case.graph.record(selective_scan::forward(operands, exact));
+            case.score(&[y]);
+            cases.push(case);
+        }
+    }
+    cases
 }
 
 fn carry_cases(size: usize) -> Vec<Case> {

@@ -26,7 +26,10 @@ fn session(settings: &str, seed: u64) -> Session {
     let mut fields = vec![("seed".to_owned(), Value::Number(seed as f64))];
     for setting in settings.split_whitespace().chain(["clip.kind=norm", "clip.at=1"]) {
         let (path, text) = setting.split_once('=').expect("path=value");
-        let value = text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Number);
+        let value = match text {
+            "false" => Value::Bool(false),
+            text => text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Number),
+        };
         set(&mut fields, path, value);
     }
     let config = Config::read(Value::Map(fields)).unwrap_or_else(|error| panic!("{settings}: {error}"));
@@ -152,6 +155,43 @@ mod long {
                     "{settings}, seed {seed}: {loss} after {step} steps, although it should not learn"
                 );
             }
+        }
+    }
+
+    const SELECTIVE: &str = "task.id=selective-copying task.length=24 task.items=4 task.alphabet=6 model.hidden=32 model.layers=2 batch=32 \
+                             optimiser.id=adam optimiser.lr=0.005";
+
+    /// The step at which the share of right answers on held-out data passes `bound`, or the largest share within the budget.
+    fn reaches(settings: &str, seed: u64, bound: f64, budget: u64) -> Result<u64, f64> {
+        let mut session = session(settings, seed);
+        let mut most: f64 = 0.0;
+        while session.step() < budget {
+            train(&mut session, EVERY);
+            most = most.max(session.evaluate().accuracy);
+            if most >= bound {
+                return Ok(session.step());
+            }
+        }
+        Err(most)
+    }
+
+    /// Guessing answers a sixth. What must be kept depends on what is read, so that no decay that is the same at every step can do it.
+    #[test]
+    fn selective_copying_needs_the_selection_of_mamba() {
+        for seed in 1..=2 {
+            let with = reaches(&format!("{SELECTIVE} model.id=mamba"), seed, 0.99, 3000);
+            println!("seed {seed}: {with:?}");
+            let without = reaches(&format!("{SELECTIVE} model.id=mamba model.selective=false"), seed, 0.99, 3000);
+            println!("seed {seed}, not selective: {without:?}");
+            assert!(with.is_ok() && without.is_err_and(|most| most < 0.85), "seed {seed}: {with:?}, {without:?}");
+        }
+    }
+
+    /// A kept share between 0 and 1 cannot change a sign with every 1: guessing costs ln 2 = 0.693. A GRU needs up to 300 steps.
+    #[test]
+    fn parity_is_not_learnt_by_a_layer_without_recurrent_weights() {
+        for model in ["mingru", "minlstm", "mamba"] {
+            does_not_learn(&format!("{PARITY} model.id={model}"), &[1], 0.5, 600);
         }
     }
 

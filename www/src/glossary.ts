@@ -153,6 +153,11 @@ export const GLOSSARY = {
     formula: "Σ of the sizes of all tensors",
     text: "Weights and biases that training changes, the output layer included.",
   },
+  "handed-on": {
+    name: "Numbers handed on",
+    formula: "L · S · H",
+    text: "What a recurrent network carries from one timestep to the next: S states of H units in each of its L layers. It does not grow with the stream.",
+  },
   fingerprint: {
     name: "Fingerprint",
     formula: "hash of all weights' bits",

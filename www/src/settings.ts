@@ -109,6 +109,7 @@ export const PANELS = [
   { id: "credit", title: "Credit" },
   { id: "poke", title: "Poke" },
   { id: "portrait", title: "Portrait" },
+  { id: "stream", title: "Stream" },
   { id: "history", title: "History" },
   { id: "cliff", title: "Cliff" },
   { id: "horizon", title: "Horizon" },
@@ -149,6 +150,13 @@ export const CREDIT_OF = [
   { id: "output", title: "the outputs", panel: "credit" },
   { id: "loss", title: "the loss", panel: "credit-of-loss" },
   { id: "attention", title: "attention", panel: "attention" },
+] as const;
+
+/** Where the signal of a stream comes from. */
+const STREAMED = [
+  { id: "task", title: "an example" },
+  { id: "hand", title: "your hand" },
+  { id: "own", title: "its own answers" },
 ] as const;
 
 /** What a poke changes. */
@@ -610,6 +618,14 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
     help: "Whose dependence on earlier states the credit matrix shows; or the weights with which a timestep reads another.",
     kind: { kind: "choice", among: CREDIT_OF },
     default: "output",
+    ...ofPanels,
+  });
+  table.add({
+    name: "stream-of",
+    title: "Reads",
+    help: "Where the signal of the stream comes from; its own answers where the task asks for what comes next.",
+    kind: { kind: "choice", among: STREAMED },
+    default: "task",
     ...ofPanels,
   });
   table.add({

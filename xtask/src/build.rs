@@ -61,7 +61,7 @@ pub fn package(workspace: &Workspace) -> Result<()> {
         recipe: format!("{} {}", workspace.locked_version("wasm-bindgen")?, WASM_OPT.join(" ")),
     };
     let compiled_name = compiled.to_string_lossy().into_owned();
-    let inputs = [compiled_name.as_str(), "Cargo.toml", "xtask/package-lock.json"];
+    let inputs = [compiled_name.as_str(), "Cargo.toml", "xtask/package-lock.json", "shaders"];
     if stamp.is_current(workspace, &inputs, &[], "pkg")? {
         return Ok(());
     }
@@ -78,6 +78,7 @@ pub fn package(workspace: &Workspace) -> Result<()> {
     )?;
     let module = staged.join("unroll_bg.wasm");
     process::run(wasm_opt.args(WASM_OPT).arg(&module).arg("-o").arg(&module))?;
+    write(&staged.join("unroll.wgsl"), &unroll_base::kernels::shader_file())?;
     let manifest = package_json(&workspace.read("Cargo.toml")?)?;
     write(&staged.join("package.json"), &manifest)?;
     let package = workspace.path("pkg");

@@ -117,10 +117,20 @@ function setFont(ctx: Canvas2D, size: number, weight: number): void {
   ctx.font = `${String(weight)} ${String(size)}px ${FONT_FAMILY}`;
 }
 
+/** Widths of texts that were measured, by font and text: pictures write the same words in every frame, and measuring is dear. */
+const widths = new Map<string, number>();
+const MOST_WIDTHS = 4000;
+
 /** Width of a text in CSS pixels. */
 export function textWidth(ctx: Canvas2D, text: string, size: number = FONT.label, weight: 400 | 600 = 400): number {
+  const key = `${String(weight)} ${String(size)} ${text}`;
+  const known = widths.get(key);
+  if (known !== undefined) return known;
   setFont(ctx, size, weight);
-  return ctx.measureText(text).width;
+  const { width } = ctx.measureText(text);
+  if (widths.size >= MOST_WIDTHS) widths.clear();
+  widths.set(key, width);
+  return width;
 }
 
 /** A text that fits into `maxWidth`, with an ellipsis where it was cut; empty when not even that fits. */
@@ -144,7 +154,6 @@ export function drawText(ctx: Canvas2D, text: string, x: number, y: number, styl
   const weight = style.weight ?? 400;
   const shown = style.maxWidth === undefined ? text : shorten(ctx, text, style.maxWidth, size, weight);
   if (shown === "") return;
-  setFont(ctx, size, weight);
   ctx.textBaseline = style.baseline ?? "alphabetic";
   ctx.fillStyle = style.colour;
   const put = (part: string, at: number): void => {
@@ -157,22 +166,26 @@ export function drawText(ctx: Canvas2D, text: string, x: number, y: number, styl
     }
     ctx.fillText(part, at, y);
   };
-  const zero = ctx.measureText("0").width;
-  const tabular = !DIGIT.test(shown) || Math.abs(ctx.measureText("1").width - zero) < 0.01;
-  if (tabular) {
-    ctx.textAlign = style.align ?? "left";
-    put(shown, x);
+  const widthOf = (part: string): number => textWidth(ctx, part, size, weight);
+  const zero = widthOf("0");
+  const tabular = !DIGIT.test(shown) || Math.abs(widthOf("1") - zero) < 0.01;
+  if (!tabular) {
+    // Each digit in the middle of a place as wide as the widest.
+    const advances = Array.from(shown, (mark) => (DIGIT.test(mark) ? zero : widthOf(mark)));
+    const width = advances.reduce((sum, advance) => sum + advance, 0);
+    let left = style.align === "right" ? x - width : style.align === "center" ? x - width / 2 : x;
+    setFont(ctx, size, weight);
+    ctx.textAlign = "center";
+    Array.from(shown).forEach((mark, i) => {
+      const advance = advances[i] ?? 0;
+      put(mark, left + advance / 2);
+      left += advance;
+    });
     return;
   }
-  const advances = Array.from(shown, (mark) => (DIGIT.test(mark) ? zero : ctx.measureText(mark).width));
-  const width = advances.reduce((sum, advance) => sum + advance, 0);
-  let left = style.align === "right" ? x - width : style.align === "center" ? x - width / 2 : x;
-  ctx.textAlign = "center";
-  Array.from(shown).forEach((mark, i) => {
-    const advance = advances[i] ?? 0;
-    put(mark, left + advance / 2);
-    left += advance;
-  });
+  setFont(ctx, size, weight);
+  ctx.textAlign = style.align ?? "left";
+  put(shown, x);
 }
 
 /** A rounded rectangle as the current path. */

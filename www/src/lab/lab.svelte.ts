@@ -45,6 +45,7 @@ import { diagnose, type Remedy } from "./diagnosis";
 import { Course } from "./course.svelte";
 import { Lane } from "./lane.svelte";
 import { SlowMotion } from "./slow.svelte";
+import { canReadItself, Stream, type StreamSource } from "./stream.svelte";
 import { Sweep, type SweepHost } from "./sweep.svelte";
 
 /** What the lab needs of the browser. */
@@ -127,9 +128,13 @@ export class Lab {
   readonly isLookingBack = $derived(this.lanes.some((lane) => lane.lookedAt !== null));
   /** The training step that pictures show. */
   readonly shownTrainingStep = $derived(Math.max(0, ...this.lanes.map((lane) => lane.shownStep)));
+  /** Training steps of the snapshots of all lanes, ascending. They change far less often than the step. */
+  readonly snapshotSteps = $derived(
+    [...new Set(this.lanes.flatMap((lane) => lane.snapshots))].sort((one, other) => one - other),
+  );
   /** Training steps where the handle can stand, ascending: the snapshots of all lanes and the newest state. */
   readonly stops = $derived(
-    [...new Set([...this.lanes.flatMap((lane) => lane.snapshots), this.step])]
+    [...new Set([...this.snapshotSteps, this.step])]
       .filter((step) => step <= this.step)
       .sort((one, other) => one - other),
   );
@@ -148,9 +153,26 @@ export class Lab {
 
   /** The horizon sweep, which trains apart from the lanes. */
   readonly sweep: Sweep;
+  /** What the lanes read one timestep after the other, beside training. */
+  readonly stream: Stream = new Stream(this);
 
   constructor(private readonly host: Host) {
     this.sweep = new Sweep(host, () => this.isRunning);
+  }
+
+  /** Where the signal of the stream comes from: own answers only where they can be read. */
+  readonly streamSource = $derived.by((): StreamSource => {
+    const source = String(this.value("stream-of")) as StreamSource;
+    if (source !== "own") return source;
+    const lane = this.lanes[0];
+    const task = this.catalog?.tasks.find(({ id }) => id === lane?.applied?.get("task")?.value);
+    const frame = lane?.frame ?? null;
+    return frame !== null && canReadItself(frame, task?.ahead === true) ? source : "task";
+  });
+
+  /** The seed of all lanes. */
+  get seed(): number {
+    return Number(this.value("seed"));
   }
 
   // —— Start ——
@@ -934,6 +956,7 @@ export class Lab {
       case "cliff":
       case "history":
       case "horizon":
+      case "stream":
         return null;
       default:
         return panel satisfies never;

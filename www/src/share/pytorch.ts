@@ -1,5 +1,7 @@
 // A Python program that reads a saved network with PyTorch. Sizes come from the file itself, so that they fit.
 
+import { equationsOf } from "./equations";
+
 /** Shapes of the tensors in a safetensors file: eight bytes with the header's length, then the header as JSON. */
 export function shapesOf(weights: Uint8Array): Map<string, number[]> {
   const view = new DataView(weights.buffer, weights.byteOffset, weights.byteLength);
@@ -18,6 +20,10 @@ export interface Network {
   model: string;
   /** Of an Elman network, or null. */
   nonlinearity: string | null;
+  /** Of a Mamba network: the exact step instead of Euler's. */
+  exact: boolean;
+  /** Of a RetNet: g, the slowness of the first head. */
+  decay: number;
   hidden: number;
   layers: number;
   /** The task asks at the last timestep alone. */
@@ -112,6 +118,11 @@ export function pytorchScript(network: Network, shapes: ReadonlyMap<string, numb
     "",
     `weights = load_file("${network.file}")`,
   ];
+  const equations = equationsOf(network.model, { ...network, shapes });
+  if (equations !== null) {
+    const functional = head.toSpliced(head.indexOf("import torch") + 1, 0, "import torch.nn.functional as F");
+    return [...functional, ...equations].join("\n");
+  }
   if (module === null) {
     return [
       ...head,

@@ -2,6 +2,7 @@
 //
 // Pure functions of what the drawings get; knows no elements. Timesteps and units count from 1, as in every text of the page.
 
+import type { StreamView } from "../draw/stream.js";
 import { matrixOf } from "../draw/credit.js";
 import type { ChannelView, FrameView, ProbeView, RowView } from "../draw/frame.js";
 import type { RibbonHistory } from "../draw/history.js";
@@ -118,6 +119,25 @@ export function curveSheet(lanes: readonly { letter: string; curve: Curve }[], t
     },
     { title: TRAINING_STEP, unit: "index", cells: lanes.flatMap(({ curve }) => [...curve.steps]) },
     { title, unit, cells: lanes.flatMap(({ curve }) => [...curve.values]) },
+  ]);
+}
+
+/** The last timesteps of a stream that has read `read` of them. */
+export function streamSheet({ steps, inputNames, targetNames, isSymbol, kind }: StreamView, read: number): Sheet {
+  const first = read - steps.length + 1;
+  const of = (valueOf: (step: StreamView["steps"][number]) => number | null) => steps.map(valueOf);
+  const inputs: Column[] = isSymbol
+    ? [{ title: "input", unit: "symbol", cells: steps.map(({ x }) => inputNames[x[0] ?? 0] ?? "") }]
+    : inputNames.map((name, at) => ({ title: `input ${name}`, unit: "1", cells: of(({ x }) => x[at] ?? null) }));
+  const answers: Column[] = targetNames.map((name, at) => ({
+    title: `answer ${name}`,
+    unit: kind === "class" ? "probability" : "1",
+    cells: of(({ output }) => output[at] ?? null),
+  }));
+  return sheetOf([
+    { title: "timestep", unit: "index", cells: steps.map((_, at) => first + at) },
+    ...inputs,
+    ...answers,
   ]);
 }
 

@@ -17,6 +17,7 @@ import type {
   InspectionQuery,
   Progress,
   SessionConfig,
+  StreamStep,
 } from "unroll-types";
 import type { Snapshot } from "./snapshots";
 
@@ -50,6 +51,8 @@ export interface Calls {
   cliff: { ask: { query: CliffQuery }; answer: Cliff };
   /** The gradient of the next step by both engines, now. */
   compare: { ask: object; answer: Inspection };
+  /** One timestep of a stream, a symbol or the features; null begins it anew. */
+  stream: { ask: { x: number | Float32Array | null }; answer: StreamStep | null };
   /** The weights as they are, a safetensors file. */
   weights: { ask: object; answer: Uint8Array };
   /** Held-out data, now. */

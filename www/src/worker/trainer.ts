@@ -16,6 +16,7 @@ import type {
   InspectionQuery,
   Progress,
   SessionConfig,
+  StreamStep,
 } from "unroll-types";
 import type { Answer, CallName, Calls, Engine, FromWorker, PeerMessage, Request } from "./protocol";
 import { toFailure, transferables } from "./protocol";
@@ -42,6 +43,7 @@ export interface LaneSession {
   edit(change: Change): Promise<void>;
   compareEngines(): Promise<Inspection>;
   evaluate(): Promise<Evaluation>;
+  stream(x: number | Float32Array | null): Promise<StreamStep | null>;
   weights(): Promise<Uint8Array>;
   setHyper(hyper: Hyper): void;
   snapshot(): Promise<Uint8Array>;
@@ -464,6 +466,9 @@ export class Trainer {
           return;
         case "evaluate":
           this.answer(request, await this.evaluate(this.need()));
+          return;
+        case "stream":
+          this.answer(request, await this.need().stream(request.x));
           return;
         case "weights":
           this.answer(request, await this.need().weights());

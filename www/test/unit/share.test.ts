@@ -255,7 +255,16 @@ group("networks", () => {
     return bytes;
   }
   const shapes = shapesOf(file({ "rnn.weight_ih_l0": [64, 18], "rnn.weight_hh_l0": [64, 16], "head.weight": [2, 16] }));
-  const common = { nonlinearity: null, hidden: 16, layers: 2, asksAtEnd: true, file: "a.safetensors", about: "a test" };
+  const common = {
+    nonlinearity: null,
+    exact: false,
+    decay: 3,
+    hidden: 16,
+    layers: 2,
+    asksAtEnd: true,
+    file: "a.safetensors",
+    about: "a test",
+  };
 
   test("share_program_has_the_sizes_of_the_file", () => {
     const text = pytorchScript({ ...common, model: "lstm" }, shapes);
@@ -273,6 +282,25 @@ group("networks", () => {
     expect(text).toContain("bidirectional=True");
     expect(text).toContain("torch.cat([h[-1, :, :16], h[0, :, 16:]], dim=-1)");
     expect(pytorchScript({ ...common, model: "lstm", asksAtEnd: false }, both)).toContain("return self.head(h)\n");
+  });
+
+  test("share_program_has_the_equations_of_mamba", () => {
+    const mamba = new Map([
+      ["embed.weight", [16, 18]],
+      ["blocks.0.mixer.x_proj.weight", [9, 32]],
+      ["head.weight", [2, 16]],
+    ]);
+    const text = pytorchScript({ ...common, model: "mamba" }, mamba);
+    expect(text).toContain("import torch.nn.functional as F\n");
+    expect(text).toContain("for k in range(2)");
+    expect(text).toContain("gain = delta\n");
+    expect(text).toContain("x: [T, B, 18], symbols as one-hot rows. Returns [T, B, 2]");
+    mamba.delete("blocks.0.mixer.x_proj.weight");
+    const fixed = pytorchScript({ ...common, model: "mamba", exact: true }, mamba);
+    expect(fixed).toContain('w["mixer.BC"]');
+    expect(fixed).not.toContain("x_proj");
+    expect(fixed).toContain("gain = (keep - 1) / a\n");
+    expect(pytorchScript({ ...common, model: "retnet", decay: 5 }, mamba)).toContain("gamma = 1 - 2.0 ** -(5 + ");
   });
 
   test.each([

@@ -138,6 +138,7 @@ class Bench {
         this.looksAt.push({ panel, start, end: this.now });
         return Promise.resolve({ header: { step } as Inspection["header"], data: new ArrayBuffer(4) });
       },
+      stream: () => Promise.reject(new Error("no stream")),
       compareEngines: () => Promise.reject(new Error("no device")),
       edit: (change): Promise<void> => {
         this.changes.push(change);

@@ -1,0 +1,177 @@
+//! RetNet: retention in place of attention, in residual blocks.
+//!
+//! Layer by layer x ← x + W_o(SiLU(W_g n) ⊙ RMSNorm(retention(n))) with n = RMSNorm(x), then x ← x + W_2 GELU(W_1 RMSNorm(x)). Queries and
+//! keys are not rotated, and the norm of the heads has a weight, which they share.
+
+use super::transformer;
+use crate::kernels::activation::{self, Phi};
+use crate::kernels::attention::{self, Heads};
+use crate::kernels::recurrence::{Body, Cell, Channel, Role, Slope, Source};
+use crate::kernels::residual::{Block, Scribe, Sizes, Spec, Start};
+use crate::kernels::{copy, layer_norm, product};
+use crate::options::{Kind, OptionSpec};
+use crate::shape::{Shape, Tensor};
+
+/// What stands where a picture needs a recurrent weight.
+const NO_WEIGHT: &str = "No weight stands between two steps: each head multiplies its state by its own γ = 1 − 2^{−g−h} at every step, \
+                         whatever the input. The credit panel shows how the weights of earlier steps decay.";
+
+/// The architecture.
+pub static CELL: Cell = Cell {
+    id: "retnet",
+    title: "RetNet",
+    summary: "Attention without a softmax, whose weights decay with distance: the same numbers come from all positions at once or from a \
+              state that is handed on and shrinks by γ at every step.",
+    equations: &[
+        r"[q_t\, k_t\, v_t] = W_{qkv}\, \mathrm{RMSNorm}(x_t), \quad \gamma_h = 1 - 2^{-g-h}",
+        r"S_t = \gamma S_{t-1} + k_t^\top v_t, \quad o_t = q_t S_t / \sqrt{d}",
+        r"o_t = \textstyle\sum_{s \le t} \gamma^{t-s}\, (q_t \cdot k_s) v_s / \sqrt{d}",
+        r"x_t \leftarrow x_t + W_o(\mathrm{SiLU}(W_g\, \mathrm{RMSNorm}(x_t)) \odot \mathrm{RMSNorm}(o_t))",
+        r"x_t \leftarrow x_t + W_2\, \mathrm{GELU}(W_1\, \mathrm{RMSNorm}(x_t))",
+    ],
+    sources: &["Sun et al. 2023, arXiv:2307.08621"],
+    options: &[
+        OptionSpec {
+            name: "heads",
+            title: "Heads",
+            help: "How many retentions each block has; they share the features, and each decays more slowly than the one before.",
+            kind: Kind::Integer { min: 1, max: 16, default: 2 },
+        },
+        OptionSpec {
+            name: "decay",
+            title: "Decay g",
+            help: "The first head keeps γ = 1 − 2^{−g} of its state at every step: 2^g steps of memory, twice that for each further one.",
+            kind: Kind::Integer { min: 1, max: 12, default: 3 },
+        },
+    ],
+    blocks: &[],
+    gated: false,
+    states: 1,
+    keep: None,
+    shares: None,
+    overwrites: false,
+    admit: None,
+    emit: None,
+    recurrent: &[],
+    slope: |_| Slope { direct: 0.0, blocks: [0.0; 4], source: 0.0 },
+    width: 0,
+    saved: &["retention", "read", "gated"],
+    channels: &[
+        Channel {
+            id: "h",
+            title: "stream after the block",
+            role: Role::State,
+            range: None,
+            source: Source::Output,
+            state: Some(0),
+        },
+        Channel {
+            id: "r",
+            title: "read by retention",
+            role: Role::Candidate,
+            range: None,
+            source: Source::Saved { tensor: 1 },
+            state: None,
+        },
+        Channel {
+            id: "g",
+            title: "read, normed and gated",
+            role: Role::Candidate,
+            range: None,
+            source: Source::Saved { tensor: 2 },
+            state: None,
+        },
+    ],
+    body: Body::Residual(Block {
+        parameters,
+        record,
+        embedding: Start::Normal(0.02),
+        around: |sizes| vec![Spec::new("norm.weight", &[sizes.width], Start::Ones)],
+        enter: None,
+        leave: |scribe, _, x, y| normalise(scribe, "norm.weight", x, y),
+        check,
+    }),
+    attention: Some(transformer::weights),
+    absent: &[
+        ("factors", NO_WEIGHT),
+        ("pipe", NO_WEIGHT),
+        (
+            "spectrum",
+            "There is no W_hh. The step multiplies the whole state of a head by one number, γ, which never changes.",
+        ),
+        (
+            "ledger",
+            "No weight is used step after step: each acts once on every position. The ribbon shows the share of each position.",
+        ),
+        (
+            "poke-state",
+            "The state of a head is never written down when all positions are computed at once. Change an input instead, and see which \
+             positions read it.",
+        ),
+    ],
+};
+
+fn check(sizes: &Sizes) -> Option<[String; 3]> {
+    let heads = sizes.options.integer("heads");
+    let fits = sizes.width.is_multiple_of(heads);
+    let expected = || format!("a divisor of model.hidden, {}", sizes.width);
+    (!fits).then(|| ["model.heads".to_owned(), expected(), heads.to_string()])
+}
+
+fn parameters(sizes: &Sizes) -> Vec<Spec> {
+    let width = sizes.width;
+    // U(−√(3/n), √(3/n)) keeps the size of what it multiplies; two parts of every block add to the stream.
+    let keeping = |inputs: usize| Start::Uniform((3.0 / inputs as f64).sqrt());
+    let adding = |inputs: usize| keeping(2 * sizes.layers * inputs);
+    vec![
+        Spec::new("norm_1.weight", &[width], Start::Ones),
+        Spec::new("retention.qkv.weight", &[3 * width, width], keeping(width)),
+        Spec::new("retention.gate.weight", &[width, width], keeping(width)),
+        Spec::new("retention.norm.weight", &[width / sizes.options.integer("heads")], Start::Ones),
+        Spec::new("retention.out.weight", &[width, width], adding(width)),
+        Spec::new("norm_2.weight", &[width], Start::Ones),
+        Spec::new("mlp.fc1.weight", &[2 * width, width], keeping(width)),
+        Spec::new("mlp.fc2.weight", &[width, 2 * width], adding(2 * width)),
+    ]
+}
+
+fn normalise(scribe: &mut dyn Scribe, weight: &str, x: Tensor, y: Tensor) {
+    let weight = scribe.parameter(weight);
+    scribe.record(layer_norm::forward(x, weight, None, y, false));
+}
+
+fn linear(scribe: &mut dyn Scribe, x: Tensor, weight: &str, y: Tensor) {
+    let weight = product::transposed(scribe.parameter(weight));
+    scribe.record(product::forward(product::plain(x.flat()), weight, y.flat(), false));
+}
+
+fn record(scribe: &mut dyn Scribe, sizes: &Sizes, x: Tensor, y: Tensor) -> Vec<Tensor> {
+    let (width, heads) = (sizes.width, sizes.options.integer("heads"));
+    let mut memory = |name: &str, columns: usize| scribe.activation(name, &[sizes.n_steps, sizes.batch, columns]);
+    let [normed, gate, read, normed_read] = ["norm_1", "gate", "read", "norm of heads"].map(|name| memory(name, width));
+    let [gated, between, normed_again] = ["gated", "between", "norm_2"].map(|name| memory(name, width));
+    let (packed, weights) = (memory("qkv", 3 * width), memory("retention", heads * sizes.n_steps));
+    let [before, hidden] = ["fc1", "hidden"].map(|name| memory(name, 2 * width));
+
+    normalise(scribe, "norm_1.weight", x, normed);
+    linear(scribe, normed, "retention.qkv.weight", packed);
+    linear(scribe, normed, "retention.gate.weight", gate);
+    let how = Heads { count: heads, variance: width / heads, causal: true };
+    scribe.record(attention::retention(how, sizes.options.integer("decay"), packed, weights, read));
+    // Each head is a row.
+    let rows = |tensor: Tensor| {
+        let size = [sizes.n_steps * sizes.batch * heads, width / heads];
+        Tensor { shape: Shape::new(&size), stride: size[1] as u32, ..tensor }
+    };
+    normalise(scribe, "retention.norm.weight", rows(read), rows(normed_read));
+    scribe.record(activation::forward(Phi::Silu, gate, Some(normed_read), gated));
+    linear(scribe, gated, "retention.out.weight", between);
+    scribe.record(copy::forward(x, between, true));
+
+    normalise(scribe, "norm_2.weight", between, normed_again);
+    linear(scribe, normed_again, "mlp.fc1.weight", before);
+    scribe.record(activation::forward(Phi::Gelu, before, None, hidden));
+    linear(scribe, hidden, "mlp.fc2.weight", y);
+    scribe.record(copy::forward(between, y, true));
+    vec![weights, read, gated]
+}
