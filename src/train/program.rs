@@ -235,7 +235,8 @@ impl Blueprint<'_> {
             true => self.whole(&mut graph, recorded, &own_gates, true),
             false => Vec::new(),
         };
-        let rows = if probe { self.joined(&mut graph, recorded) } else { recorded.clone() };
+        let keep = !matches!(purpose, Purpose::Train { .. });
+        let rows = if keep { self.joined(&mut graph, recorded) } else { recorded.clone() };
 
         let h = self.readout(&mut graph, &pass);
         let scored = h.shape.rows();
@@ -266,7 +267,6 @@ impl Blueprint<'_> {
             }
         };
 
-        let keep = !matches!(purpose, Purpose::Train { .. });
         own_gates.iter().for_each(|&gates| graph.want(gates));
         let mut totals = Totals::default();
         if keep {
@@ -339,7 +339,11 @@ impl Blueprint<'_> {
         graph.seed(output, d_output);
         let totals = self.keep_totals(&mut graph, &pass.rows, 0);
         let rows = self.joined(&mut graph, &pass.rows);
-        pass.rows.iter().for_each(|row| graph.want(row.y));
+        // What is handed over is an input of the decoder, all of it.
+        let states = if model.decoder.is_some() { model.cell.states } else { 1 };
+        for row in &pass.rows {
+            (0..states).for_each(|index| graph.want(row.state(index)));
+        }
         keep_states(&mut graph, &rows);
         let adjoints = graph.differentiate();
         let totals = self.joined_totals(&mut graph, &pass.rows, totals.of(&adjoints));

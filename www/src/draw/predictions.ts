@@ -121,7 +121,14 @@ function drawWords(
   const style = { colour, weight: 600, baseline: "middle", maxWidth } as const;
   const text = `by itself it says ${words.said}`;
   drawText(ctx, text, box.x + 4, top + 24, style);
-  drawVerdict(ctx, words.right, box.x + 14 + Math.min(maxWidth, textWidth(ctx, text, FONT.label, 600)), top + 24, 5, palette);
+  drawVerdict(
+    ctx,
+    words.right,
+    box.x + 14 + Math.min(maxWidth, textWidth(ctx, text, FONT.label, 600)),
+    top + 24,
+    5,
+    palette,
+  );
 }
 
 /** The only timestep where the loss counts; the last one when there is none. */

@@ -152,7 +152,9 @@ export function pytorchScript(network: Network, shapes: ReadonlyMap<string, numb
     ].join("\n");
   }
   if (shapes.has("decoder.weight_ih_l0")) {
-    return [...head, ...encoderDecoder(network, module, [inputs, outputs], shapes.has("attention.score.weight"))].join("\n");
+    return [...head, ...encoderDecoder(network, module, [inputs, outputs], shapes.has("attention.score.weight"))].join(
+      "\n",
+    );
   }
   const both = shapes.has("rnn.weight_ih_l0_reverse");
   const sizes = `${String(inputs)}, ${String(network.hidden)}, num_layers=${String(network.layers)}`;
