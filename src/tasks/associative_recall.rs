@@ -62,6 +62,7 @@ impl AssociativeRecall {
             last_only: false,
             streams: false,
             ahead: false,
+            source: None,
             input_names: ["·".to_owned()].into_iter().chain(letters(half - 1)).chain(values()).collect(),
             target_names: values().collect(),
             tolerance: 0.0,

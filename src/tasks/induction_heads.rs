@@ -57,6 +57,7 @@ impl InductionHeads {
             last_only: true,
             streams: false,
             ahead: false,
+            source: None,
             input_names: letters(symbols).chain(["*".to_owned()]).collect(),
             target_names: letters(symbols).collect(),
             tolerance: 0.0,

@@ -59,6 +59,7 @@ impl SelectiveCopying {
             last_only: false,
             streams: false,
             ahead: false,
+            source: None,
             input_names: letters(alphabet).chain(["·".to_owned(), "?".to_owned()]).collect(),
             target_names: letters(alphabet).collect(),
             tolerance: 0.0,

@@ -68,6 +68,10 @@ export interface ProbeView {
   losses: Float32Array;
   /** Timesteps where the loss counts, ascending. */
   scored: readonly number[];
+  /** S: the first S timesteps are a source, the others its answer; null where there is none. */
+  source: number | null;
+  /** [T − S]: the class that the network says at each step of the answer when it reads what it said before; empty without a source. */
+  said: Float32Array;
 }
 
 export interface FrameView {
@@ -200,6 +204,11 @@ export function viewFrame(frame: Frame): FrameView {
       mask,
       losses: read(header.probe.lossOffset, [nSteps], "probe.loss"),
       scored: Array.from({ length: nSteps }, (_, t) => t).filter((t) => (mask[t] ?? 0) > 0),
+      source: header.probe.source ?? null,
+      said:
+        header.probe.saidOffset === undefined
+          ? new Float32Array()
+          : read(header.probe.saidOffset, [nSteps - (header.probe.source ?? 0)], "probe.said"),
     },
   };
 }

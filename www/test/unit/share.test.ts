@@ -263,6 +263,7 @@ group("networks", () => {
     layers: 2,
     heads: 1,
     asksAtEnd: true,
+    source: null,
     file: "a.safetensors",
     about: "a test",
   };
@@ -305,6 +306,19 @@ group("networks", () => {
       "network(torch.zeros(3, 1, 18))",
     ])
       expect(text).toContain(line);
+  });
+
+  test("share_program_decodes_from_the_encoders_state_and_attends_to_its_outputs", () => {
+    const two = new Map([...shapes, ["decoder.weight_ih_l0", [64, 18]]]);
+    const network = { ...common, model: "lstm", source: 5 };
+    const plain = pytorchScript(network, two);
+    expect(plain).toContain("self.decoder = torch.nn.LSTM(18, 16, num_layers=2)");
+    expect(plain).toContain("def forward(self, x, source=5):");
+    expect(plain).toContain("h, _ = self.decoder(x[source:], state)");
+    expect(plain).not.toContain("attention");
+    const attends = pytorchScript(network, new Map([...two, ["attention.score.weight", [16, 16]]]));
+    expect(attends).toContain('"combine": torch.nn.Linear(32, 16, bias=False)');
+    expect(attends).toContain("torch.cat([context, h], dim=-1)");
   });
 
   test("share_program_has_the_equations_of_mamba", () => {
