@@ -34,6 +34,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         model: "transformer",
         hidden: 32,
         layers: 2,
+        decoder: "same",
         init: "own",
         init_options: &[],
         batch: 32,
