@@ -4,7 +4,7 @@ use crate::identities::config;
 use crate::support::{close_relative, norm, relative, session};
 use serde_json::json;
 use unroll::lens::{Agreement, FrameOptions, Panel, Query, Verdict, agreements, frame, inspect};
-use unroll::nn::ARCHITECTURES;
+use unroll::nn::{ARCHITECTURES, cells};
 use unroll::tasks::Batch;
 use unroll::train::{EngineKind, LossAt, Session};
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -195,7 +195,7 @@ fn pictures_of_the_next_batch_are_of_the_batch_that_the_next_step_takes() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn another_window_is_as_if_the_session_had_begun_with_it() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let of = |window: serde_json::Value| {
             let task = json!({ "id": "adding", "length": 12 });
             session(&config(task, cell.id, 5, 2, &json!({ "window": window })), EngineKind::Cpu)
