@@ -93,6 +93,8 @@ struct Architecture {
     gates: Vec<&'static str>,
     recurrent: bool,
     residual: bool,
+    #[serde(rename = "handsOn")]
+    hands_on: bool,
 }
 
 #[derive(Serialize)]
@@ -167,6 +169,7 @@ fn architecture(cell: &'static Cell) -> Architecture {
         gates: if cell.gated { cell.blocks.to_vec() } else { Vec::new() },
         recurrent: !cell.recurrent.is_empty(),
         residual: cell.block().is_some(),
+        hands_on: cell.block().is_none() || cell.states > 1,
     }
 }
 

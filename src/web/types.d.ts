@@ -43,6 +43,8 @@ export interface Architecture extends Entry {
   recurrent: boolean;
   /** True for residual blocks: one direction, no window, no state from batch to batch. */
   residual: boolean;
+  /** False where no state is handed from a timestep to the next: each reads all before it. */
+  handsOn: boolean;
 }
 
 export interface Init extends Entry {

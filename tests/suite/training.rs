@@ -141,7 +141,9 @@ fn gradient_profile_at_initialisation_is_within_a_decade_of_the_known_one() {
 #[cfg(not(target_arch = "wasm32"))]
 mod long {
     use super::*;
-    use unroll::tasks::TASKS;
+    use unroll::options::Chosen;
+    use unroll::rng::Stream;
+    use unroll::tasks::{Batch, Draw, TASKS, find};
 
     /// Trains every seed for `budget` steps, in which its held-out loss never falls to `bound`.
     fn does_not_learn(settings: &str, seeds: &[u64], bound: f64, budget: u64) {
@@ -277,6 +279,56 @@ mod long {
                 while !session.evaluate().solved {
                     assert!(session.step() < 600, "{settings}, seed {seed}: not solved");
                     train(&mut session, EVERY);
+                }
+            }
+        }
+    }
+
+    /// The share of right answers of a network that has learnt parity, on sequences of another length, from a timestep on.
+    fn parity_accuracy(session: &mut Session, n_steps: usize, from: usize) -> f64 {
+        let spec = find("parity").expect("a task");
+        let length = ("length".to_owned(), Value::Number(n_steps as f64));
+        let options = Chosen::defaults(spec.options).with("task", spec.options, &[length]).expect("a length");
+        let task = (spec.make)(&options).expect("a task");
+        let mut batch = Batch::zeros(task.form(), 64);
+        task.sample(Draw { seed: 7, stream: Stream::HeldOut, step: 0 }, &mut batch);
+        let outputs = session.gradients(&batch).expect("a batch of the task").outputs;
+        let right = outputs
+            .chunks_exact(2)
+            .zip(&batch.classes)
+            .map(|(logits, &class)| logits[1] > logits[0] && class == 1 || logits[0] > logits[1] && class == 0);
+        let asked: Vec<bool> = right.skip(from * 64).collect();
+        asked.iter().filter(|&&right| right).count() as f64 / asked.len() as f64
+    }
+
+    #[test]
+    fn scratch() {
+        let Ok(settings) = std::env::var("SETTINGS") else { return };
+        let budget: u64 = std::env::var("BUDGET").unwrap().parse().unwrap();
+        let every: u64 = std::env::var("EVERY").unwrap().parse().unwrap();
+        for seed in std::env::var("SEEDS").unwrap().split(',') {
+            let mut session = session(&settings, seed.parse().unwrap());
+            let began = std::time::Instant::now();
+            while session.step() < budget {
+                train(&mut session, every);
+                let e = session.evaluate();
+                let mut more = String::new();
+                if settings.contains("task.id=parity") {
+                    more = format!(
+                        "{:.3} {:.3}",
+                        parity_accuracy(&mut session, 40, 20),
+                        parity_accuracy(&mut session, 20, 0)
+                    );
+                }
+                println!(
+                    "seed {seed} step {} loss {:.4} accuracy {:.4} {more} {:.1}s",
+                    session.step(),
+                    e.loss,
+                    e.accuracy,
+                    began.elapsed().as_secs_f64()
+                );
+                if e.solved {
+                    break;
                 }
             }
         }

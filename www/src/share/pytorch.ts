@@ -1,6 +1,7 @@
 // A Python program that reads a saved network with PyTorch. Sizes come from the file itself, so that they fit.
 
 import { equationsOf } from "./equations";
+import { transformerModules } from "./pytorch.transformer";
 
 /** Shapes of the tensors in a safetensors file: eight bytes with the header's length, then the header as JSON. */
 export function shapesOf(weights: Uint8Array): Map<string, number[]> {
@@ -26,6 +27,8 @@ export interface Network {
   decay: number;
   hidden: number;
   layers: number;
+  /** Heads of a Transformer's attention, else 1. */
+  heads: number;
   /** The task asks at the last timestep alone. */
   asksAtEnd: boolean;
   /** S, where the first S timesteps are a source; else null. */
@@ -118,6 +121,21 @@ export function pytorchScript(network: Network, shapes: ReadonlyMap<string, numb
     "",
     `weights = load_file("${network.file}")`,
   ];
+  const load = (inputs: number): string[] => [
+    "",
+    "",
+    "network = Network()",
+    "network.load_state_dict(weights)",
+    "network.eval()",
+    "",
+    "with torch.no_grad():",
+    `    print(network(torch.zeros(${String(Math.min(5, shapes.get("position.weight")?.[0] ?? 5))}, 1, ${String(inputs)})).shape)`,
+    "",
+  ];
+  if (network.model === "transformer") {
+    const modules = transformerModules(shapes, network.layers, network.heads);
+    return [...head, "", "", ...modules, ...load(shapes.get("embed.weight")?.[1] ?? 0)].join("\n");
+  }
   const equations = equationsOf(network.model, { ...network, shapes });
   if (equations !== null) {
     const functional = head.toSpliced(head.indexOf("import torch") + 1, 0, "import torch.nn.functional as F");
@@ -159,14 +177,6 @@ export function pytorchScript(network: Network, shapes: ReadonlyMap<string, numb
           `        return self.head(torch.cat([h[-1, :, :${String(network.hidden)}], h[0, :, ${String(network.hidden)}:]], dim=-1))`,
         ]
       : ["        return self.head(h)"]),
-    "",
-    "",
-    "network = Network()",
-    "network.load_state_dict(weights)",
-    "network.eval()",
-    "",
-    "with torch.no_grad():",
-    `    print(network(torch.zeros(5, 1, ${String(inputs)})).shape)`,
-    "",
+    ...load(inputs),
   ].join("\n");
 }

@@ -49,6 +49,7 @@ export const catalog: Catalog = {
       gates: [],
       recurrent: true,
       residual: false,
+      handsOn: true,
       options: [
         {
           name: "nonlinearity",
@@ -63,8 +64,8 @@ export const catalog: Catalog = {
         },
       ],
     },
-    { ...entry("lstm"), gates: ["i", "f", "g", "o"], recurrent: true, residual: false, options: [] },
-    { ...entry("gru"), gates: ["r", "z", "n"], recurrent: true, residual: false, options: [] },
+    { ...entry("lstm"), gates: ["i", "f", "g", "o"], recurrent: true, residual: false, handsOn: true, options: [] },
+    { ...entry("gru"), gates: ["r", "z", "n"], recurrent: true, residual: false, handsOn: true, options: [] },
   ],
   decoders: [
     { id: "same", title: "reads on" },

@@ -261,6 +261,7 @@ group("networks", () => {
     decay: 3,
     hidden: 16,
     layers: 2,
+    heads: 1,
     asksAtEnd: true,
     source: null,
     file: "a.safetensors",
@@ -283,6 +284,28 @@ group("networks", () => {
     expect(text).toContain("bidirectional=True");
     expect(text).toContain("torch.cat([h[-1, :, :16], h[0, :, 16:]], dim=-1)");
     expect(pytorchScript({ ...common, model: "lstm", asksAtEnd: false }, both)).toContain("return self.head(h)\n");
+  });
+
+  test("share_program_of_a_transformer_has_its_names_and_sizes", () => {
+    const of = shapesOf(
+      file({
+        "embed.weight": [16, 18],
+        "position.weight": [3, 16],
+        "blocks.0.mlp.c_fc.weight": [64, 16],
+        "head.weight": [2, 16],
+      }),
+    );
+    const text = pytorchScript({ ...common, model: "transformer", heads: 4 }, of);
+    for (const line of [
+      "self.c_attn = torch.nn.Linear(16, 48)",
+      "self.c_fc = torch.nn.Linear(16, 64)",
+      "self.position = torch.nn.Embedding(3, 16)",
+      "for _ in range(2)",
+      "unflatten(-1, (4, -1))",
+      "self.head = torch.nn.Linear(16, 2)",
+      "network(torch.zeros(3, 1, 18))",
+    ])
+      expect(text).toContain(line);
   });
 
   test("share_program_decodes_from_the_encoders_state_and_attends_to_its_outputs", () => {
