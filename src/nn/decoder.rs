@@ -34,11 +34,8 @@ pub struct Decoder {
 }
 
 /// The choices of a configuration, with titles; the first is a network that reads on.
-pub const DECODERS: &[(&str, &str)] = &[
-    ("same", "the same network reads on"),
-    ("own", "weights of its own"),
-    ("luong", "weights of its own, attention (Luong)"),
-];
+pub const DECODERS: &[(&str, &str)] =
+    &[("same", "the same network"), ("own", "weights of its own"), ("luong", "attention (Luong)")];
 
 impl Decoder {
     /// Of a choice among [`DECODERS`]; `None` for a network that reads on.

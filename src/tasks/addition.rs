@@ -44,7 +44,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         init: "pytorch",
         init_options: &[],
         batch: 64,
-        lr: 5e-3,
+        lr: 2e-3,
         steps: 6000,
     }),
 };

@@ -31,7 +31,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         init_options: &[],
         batch: 32,
         lr: 5e-3,
-        steps: 3000,
+        steps: 1500,
     }),
 };
 

@@ -35,7 +35,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         init_options: &[],
         batch: 32,
         lr: 5e-3,
-        steps: 2500,
+        steps: 1000,
     }),
 };
 
