@@ -593,7 +593,8 @@ async function main(args) {
       console.log(`\n${lines.join("\n")}\n`);
       const isWhole = !options.shapes && !options.cells && !options.engines;
       if (allWell && (isWhole || options.write)) await writeReadme(path.join(ROOT, "README.md"), lines);
-      else console.log(`README.md is left as it was: ${allWell ? "a part is written with --write" : "not all is well"}`);
+      else
+        console.log(`README.md is left as it was: ${allWell ? "a part is written with --write" : "not all is well"}`);
     }
     const software = results.some(({ runs }) => runs.some(({ webgpu }) => webgpu?.adapter.software));
     if (software) console.log("\nA software adapter's times are not those of a graphics card.");

@@ -1,9 +1,9 @@
 //! `cargo xtask bench`: our engine beside its peers, in one Chromium.
 //!
-//! Installs the peers (they lie in `xtask/bench/`, and nothing else needs them), compiles the one that is a crate, builds the package, and
-//! hands over to `bench.mjs`, which measures and judges. Peers in the browser are Burn (flex), jax-js, tfjs and brain.js; PyTorch runs beside
-//! it on one thread where the Python that `PYTHON` names, else `python3`, has it. Without options: the LSTM on two shapes, all engines on
-//! the processor. Options, several ids separated by commas:
+//! Installs the peers (they lie in `xtask/bench/`, and nothing else needs them), compiles the one that is a crate, builds the package,
+//! and hands over to `bench.mjs`, which measures and judges. Peers in the browser are Burn (flex), jax-js, tfjs and brain.js; PyTorch
+//! runs beside it on one thread where the Python that `PYTHON` names, else `python3`, has it. Without options: the LSTM on two shapes,
+//! all engines on the processor. Options, several ids separated by commas:
 //!
 //! * `--table`: six shapes times Elman, GRU, LSTM; a whole run writes its table into the README, and with `--write` a part does.
 //! * `--shapes`, `--cells`, `--engines`: a part; `--samples N` (at least 7), `--json FILE`.
