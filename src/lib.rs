@@ -52,11 +52,11 @@
 //! adjoint of a stream is its ribbon, for the graph has it anyway. Panels without a meaning say in one sentence what takes their place
 //! (`Cell::absent`), and weights with which a timestep reads another are shown as attention (`Cell::attention`).
 //!
-//! **Encoder and decoder** share one time axis: timesteps 0..S are the source, S..T the answer, fed one step late ([`tasks::Form::source`]). So
-//! every architecture can be trained on such a task; a recurrent cell may also answer with a second stack of weights, without or with
-//! attention to the source ([`nn::Decoder`], one choice, so that no combination is without a meaning). The two parts are calls of their own;
-//! programs that keep pictures copy them into rows of all T timesteps, training programs copy nothing but what the head reads. Greedy
-//! decoding is U passes forward of the same program.
+//! **Encoder and decoder** share one time axis: timesteps 0..S are the source, S..T the answer, fed one step late
+//! ([`tasks::Form::source`]). So every architecture can be trained on such a task; a recurrent cell may also answer with a second stack
+//! of weights, without or with attention to the source ([`nn::Decoder`], one choice, so that no combination is without a meaning). The
+//! two parts are calls of their own; programs that keep pictures copy them into rows of all T timesteps, training programs copy nothing
+//! but what the head reads. Greedy decoding is U passes forward of the same program.
 //!
 //! **Panels** of the page ask [`lens::inspect`] for named series about one layer: what makes up a step's Jacobian, the spectrum of
 //! W_hh, the product of the keep gates, the shares of ∂L/∂W_hh, the credit matrix, the ripple of a change by hand, the way of the

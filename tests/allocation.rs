@@ -113,12 +113,10 @@ fn a_training_step_allocates_nothing() {
             let count = allocations(task.id, cell.id, "adam", false, EngineKind::Cpu);
             assert_eq!(count, 0, "{} on {}", cell.id, task.id);
         }
-        assert_eq!(
-            allocations("mackey-glass", cell.id, "adam", true, EngineKind::Cpu),
-            0,
-            "{} with carried state",
-            cell.id
-        );
+        if cell.time_loop().is_some() {
+            let count = allocations("mackey-glass", cell.id, "adam", true, EngineKind::Cpu);
+            assert_eq!(count, 0, "{} with carried state", cell.id);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Encoder and decoder: two stacks of one cell, one after the other on one time axis.
 //!
-//! The encoder (`rnn.*`) reads the source, timesteps 0..S; the decoder (`decoder.*`) reads timesteps S..T from the states that each layer of
-//! the encoder ended with, and the gradient flows back through this hand-over (Sutskever, Vinyals and Le 2014, arXiv:1409.3215).
+//! The encoder (`rnn.*`) reads the source, timesteps 0..S; the decoder (`decoder.*`) reads timesteps S..T from the states that each layer
+//! of the encoder ended with, and the gradient flows back through this hand-over (Sutskever, Vinyals and Le 2014, arXiv:1409.3215).
 //!
 //! Luong attention, general (Luong, Pham and Manning 2015, arXiv:1508.04025): with h̄_s the outputs of the encoder and h_t that of the
 //! decoder, α_ts = softmax_s(h_tᵀ W_a h̄_s), c_t = Σ_s α_ts h̄_s, h̃_t = tanh(W_c [c_t; h_t]), and the head reads h̃_t. W_a is
@@ -105,7 +105,8 @@ impl Decoder {
     }
 }
 
-/// Records Luong attention, with W_a and W_c, of `decoded` `[U, B, H]` to `encoded` `[S, B, H]`; h̃ goes to `to` `[U, B, H]`. Returns α, `[U, B, S]`.
+/// Records Luong attention, with W_a and W_c, of `decoded` `[U, B, H]` to `encoded` `[S, B, H]`; h̃ goes to `to` `[U, B, H]`. Returns α,
+/// `[U, B, S]`.
 pub fn luong(graph: &mut Graph, [score, combine]: [Tensor; 2], encoded: Tensor, decoded: Tensor, to: Tensor) -> Tensor {
     let [n, batch, h] = [0, 1, 2].map(|axis| decoded.shape.extent(axis));
     let queries = graph.activation("queries", &[n, batch, encoded.shape.columns()]);

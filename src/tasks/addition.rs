@@ -19,7 +19,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         length(
             5,
             11,
-            "T, the timesteps of a whole sequence: 2D + 1 for the sum and D + 1 for the result; blanks come before the sum if there is more.",
+            "T, the timesteps of a sequence: 2D + 1 for the sum and D + 1 for the result; blanks come before the sum if there is more.",
         ),
         OptionSpec {
             name: "digits",

@@ -82,8 +82,8 @@ pub struct Form {
     pub streams: bool,
     /// True when targets are inputs of later timesteps: a network that reads in both directions would have seen them.
     pub ahead: bool,
-    /// S, where the first S timesteps are a source and the others its answer, fed one step late: then class k is symbol k, so that a network
-    /// can read its own answers.
+    /// S, where the first S timesteps are a source and the others its answer, fed one step late: then class k is symbol k, so that a
+    /// network can read its own answers.
     pub source: Option<usize>,
     /// For symbols: how to print each; for features: the name of each.
     pub input_names: Vec<String>,

@@ -418,7 +418,8 @@ impl Blueprint<'_> {
         read
     }
 
-    /// One tensor over all T timesteps for each row, from those of its parts: a part that is all of it as it is, unless a copy is asked for.
+    /// One tensor over all T timesteps for each row, from those of its parts: a part that is all of it as it is, unless a copy is
+    /// asked for.
     fn whole(&self, graph: &mut Graph, recorded: &[Recorded], parts: &[Tensor], copies: bool) -> Vec<Tensor> {
         let (per_part, n) = (self.model.rows().count(), parts.len());
         let row = |at: usize| {
