@@ -96,5 +96,5 @@ pub(super) fn per_place(counts: &[Vec<f64>]) -> Baseline {
 pub(super) fn belongs(stream: Stream, example: u64) -> bool {
     // The multiplier of Fibonacci hashing (Knuth, TAOCP 6.4): its upper bits depend on all of the number.
     let hash = example.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
-    (hash % 10 == 0) != (stream == Stream::Train)
+    hash.is_multiple_of(10) != (stream == Stream::Train)
 }
