@@ -51,6 +51,9 @@
 //! and records f. The rows of a scene are the streams behind each block; a second state is what a block's own time loop keeps. The
 //! adjoint of a stream is its ribbon, for the graph has it anyway. Panels without a meaning say in one sentence what takes their place
 //! (`Cell::absent`), and weights with which a timestep reads another are shown as attention (`Cell::attention`).
+//! **Linear recurrences in blocks**: Mamba's time loop is `selective_scan`, one dispatch each way, whose states are their own adjoints after
+//! the backward pass; RetNet's retention is `attention` without the softmax. Both are shown equal to their other forms by tests
+//! (`tests/suite/blocks.rs`): step by step, in a tree, in chunks.
 //!
 //! **Panels** of the page ask [`lens::inspect`] for named series about one layer: what makes up a step's Jacobian, the spectrum of
 //! W_hh, the product of the keep gates, the shares of ∂L/∂W_hh, the credit matrix, the ripple of a change by hand, the way of the
