@@ -6,6 +6,7 @@ const SIGMOID = 1u;
 const SILU = 2u;
 const GELU = 3u;
 const SQUARED_RELU = 4u;
+const TANH = 5u;
 
 // The offset of an operand that a call leaves out.
 const ABSENT = 0xffffffffu;
@@ -78,6 +79,11 @@ fn curve(phi: u32, x: f32) -> vec2<f32> {
     if phi == SQUARED_RELU {
         let above = select(x, 0.0, x < 0.0);
         return vec2(above * above, above + above);
+    }
+    if phi == TANH {
+        // Beyond 10 it is 1 to f32, and exp overflows in some implementations of tanh.
+        let y = tanh(select(select(x, 10.0, x > 10.0), -10.0, x < -10.0));
+        return vec2(y, 1.0 - y * y);
     }
     return vec2(x, 1.0);
 }

@@ -163,8 +163,8 @@ fn decayed(rate: u32, apart: u32) -> f32 {
     let s = x / (2.0 - x);
     let s2 = s * s;
     var sum = 1.0 / 15.0;
-    for (var of = 13.0; of > 0.0; of -= 2.0) {
-        sum = sum * s2 + 1.0 / of;
+    for (var divisor = 13.0; divisor > 0.0; divisor -= 2.0) {
+        sum = sum * s2 + 1.0 / divisor;
     }
     return exp(-2.0 * s * sum * f32(apart));
 }

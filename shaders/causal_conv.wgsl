@@ -63,7 +63,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     for (var tap = 0u; tap < uniforms.taps; tap++) {
         let apart = (uniforms.taps - 1u - tap) * uniforms.batch;
-        let there = select(row + apart < rows, row >= apart, uniforms.later == 0u);
+        let there = select(rows > row + apart, row >= apart, uniforms.later == 0u);
         if there {
             let source = select(row + apart, row - apart, uniforms.later == 0u);
             sum += weight[uniforms.weight.x + e * uniforms.taps + tap] * x[uniforms.x.x + source * uniforms.x.y + e];

@@ -55,6 +55,12 @@
 //! the backward pass; RetNet's retention is `attention` without the softmax. Both are shown equal to their other forms by tests
 //! (`tests/suite/blocks.rs`): step by step, in a tree, in chunks.
 //!
+//! **Encoder and decoder** share one time axis: timesteps 0..S are the source, S..T the answer, fed one step late
+//! ([`tasks::Form::source`]). So every architecture can be trained on such a task; a recurrent cell may also answer with a second stack
+//! of weights, without or with attention to the source ([`nn::Decoder`], one choice, so that no combination is without a meaning). The
+//! two parts are calls of their own; programs that keep pictures copy them into rows of all T timesteps, training programs copy nothing
+//! but what the head reads. Greedy decoding is U passes forward of the same program.
+//!
 //! **Panels** of the page ask [`lens::inspect`] for named series about one layer: what makes up a step's Jacobian, the spectrum of
 //! W_hh, the product of the keep gates, the shares of ∂L/∂W_hh, the credit matrix, the ripple of a change by hand, the way of the
 //! state through its plane. They run the probe,
@@ -62,6 +68,9 @@
 //! states. A cell says what its panels need: its slope, its gates that keep, admit and emit. Changes by hand act on the running
 //! network: the keep gate's bias, the spectral radius of a block of W_hh, the truncation window, which makes new programs. The loss
 //! cliff ([`lens::cliff`]) asks no session.
+//!
+//! **A stream** (`train::session::stream`) is a program of one timestep whose states are read after each run and written before the
+//! next: constant work and memory, with the weights of now.
 //!
 //! **Beside training**, without a trace (`train::session::trial`): a loss as a function of the parameters, for the check of the
 //! gradient by finite differences ([`lens::agreements`]); the next update, done and taken back, and pictures of the next batch, for
@@ -91,6 +100,8 @@
 //! * The lowest two floors are compiled for speed and everything above for size, which only a crate can choose: a module of the same
 //!   inner loops compiled for size trains fifteen times slower, and all of it compiled for speed is a tenth more to download. Loops over
 //!   numbers therefore live in the kernels ([`kernels::Real`]), also those that engines need.
+//! * The shaders are a file beside the module ([`engine::shaders`]), for only who can use WebGPU needs them, and the reader of JSON in
+//!   files of weights is the browser's own ([`io`]): a seventh of what everybody downloads.
 //! * What the boundary does is tested in JavaScript (`www/test/boundary.test.ts`), where its callers live.
 
 pub mod engine;

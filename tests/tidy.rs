@@ -510,3 +510,59 @@ fn every_dependency_has_its_reason() {
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
+
+/// What `cargo xtask bench --table` wrote is whole: cells have their form, ratios are those of the milliseconds beside them, and the last
+/// row is the geometric mean of the ratios above it. A number changed by hand does not fit.
+#[test]
+fn the_readme_has_the_table_of_the_bench_as_it_was_written() {
+    let script = read(&root().join("xtask/bench/readme.mjs"));
+    let readme = read(&root().join("README.md"));
+    let mark = |name: &str| {
+        let line = script.lines().find_map(|line| line.strip_prefix(&format!("const {name} = \"")));
+        line.and_then(|line| line.strip_suffix("\";")).unwrap_or_else(|| panic!("readme.mjs says what {name} is"))
+    };
+    let between = readme.split_once(mark("BEGIN")).and_then(|(_, rest)| rest.split_once(mark("END")));
+    let (text, after) = between.expect("the README has both marks");
+    assert!(!after.contains(mark("BEGIN")) && !after.contains(mark("END")), "each mark stands once");
+
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"))
+        .map(|line| line.split(" | ").collect())
+        .collect();
+    let [head, rule, body @ .., means] = &rows[..] else { panic!("head, rule, rows and means, got {rows:?}") };
+    assert_eq!(head[..3], ["workload", "Unroll", "of the limit"]);
+    assert!(rule[0] == "---" && rule[1..].iter().all(|cell| *cell == "---:"), "{rule:?}");
+    assert!(!body.is_empty() && rows.iter().all(|row| row.len() == head.len()), "as many cells in each row");
+
+    let number = |cell: &str| cell.parse::<f64>().unwrap_or_else(|_| panic!("expected a number, got {cell}"));
+    // Three digits were written of each.
+    let near = |a: f64, b: f64| (a / b - 1.0).abs() < 0.015;
+    let mut ratios = vec![Vec::new(); head.len()];
+    for row in body {
+        let name = row[0];
+        assert!(["Elman, H ", "GRU, H ", "LSTM, H "].iter().any(|cell| name.starts_with(cell)), "{name}");
+        let share = row[2].strip_suffix(" %").map(number).expect("a share of the limit");
+        assert!(share > 0.0 && share <= 100.0, "{name}: {share} %");
+        for (at, cell) in row.iter().enumerate().skip(3) {
+            if let Some((ms, ratio)) = cell.strip_suffix("×)").and_then(|cell| cell.split_once(" (")) {
+                let (ms, ratio) = (number(ms), number(ratio));
+                assert!(near(ms / number(row[1]), ratio), "{name}: {} is {ratio} times {}", ms, row[1]);
+                ratios[at].push(ratio);
+            } else {
+                let seconds = cell.strip_prefix("first step ").and_then(|cell| cell.strip_suffix(" s"));
+                assert!(*cell == "–" || seconds.is_some_and(|seconds| number(seconds) > 5.0), "{name}: {cell}");
+            }
+        }
+    }
+    for (at, cell) in means.iter().enumerate().skip(3) {
+        let of = &ratios[at];
+        let Some((mean, count)) = cell.split_once("× (") else {
+            assert!(*cell == "–" && of.is_empty(), "{}: {cell}", head[at]);
+            continue;
+        };
+        let expected = (of.iter().map(|ratio| ratio.ln()).sum::<f64>() / of.len() as f64).exp();
+        assert_eq!(count, format!("{})", of.len()), "{}", head[at]);
+        assert!(near(number(mean), expected), "{}: {mean}, expected {expected}", head[at]);
+    }
+}

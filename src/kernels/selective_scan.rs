@@ -188,7 +188,7 @@ const SERIES: f64 = 0.5;
 const TERMS: [f32; 7] = [7.0 / 40320.0, 6.0 / 5040.0, 5.0 / 720.0, 4.0 / 120.0, 3.0 / 24.0, 2.0 / 6.0, 1.0 / 2.0];
 
 /// As [`remainder`].
-#[inline(always)]
+#[inline(never)]
 fn remainder_lanes(z: f32x4, kept: f32x4) -> f32x4 {
     let sum = TERMS.iter().fold(f32x4::splat(0.0), |sum, &term| (sum + f32x4::splat(term)) * z);
     let near = z.abs().simd_le(f32x4::splat(SERIES as f32));
@@ -205,7 +205,7 @@ fn softplus<F: Real>(x: F) -> F {
 }
 
 /// As [`softplus`]: ln(1 + e) = 2 artanh(e / (2 + e)).
-#[inline(always)]
+#[inline(never)]
 fn softplus_lanes(curves: &Curves, x: f32x4) -> f32x4 {
     let e = curves.exp(-x.abs());
     let s = e / (e + f32x4::splat(2.0));

@@ -4,6 +4,7 @@ use super::inspection::{Inspection, Of, memory, sequence_of};
 use super::quantile;
 use super::vectors::norm;
 use crate::error::Result;
+use crate::nn::Attention;
 use crate::order;
 use crate::train::{LossAt, Session};
 
@@ -23,7 +24,8 @@ pub(super) fn credit(session: &mut Session, of: Of, row: usize, to: &mut Inspect
     let (n_steps, n_sequences) = (session.probe_batch().n_steps, session.probe_batch().batch);
     let (outputs, hidden) = (session.model().outputs, session.model().hidden);
     let (seeds, scored) = match of {
-        Of::Output => (Vec::new(), (0..n_steps).collect()),
+        // While a source is read, nothing is asked.
+        Of::Output => (Vec::new(), (session.form().source.unwrap_or(0)..n_steps).collect()),
         Of::Loss => {
             let seeds = session.own_d_output()?;
             let mask = &session.probe_batch().mask;
@@ -76,6 +78,24 @@ pub(super) fn credit(session: &mut Session, of: Of, row: usize, to: &mut Inspect
     let times: Vec<f64> = rows.iter().map(|&t| t as f64).collect();
     to.add("rows", "timestep t of each row", &[rows.len()], &times);
     Ok(())
+}
+
+/// `matrix` `[1, U, T]`: the alignment of a decoder, the weight with which each step of the answer reads each step of the source, for one
+/// probe sequence; `rows` `[U]` holds the timesteps. `None` without attention to a source.
+#[inline(never)]
+pub(super) fn alignment(session: &mut Session, sequence: usize, to: &mut Inspection) -> Option<Result<()>> {
+    let source = session.model().decoder.filter(|decoder| decoder.attention != Attention::None)?.source;
+    if let Err(error) = session.run_probe(LossAt::Task) {
+        return Some(Err(error));
+    }
+    let n_steps = session.probe_batch().n_steps;
+    let weights = sequence_of(session, session.probe_program().alignment.expect("the probe keeps it"), sequence);
+    let beyond = vec![0.0; n_steps - source];
+    let matrix: Vec<f64> = weights.chunks_exact(source).flat_map(|row| row.iter().chain(&beyond).copied()).collect();
+    to.add("matrix", "weight", &[1, n_steps - source, n_steps], &matrix);
+    let times: Vec<f64> = (source..n_steps).map(|t| t as f64).collect();
+    to.add("rows", "timestep t of each row", &[n_steps - source], &times);
+    Some(Ok(()))
 }
 
 /// `matrix` `[heads, T, T]`: the weights with which each timestep t (row) of one probe sequence reads the others, per head; what they

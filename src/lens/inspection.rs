@@ -195,6 +195,23 @@ pub fn inspect(session: &mut Session, query: Query) -> Result<Inspection> {
     let (layer, reverse) = model.rows().nth(row).expect("a model has a row");
     let mut inspection = Inspection::new(session, crate::nn::Model::suffix(layer, reverse)[1..].to_owned());
     let name = Panel::ALL.iter().find(|(_, panel)| *panel == query.panel).expect("every panel has a name").0;
+    if model.decoder.is_some() {
+        let of_one_weight = match query.panel {
+            Panel::Factors | Panel::Pipe | Panel::Spectrum | Panel::Ledger | Panel::Portrait(_) => true,
+            Panel::Poke(poked) => poked == Poked::State,
+            _ => false,
+        };
+        if of_one_weight {
+            inspection.header.absent = Some(TWO_STACKS);
+            return Ok(inspection);
+        }
+        if query.panel == Panel::Attention
+            && let Some(result) = credit::alignment(session, query.sequence, &mut inspection)
+        {
+            return result.map(|()| inspection);
+        }
+    }
+    let model = session.model();
     // What reads no other timestep but through its state.
     if query.panel == Panel::Attention && model.cell.attention.is_none() {
         inspection.header.absent = Some(NO_ATTENTION);
@@ -221,6 +238,10 @@ pub fn inspect(session: &mut Session, query: Query) -> Result<Inspection> {
     }
     Ok(inspection)
 }
+
+/// What stands in the place of pictures of one set of weights that all timesteps share.
+const TWO_STACKS: &str = "Encoder and decoder have weights of their own, so that no single W_hh takes the state through all timesteps. The \
+                          ribbon, the credit of the outputs and a changed input show how both together carry it.";
 
 /// What stands in the place of attention where there is none.
 const NO_ATTENTION: &str = "This network has no weights with which one timestep reads another: all that it knows of the past has come \

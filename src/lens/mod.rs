@@ -129,6 +129,10 @@ pub struct Probe {
     pub output_offset: usize,
     pub mask_offset: usize,
     pub loss_offset: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub said_offset: Option<usize>,
 }
 
 /// Inputs or targets of the probe sequence.
@@ -155,10 +159,18 @@ pub fn frame(session: &mut Session, options: FrameOptions) -> Result<Frame> {
         ));
     }
     session.run_probe(options.loss_at)?;
+    let said = session.decode_probe();
+    if said.is_some() {
+        session.run_probe(options.loss_at)?;
+    }
     let program = session.probe_program();
     let mut packer = Packer { session: &*session, sequence: options.sequence, data: Vec::new() };
     let rows = program.rows.iter().map(|row| packer.row(row)).collect();
-    let probe = packer.probe();
+    let mut probe = packer.probe();
+    probe.said_offset = said.map(|said| {
+        let of_one = said.chunks_exact(n_sequences).map(|of_step| of_step[options.sequence] as f32);
+        packer.append(of_one)
+    });
     let last = session.last();
     let header = Header {
         step: session.step(),
@@ -335,6 +347,8 @@ impl Packer<'_> {
             output_offset,
             mask_offset,
             loss_offset,
+            source: form.source,
+            said_offset: None,
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn poke(session: &mut Session, row: usize, poked: Poked, query: Query
     }
     // What follows, from the states before it, twice: the second copy has the change. In both directions, everything follows, and where
     // no state is all that is handed on, everything is run again.
-    let is_stream = session.model().cell.block().is_some();
+    let is_stream = !session.model().hands_on();
     let both_ways = session.model().bidirectional;
     if both_ways && poked == Poked::State {
         let got = "one that reads in both directions, where a changed state has no single future";

@@ -88,6 +88,7 @@ impl Draft<'_> {
             let model = self.model;
             let fan_in = match (parameter.name.as_str(), model.cell.recurrent.is_empty()) {
                 (name, _) if name.starts_with("head.") => model.directions() * model.hidden,
+                (name, _) if name.starts_with("attention.") => parameter.shape[1],
                 (_, false) => model.hidden,
                 (name, true) if name.contains("_l0") => model.inputs,
                 (_, true) => model.directions() * model.hidden,
@@ -123,7 +124,9 @@ impl Draft<'_> {
     /// Calls `set` for each block of each recurrent parameter whose name starts with `prefix`: rows, columns, block and values.
     fn each_block(&mut self, prefix: &str, mut set: impl FnMut(&mut Rng, usize, usize, usize, &mut [f64])) {
         let blocks = self.model.cell.blocks.len();
-        for parameter in self.parameters.iter().filter(|p| p.name.starts_with(prefix)) {
+        let decoder = prefix.replacen("rnn.", "decoder.", 1);
+        let starts = |p: &&Parameter| p.name.starts_with(prefix) || p.name.starts_with(&decoder);
+        for parameter in self.parameters.iter().filter(starts) {
             let values = &mut self.values[parameter.offset..][..parameter.len()];
             let columns = parameter.shape.get(1).copied().unwrap_or(1);
             let len = values.len() / blocks;
@@ -393,6 +396,7 @@ mod tests {
             outputs: 2,
             window: None,
             length: 50,
+            decoder: None,
         }
     }
 

@@ -4,11 +4,13 @@
 //! so that a state dict loads unchanged), and records its forward pass. [`INITS`] lists the initialisations. Knows no data and no
 //! optimiser.
 
+mod decoder;
 mod init;
 pub mod mamba;
 mod retnet;
 mod transformer;
 
+pub use decoder::{Attention, DECODERS, Decoder, luong};
 pub use init::{INITS, Init, InitSpec, Initial, eigenvalues, find_init, spectral_radius};
 
 use crate::graph::Graph;
@@ -95,16 +97,20 @@ pub struct Model {
     pub window: Option<usize>,
     /// The largest T that it is made for: that of its task.
     pub length: usize,
+    /// The second half of an encoder-decoder, if it is one.
+    pub decoder: Option<Decoder>,
 }
 
-/// One layer and direction, as recorded: what a scene can show.
+/// One layer and direction, as recorded: what a scene can show. An encoder-decoder has two of each, one after the other in time.
 #[derive(Clone, Debug)]
 pub struct Recorded {
+    /// Its first timestep.
+    pub first: usize,
     /// k of `_l{k}`.
     pub layer: usize,
     /// True for the direction from the end to the start.
     pub reverse: bool,
-    /// h, `[T, B, H]`.
+    /// h, `[T, B, H]`, or as many timesteps as it computes.
     pub y: Tensor,
     /// What else the cell keeps, in the order of [`Cell::saved`].
     pub saved: Vec<Tensor>,
@@ -119,6 +125,8 @@ pub struct Pass {
     pub rows: Vec<Recorded>,
     /// What the head reads, `[T, B, D·H]`.
     pub read: Tensor,
+    /// `[U, B, S]`: the weights with which each step of a decoder reads the source, where it has attention.
+    pub alignment: Option<Tensor>,
 }
 
 impl Recorded {
@@ -182,6 +190,11 @@ impl Model {
         among.iter().position(|(id, _)| *id == chosen).expect("checked by its option") as u32
     }
 
+    /// True when a network that begins in the middle of a sequence needs no more than the states before it.
+    pub fn hands_on(&self) -> bool {
+        self.cell.block().is_none() && self.decoder.is_none()
+    }
+
     /// D.
     pub fn directions(&self) -> usize {
         if self.bidirectional { 2 } else { 1 }
@@ -243,19 +256,23 @@ impl Model {
         if let Some(block) = self.cell.block() {
             self.specs(block).into_iter().for_each(|(_, name, spec)| add(name, &spec.shape));
         }
-        let recurrent_rows = self.rows().filter(|_| self.cell.block().is_none());
-        for (layer, reverse) in recurrent_rows {
+        let stacks = ["rnn"].into_iter().chain(self.decoder.map(|_| "decoder"));
+        let recurrent_rows = stacks.flat_map(|stack| self.rows().map(move |row| (stack, row)));
+        for (stack, (layer, reverse)) in recurrent_rows.filter(|_| self.cell.block().is_none()) {
             let suffix = Self::suffix(layer, reverse);
             let inputs = if layer == 0 { self.inputs } else { d * h };
-            add(format!("rnn.weight_ih{suffix}"), &[g * h, inputs]);
+            add(format!("{stack}.weight_ih{suffix}"), &[g * h, inputs]);
             let recurrent = !self.cell.recurrent.is_empty();
             if recurrent {
-                add(format!("rnn.weight_hh{suffix}"), &[g * h, h]);
+                add(format!("{stack}.weight_hh{suffix}"), &[g * h, h]);
             }
-            add(format!("rnn.bias_ih{suffix}"), &[g * h]);
+            add(format!("{stack}.bias_ih{suffix}"), &[g * h]);
             if recurrent {
-                add(format!("rnn.bias_hh{suffix}"), &[g * h]);
+                add(format!("{stack}.bias_hh{suffix}"), &[g * h]);
             }
+        }
+        for (name, shape) in self.decoder.iter().flat_map(|decoder| decoder.parameters(h)) {
+            add(name.to_owned(), &shape);
         }
         add("head.weight".to_owned(), &[self.outputs, d * h]);
         add("head.bias".to_owned(), &[self.outputs]);
@@ -296,10 +313,13 @@ impl Model {
         match (self.cell.block(), self.cell.time_loop()) {
             (Some(block), _) => self.stream(block, graph, bound, x, size),
             (None, Some(time_loop)) => {
-                let rows = self.recur(time_loop, graph, bound, x, size, state0);
+                if let Some(decoder) = &self.decoder {
+                    return decoder.record(self, time_loop, graph, bound, x, size);
+                }
+                let rows = self.recur(time_loop, graph, bound, "rnn", x, size, state0);
                 let last = rows.last().expect("a model has a layer").y;
                 let read = graph.whole(last.buffer);
-                Pass { rows, read }
+                Pass { rows, read, alignment: None }
             }
             (None, None) => unreachable!("a layer is one or the other"),
         }
@@ -325,21 +345,23 @@ impl Model {
             let y = graph.activation(&format!("stream after layer {layer}"), &shape);
             let mut scribe = BlockScribe { graph, bound, prefix: format!("blocks.{layer}.") };
             let saved = (block.record)(&mut scribe, &sizes, stream, y);
-            rows.push(Recorded { layer, reverse: false, y, saved, gates: None });
+            rows.push(Recorded { first: 0, layer, reverse: false, y, saved, gates: None });
             stream = y;
         }
         let read = graph.activation("normalised stream", &shape);
         let sizes = self.sizes(self.layers, [n_steps, batch]);
         (block.leave)(&mut BlockScribe { graph, bound, prefix: String::new() }, &sizes, stream, read);
-        Pass { rows, read }
+        Pass { rows, read, alignment: None }
     }
 
-    /// Records all recurrent layers.
+    /// Records all recurrent layers, with the parameters of a stack of them.
+    #[allow(clippy::too_many_arguments)]
     fn recur(
         &self,
         time_loop: fn(&Layer) -> Call,
         graph: &mut Graph,
         bound: &Bound,
+        stack: &str,
         x: Inputs,
         [n_steps, batch]: [usize; 2],
         state0: &[Tensor],
@@ -352,7 +374,7 @@ impl Model {
             let output = graph.activation(&format!("h of layer {layer}"), &[n_steps, batch, d * h]);
             for direction in 0..d {
                 let suffix = Self::suffix(layer, direction == 1);
-                let parameter = |name: &str| bound.get(&format!("rnn.{name}{suffix}"));
+                let parameter = |name: &str| bound.get(&format!("{stack}.{name}{suffix}"));
                 let gates =
                     graph.activation(&format!("gates of layer {layer}"), &[n_steps, batch, self.cell.width * h]);
                 let (input, weight) = (gates.columns(0, g * h), parameter("weight_ih"));
@@ -382,14 +404,14 @@ impl Model {
                 };
                 graph.record(time_loop(&Layer {
                     gates,
-                    weight_hh: bound.find(&format!("rnn.weight_hh{suffix}")),
-                    bias_hh: bound.find(&format!("rnn.bias_hh{suffix}")),
+                    weight_hh: bound.find(&format!("{stack}.weight_hh{suffix}")),
+                    bias_hh: bound.find(&format!("{stack}.bias_hh{suffix}")),
                     state0: state0.get(layer * d + direction).copied(),
                     y,
                     saved: saved.clone(),
                     params,
                 }));
-                rows.push(Recorded { layer, reverse: direction == 1, y, saved, gates: Some(gates) });
+                rows.push(Recorded { first: 0, layer, reverse: direction == 1, y, saved, gates: Some(gates) });
             }
             x = Inputs::Features(output);
         }

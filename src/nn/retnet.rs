@@ -35,7 +35,7 @@ pub static CELL: Cell = Cell {
             name: "heads",
             title: "Heads",
             help: "How many retentions each block has; they share the features, and each decays more slowly than the one before.",
-            kind: Kind::Integer { min: 1, max: 16, default: 2 },
+            kind: Kind::Integer { min: 1, max: 16, default: 1 },
         },
         OptionSpec {
             name: "decay",

@@ -39,7 +39,7 @@ pub static CELL: Cell = Cell {
             name: "heads",
             title: "Heads",
             help: "How many patterns of attention each block has; they share the features among them.",
-            kind: Kind::Integer { min: 1, max: 16, default: 2 },
+            kind: Kind::Integer { min: 1, max: 16, default: 1 },
         },
         OptionSpec {
             name: "mlpFactor",

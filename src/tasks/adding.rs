@@ -22,6 +22,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
     recipe: Some(Recipe {
         task: &[],
         model: "gru",
+        decoder: "same",
         hidden: 32,
         layers: 1,
         init: "pytorch",
@@ -49,6 +50,7 @@ impl Adding {
                 last_only: true,
                 streams: false,
                 ahead: false,
+                source: None,
                 input_names: names(&["number", "marker"]),
                 target_names: names(&["sum"]),
                 // Pascanu, Mikolov and Bengio 2013 (arXiv:1211.5063) count a squared error above 0.04 as wrong.

@@ -5,7 +5,7 @@
 //! steps 2K + 2g, those that are free are drawn with weights 1/(g + 1). Symbols are the blank, V/2 − 1 keys and V/2 values; classes
 //! are the values. Attention looks a key up wherever it stood; a recurrence must keep K pairs in its state.
 
-use super::{Baseline, Batch, Draw, Form, Input, Recipe, Solved, Target, Task, TaskSpec, length, letters};
+use super::{Baseline, Batch, Draw, Form, Input, Solved, Target, Task, TaskSpec, length, letters};
 use crate::error::{Error, Result};
 use crate::options::{Chosen, Kind, OptionSpec};
 use crate::rng::Rng;
@@ -32,10 +32,8 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         },
     ],
     make: |chosen| Ok(Box::new(AssociativeRecall::new(chosen)?) as Box<dyn Task>),
-    recipe: RECIPE,
+    recipe: None,
 };
-
-const RECIPE: Option<Recipe> = None;
 
 struct AssociativeRecall {
     form: Form,
@@ -64,6 +62,7 @@ impl AssociativeRecall {
             last_only: false,
             streams: false,
             ahead: false,
+            source: None,
             input_names: ["·".to_owned()].into_iter().chain(letters(half - 1)).chain(values()).collect(),
             target_names: values().collect(),
             tolerance: 0.0,

@@ -42,6 +42,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
     recipe: Some(Recipe {
         task: &[],
         model: "gru",
+        decoder: "same",
         hidden: 64,
         layers: 1,
         init: "chrono",
@@ -74,6 +75,7 @@ impl Copy {
             last_only: false,
             streams: false,
             ahead: false,
+            source: None,
             input_names: letters(alphabet).chain(["·".to_owned(), "?".to_owned()]).collect(),
             target_names: letters(alphabet).chain(["·".to_owned()]).collect(),
             tolerance: 0.0,

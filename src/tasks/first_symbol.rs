@@ -34,6 +34,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
     recipe: Some(Recipe {
         task: &[],
         model: "lstm",
+        decoder: "same",
         hidden: 16,
         layers: 1,
         init: "forget-bias",
@@ -61,6 +62,7 @@ impl FirstSymbol {
             last_only: true,
             streams: false,
             ahead: false,
+            source: None,
             input_names: letters(symbols).chain(between).collect(),
             target_names: letters(symbols).collect(),
             tolerance: 0.0,

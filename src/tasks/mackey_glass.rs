@@ -38,6 +38,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
     recipe: Some(Recipe {
         task: &[],
         model: "gru",
+        decoder: "same",
         hidden: 32,
         layers: 1,
         init: "pytorch",
@@ -105,6 +106,7 @@ impl MackeyGlass {
             last_only: false,
             streams: true,
             ahead: true,
+            source: None,
             input_names: names(&["signal"]),
             target_names: vec![format!("signal at t + {horizon}")],
             tolerance: 0.1,

@@ -8,13 +8,17 @@ use crate::options::{Chosen, Kind, OptionSpec, Value};
 use crate::rng::Stream;
 
 mod adding;
+mod addition;
 mod associative_recall;
 mod copy;
+mod dates;
 mod first_symbol;
 mod induction_heads;
 mod mackey_glass;
+mod pairs;
 mod parity;
 mod reber;
+mod reversal;
 mod selective_copying;
 mod sine;
 mod temporal_order;
@@ -78,6 +82,9 @@ pub struct Form {
     pub streams: bool,
     /// True when targets are inputs of later timesteps: a network that reads in both directions would have seen them.
     pub ahead: bool,
+    /// S, where the first S timesteps are a source and the others its answer, fed one step late: then class k is symbol k, so that a
+    /// network can read its own answers.
+    pub source: Option<usize>,
     /// For symbols: how to print each; for features: the name of each.
     pub input_names: Vec<String>,
     /// For classes: how to print each; for values: the name of each.
@@ -176,6 +183,8 @@ pub struct Recipe {
     pub task: &'static [(&'static str, f64)],
     /// Id of the architecture.
     pub model: &'static str,
+    /// Id of the decoder; `same` but for tasks with a source.
+    pub decoder: &'static str,
     /// H.
     pub hidden: usize,
     /// L.
@@ -206,6 +215,9 @@ impl Recipe {
         let init = [vec![("id", text(self.init))], numbers(self.init_options)].concat();
         let [hidden, layers] = [self.hidden, self.layers].map(|n| Value::Number(n as f64));
         let mut model = vec![("id", text(self.model)), ("hidden", hidden), ("init", map(init))];
+        if self.decoder != "same" {
+            model.push(("decoder", text(self.decoder)));
+        }
         if self.layers > 1 {
             model.push(("layers", layers));
         }
@@ -283,6 +295,9 @@ pub static TASKS: &[TaskSpec] = &[
     reber::SPEC,
     sine::SPEC,
     mackey_glass::SPEC,
+    reversal::SPEC,
+    addition::SPEC,
+    dates::SPEC,
 ];
 
 /// The entry of an id.

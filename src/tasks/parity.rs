@@ -30,6 +30,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
     recipe: Some(Recipe {
         task: &[],
         model: "gru",
+        decoder: "same",
         hidden: 32,
         layers: 1,
         init: "pytorch",
@@ -54,6 +55,7 @@ impl Parity {
                 last_only: !chosen.switch("everyStep"),
                 streams: false,
                 ahead: false,
+                source: None,
                 input_names: names(&["0", "1"]),
                 target_names: names(&["even", "odd"]),
                 tolerance: 0.0,

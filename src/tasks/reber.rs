@@ -43,6 +43,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
     recipe: Some(Recipe {
         task: &[],
         model: "lstm",
+        decoder: "same",
         hidden: 32,
         layers: 1,
         init: "forget-bias",
@@ -133,6 +134,7 @@ impl Reber {
                 last_only: false,
                 streams: false,
                 ahead: true,
+                source: None,
                 input_names: names(SYMBOLS),
                 target_names: names(SYMBOLS),
                 tolerance: 0.0,

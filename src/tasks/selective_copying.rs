@@ -4,7 +4,7 @@
 //! T = L + 2M. As the spaces between the items vary, what to keep depends on what is read: no recurrence whose decay is the same at every
 //! step solves it. Classes are the A items, asked at the markers alone. Here T is given and L derived from it.
 
-use super::{Baseline, Batch, Draw, Form, Input, Recipe, Solved, Target, Task, TaskSpec, length, letters};
+use super::{Baseline, Batch, Draw, Form, Input, Solved, Target, Task, TaskSpec, length, letters};
 use crate::error::{Error, Result};
 use crate::options::{Chosen, Kind, OptionSpec};
 use crate::rng::Rng;
@@ -35,10 +35,8 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         },
     ],
     make: |chosen| Ok(Box::new(SelectiveCopying::new(chosen)?) as Box<dyn Task>),
-    recipe: RECIPE,
+    recipe: None,
 };
-
-const RECIPE: Option<Recipe> = None;
 
 struct SelectiveCopying {
     form: Form,
@@ -61,6 +59,7 @@ impl SelectiveCopying {
             last_only: false,
             streams: false,
             ahead: false,
+            source: None,
             input_names: letters(alphabet).chain(["·".to_owned(), "?".to_owned()]).collect(),
             target_names: letters(alphabet).collect(),
             tolerance: 0.0,

@@ -43,6 +43,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
     recipe: Some(Recipe {
         task: &[],
         model: "gru",
+        decoder: "same",
         hidden: 32,
         layers: 1,
         init: "pytorch",
@@ -84,6 +85,7 @@ impl Sine {
             last_only: false,
             streams: false,
             ahead: true,
+            source: None,
             input_names: names(&["signal"]),
             target_names: vec![format!("signal at t + {horizon}")],
             tolerance: 0.1,

@@ -30,6 +30,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
     recipe: Some(Recipe {
         task: &[],
         model: "elman",
+        decoder: "same",
         hidden: 32,
         layers: 1,
         init: "orthogonal",
@@ -68,6 +69,7 @@ impl TemporalOrder {
             last_only: true,
             streams: false,
             ahead: false,
+            source: None,
             input_names: names(&["A", "B", "c", "d", "e", "f"]),
             target_names: (0..n_classes).map(class_name).collect(),
             tolerance: 0.0,

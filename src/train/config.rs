@@ -3,7 +3,7 @@
 use super::optimisers::{OPTIMISERS, OptimiserSpec, find_optimiser};
 use crate::error::{Error, Result};
 use crate::kernels::recurrence::Cell;
-use crate::nn::{ARCHITECTURES, INITS, Init, Model, find_init};
+use crate::nn::{ARCHITECTURES, DECODERS, Decoder, INITS, Init, Model, find_init};
 use crate::options::{Chosen, Fields, Kind, Value};
 use crate::tasks::{TASKS, Task, TaskSpec};
 
@@ -69,6 +69,8 @@ pub struct Config {
     pub layers: usize,
     /// Whether a second row of each layer reads the sequence from its end.
     pub bidirectional: bool,
+    /// Id among [`DECODERS`]: which network answers, where a task has a source.
+    pub decoder: String,
     /// The initialisation.
     pub init: Init,
     /// W.
@@ -148,6 +150,8 @@ impl Config {
         let hidden = integer(&mut model, "hidden", 1, LIMITS.hidden, 16)?;
         let layers = integer(&mut model, "layers", 1, LIMITS.layers, 1)?;
         let bidirectional = model.read("bidirectional", Kind::Switch { default: false })? == Value::Bool(true);
+        let choice = Kind::Choice { among: DECODERS, default: "same" };
+        let Value::Text(decoder) = model.read("decoder", choice)? else { unreachable!("a choice") };
         let cell_options = model.options(cell.options)?;
         for other in ARCHITECTURES.iter().flat_map(|cell| cell.options) {
             if !cell_options.has(other.name) {
@@ -167,6 +171,18 @@ impl Config {
                 _ => None,
             };
         let carry = model.read("carry", Kind::Switch { default: false })? == Value::Bool(true);
+        if decoder != "same" {
+            let refused = if cell.block().is_some() {
+                Some(format!("\"same\", for {} hands on no state", cell.title))
+            } else if bidirectional {
+                Some("\"same\" for a network in both directions".to_owned())
+            } else {
+                window.map(|_| "\"same\" while the gradient is cut (model.window)".to_owned())
+            };
+            if let Some(expected) = refused {
+                return Err(Error::invalid(model.path("decoder"), expected, decoder.as_str()));
+            }
+        }
         if cell.block().is_some() {
             let title = cell.title;
             if bidirectional {
@@ -224,6 +240,7 @@ impl Config {
             hidden,
             layers,
             bidirectional,
+            decoder,
             init,
             window,
             carry,
@@ -259,7 +276,12 @@ impl Config {
             outputs: form.target.size(),
             window: self.window,
             length: form.n_steps,
+            decoder: form.source.and_then(|source| Decoder::new(&self.decoder, source)),
         };
+        if self.decoder != "same" && form.source.is_none() {
+            let expected = "\"same\", for this task has no source to encode";
+            return Err(Error::invalid("model.decoder", expected, self.decoder.as_str()));
+        }
         if let Some([field, expected, got]) = model.misfit() {
             return Err(Error::invalid(field, expected, got));
         }

@@ -151,6 +151,8 @@ pub struct Program {
     pub result: Tensor,
     /// Lowest layer first.
     pub rows: Vec<Row>,
+    /// `[U, B, S]`: how a decoder with attention reads the source, where it is kept.
+    pub alignment: Option<Tensor>,
 }
 
 /// A plan without a loss: forward, and backward from adjoints of the output that the caller writes. The parameters are fixed.
@@ -229,12 +231,12 @@ impl Blueprint<'_> {
         let recorded = &pass.rows;
         // The backward pass turns gates into their adjoints.
         let own_gates: Vec<Tensor> = recorded.iter().filter_map(|row| row.gates.filter(|_| probe)).collect();
-        let gates = own_gates.iter().filter(|_| model.cell.gated).map(|&from| {
-            let kept = graph.slot("gates", &from.shape.extents());
-            graph.record(copy::forward(from, kept, false));
-            kept
-        });
-        let gates: Vec<Tensor> = gates.collect();
+        let gates: Vec<Tensor> = match model.cell.gated {
+            true => self.whole(&mut graph, recorded, &own_gates, true),
+            false => Vec::new(),
+        };
+        let keep = !matches!(purpose, Purpose::Train { .. });
+        let rows = if keep { self.joined(&mut graph, recorded) } else { recorded.clone() };
 
         let h = self.readout(&mut graph, &pass);
         let scored = h.shape.rows();
@@ -265,16 +267,23 @@ impl Blueprint<'_> {
             }
         };
 
-        let keep = !matches!(purpose, Purpose::Train { .. });
         own_gates.iter().for_each(|&gates| graph.want(gates));
         let mut totals = Totals::default();
         if keep {
             totals = self.keep_totals(&mut graph, recorded, own_gates.len());
         }
         if probe {
-            want_states(&mut graph, recorded);
+            recorded.iter().for_each(|row| graph.want(row.y));
+            keep_states(&mut graph, &rows);
+            pass.alignment.iter().for_each(|&alignment| graph.pin(alignment));
         }
         let adjoints = graph.differentiate();
+        let d_gates: Vec<Tensor> = adjoints[..own_gates.len()].iter().copied().flatten().collect();
+        let d_gates = match d_gates.len() == own_gates.len() {
+            true => self.whole(&mut graph, recorded, &d_gates, false),
+            false => Vec::new(),
+        };
+        let totals = self.joined_totals(&mut graph, recorded, totals.of(&adjoints));
 
         if !probe {
             graph.mark(Mark::Clip);
@@ -310,7 +319,8 @@ impl Blueprint<'_> {
             d_output: probe.then(|| place(d_output)),
             losses: place(losses),
             result: place(result),
-            rows: place_rows(&plan, recorded, &gates, &adjoints[..own_gates.len()], &totals.of(&adjoints)),
+            rows: place_rows(&plan, &rows, &gates, &d_gates, &totals),
+            alignment: pass.alignment.filter(|_| probe).map(place),
             plan,
         }
     }
@@ -328,15 +338,22 @@ impl Blueprint<'_> {
         model.head(&mut graph, &bound, read, output);
         graph.seed(output, d_output);
         let totals = self.keep_totals(&mut graph, &pass.rows, 0);
-        want_states(&mut graph, &pass.rows);
+        let rows = self.joined(&mut graph, &pass.rows);
+        // What is handed over is an input of the decoder, all of it.
+        let states = if model.decoder.is_some() { model.cell.states } else { 1 };
+        for row in &pass.rows {
+            (0..states).for_each(|index| graph.want(row.state(index)));
+        }
+        keep_states(&mut graph, &rows);
         let adjoints = graph.differentiate();
+        let totals = self.joined_totals(&mut graph, &pass.rows, totals.of(&adjoints));
         let plan = graph.plan();
         Seeded {
             batch,
             inputs: place_inputs(&plan, inputs),
             output: plan.place(output),
             d_output: plan.place(d_output),
-            rows: place_rows(&plan, &pass.rows, &[], &[], &totals.of(&adjoints)),
+            rows: place_rows(&plan, &rows, &[], &[], &totals),
             plan,
         }
     }
@@ -348,21 +365,22 @@ impl Blueprint<'_> {
         let inputs = self.inputs(&mut graph);
         let bound = model.bind_fixed(&mut graph, &self.layout.places);
         let shape = [model.cell.states, batch, model.hidden];
-        let state0: Vec<Tensor> = match model.cell.block() {
-            None => model.rows().map(|_| graph.slot("initial state", &shape)).collect(),
-            Some(_) => Vec::new(),
+        let state0: Vec<Tensor> = match model.hands_on() {
+            true => model.rows().map(|_| graph.slot("initial state", &shape)).collect(),
+            false => Vec::new(),
         };
         let pass = model.layers(&mut graph, &bound, inputs, [n_steps, batch], &state0);
         let output = graph.slot("output", &[n_steps * batch, model.outputs]);
         let read = self.readout(&mut graph, &pass);
         model.head(&mut graph, &bound, read, output);
-        keep_states(&mut graph, &pass.rows);
+        let rows = self.joined(&mut graph, &pass.rows);
+        keep_states(&mut graph, &rows);
         let plan = graph.plan();
         Stretch {
             inputs: place_inputs(&plan, inputs),
             state0: state0.iter().map(|&state| plan.place(state)).collect(),
             output: plan.place(output),
-            rows: place_rows(&plan, &pass.rows, &[], &[], &[]),
+            rows: place_rows(&plan, &rows, &[], &[], &[]),
             plan,
         }
     }
@@ -400,10 +418,54 @@ impl Blueprint<'_> {
         read
     }
 
+    /// One tensor over all T timesteps for each row, from those of its parts: a part that is all of it as it is, unless a copy is
+    /// asked for.
+    fn whole(&self, graph: &mut Graph, recorded: &[Recorded], parts: &[Tensor], copies: bool) -> Vec<Tensor> {
+        let (per_part, n) = (self.model.rows().count(), parts.len());
+        let row = |at: usize| {
+            if n == per_part && !copies {
+                return parts[at];
+            }
+            let mut extents = parts[at].shape.extents();
+            extents[0] = self.n_steps;
+            let whole = graph.slot("of all timesteps", &extents);
+            for (part, of) in parts[at..].iter().zip(&recorded[at..]).step_by(per_part) {
+                graph.record(copy::forward(*part, whole.outer(of.first, part.shape.extent(0)), false));
+            }
+            whole
+        };
+        (0..per_part.min(n)).map(row).collect()
+    }
+
+    /// The rows over all timesteps: those of an encoder and a decoder are put one after the other.
+    fn joined(&self, graph: &mut Graph, recorded: &[Recorded]) -> Vec<Recorded> {
+        let mut rows: Vec<Recorded> = recorded[..self.model.rows().count()].to_vec();
+        for index in 0..=self.model.cell.saved.len() {
+            let parts: Vec<Tensor> = recorded.iter().map(|row| row.state(index)).collect();
+            for (row, whole) in rows.iter_mut().zip(self.whole(graph, recorded, &parts, false)) {
+                *(if index == 0 { &mut row.y } else { &mut row.saved[index - 1] }) = whole;
+            }
+        }
+        rows
+    }
+
+    /// As [`Blueprint::joined`], for the totals of each part.
+    fn joined_totals(&self, graph: &mut Graph, recorded: &[Recorded], totals: Vec<Vec<Tensor>>) -> Vec<Vec<Tensor>> {
+        let per_part = self.model.rows().count();
+        let mut rows = vec![Vec::new(); per_part.min(totals.len())];
+        for state in 0..totals.first().map_or(0, Vec::len) {
+            let parts: Vec<Tensor> = totals.iter().map(|row| row[state]).collect();
+            for (row, whole) in rows.iter_mut().zip(self.whole(graph, recorded, &parts, false)) {
+                row.push(whole);
+            }
+        }
+        rows
+    }
+
     /// Asks for the total adjoints of all states: those of a stream are adjoints that the graph has anyway, and the kernels of time loops
     /// keep the others. `before` counts the adjoints that were asked for before.
     fn keep_totals(&self, graph: &mut Graph, recorded: &[Recorded], before: usize) -> Totals {
-        let Self { model, n_steps, batch, .. } = *self;
+        let Self { model, batch, .. } = *self;
         let is_stream = model.cell.block().is_some();
         let mut totals = Totals { streams: is_stream.then_some(before), kept: Vec::new() };
         for row in recorded {
@@ -418,6 +480,7 @@ impl Blueprint<'_> {
                 });
                 totals.kept.push(kept.collect());
             } else {
+                let n_steps = row.y.shape.extent(0);
                 let kept = graph.slot(&name, &[model.cell.states, n_steps, batch, model.hidden]);
                 graph.keep_totals(row.y, kept);
                 let shape = Shape::new(&[n_steps, batch, model.hidden]);
@@ -450,12 +513,6 @@ impl Totals {
     }
 }
 
-/// Asks for the adjoints of all states, and keeps the states.
-fn want_states(graph: &mut Graph, recorded: &[Recorded]) {
-    recorded.iter().for_each(|row| graph.want(row.y));
-    keep_states(graph, recorded);
-}
-
 fn keep_states(graph: &mut Graph, recorded: &[Recorded]) {
     for row in recorded {
         graph.pin(row.y);
@@ -475,7 +532,7 @@ fn place_rows(
     plan: &Plan,
     recorded: &[Recorded],
     gates: &[Tensor],
-    d_gates: &[Option<Tensor>],
+    d_gates: &[Tensor],
     totals: &[Vec<Tensor>],
 ) -> Vec<Row> {
     let place = |tensor: &Tensor| plan.place(*tensor);
@@ -485,7 +542,7 @@ fn place_rows(
         y: place(&recorded.y),
         saved: recorded.saved.iter().map(place).collect(),
         gates: gates.get(index).map(place),
-        d_gates: d_gates.get(index).and_then(|d_gates| d_gates.as_ref().map(place)),
+        d_gates: d_gates.get(index).map(place),
         totals: totals.get(index).map_or(Vec::new(), |totals| totals.iter().map(place).collect()),
     };
     recorded.iter().enumerate().map(row).collect()

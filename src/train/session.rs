@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Mark, PERSISTENT};
 use crate::kernels::Access;
 use crate::kernels::update::{self, HYPER, UNLIMITED};
-use crate::nn::{Inputs, Model, Parameter};
+use crate::nn::{Decoder, Inputs, Model, Parameter};
 use crate::options::{Kind, Value, join};
 use crate::rng::Stream;
 use crate::shape::{Shape, Tensor};
@@ -107,6 +107,9 @@ pub struct Evaluation {
     pub loss: f64,
     /// Share of right answers.
     pub accuracy: f64,
+    /// For a task with a source: share of sequences whose whole answer is right when the network reads its own answers, each its likeliest
+    /// class (greedy decoding), instead of the true ones.
+    pub exact: Option<f64>,
     /// Number of sequences.
     pub n_sequences: usize,
     /// True when the task's criterion is met.
@@ -395,6 +398,12 @@ impl Session {
         if let Some([field, expected, got]) = self.model.misfit_of(batch.n_steps) {
             return Err(Error::invalid(field, expected, got));
         }
+        if let Some(Decoder { source, .. }) = self.model.decoder
+            && batch.n_steps <= source
+        {
+            let expected = format!("more than the {source} timesteps of the source");
+            return Err(Error::invalid("batch.T", expected, batch.n_steps));
+        }
         let known = |p: &Program| p.n_steps == batch.n_steps && p.batch == batch.batch;
         if let Some(at) = self.callers.iter().position(known) {
             return Ok(at);
@@ -424,6 +433,7 @@ impl Session {
     pub fn evaluate(&mut self) -> Evaluation {
         let passes = HELD_OUT.div_ceil(self.config.batch);
         let (mut loss, mut hits, mut weight) = (0.0, 0.0, 0.0);
+        let (mut exact, source) = (0, self.task.form().source);
         let mut diverged = None;
         for pass in 0..passes {
             let draw = Draw { seed: self.config.seed, stream: Stream::HeldOut, step: pass as u64 };
@@ -439,13 +449,25 @@ impl Session {
             loss += l * w;
             hits += h * w;
             weight += w;
+            if let Some(source) = source {
+                let rows = self.batch.batch;
+                let said = decode(&mut self.engine, &self.train, &self.batch, source);
+                let asked = &self.batch.classes[source * rows..];
+                exact += (0..rows)
+                    .filter(|row| {
+                        (*row..asked.len()).step_by(rows).all(|at| asked[at] == IGNORED || asked[at] == said[at])
+                    })
+                    .count();
+            }
         }
+        let exact = source.map(|_| exact as f64 / (passes * self.config.batch) as f64);
         let (loss, accuracy) = if weight > 0.0 { (loss / weight, hits / weight) } else { (0.0, 0.0) };
         let solved = match self.task.solved() {
             Solved::LossBelow(bound) => loss < bound,
             Solved::AccuracyAtLeast(bound) => accuracy >= bound,
         };
-        Evaluation { step: self.step, loss, accuracy, n_sequences: passes * self.config.batch, solved, diverged }
+        let n_sequences = passes * self.config.batch;
+        Evaluation { step: self.step, loss, accuracy, exact, n_sequences, solved, diverged }
     }
 
     /// Forward and backward on the probe batch, with losses where `at` says. The slots can be read until the next run.
@@ -485,6 +507,13 @@ impl Session {
         upload(&mut self.engine, program, &self.probe_batch, Some(&weights));
         self.engine.run(&program.plan, program.plan.range(Mark::Forward, Mark::Backward));
         Ok(())
+    }
+
+    /// What the network says to the probe's sequences when it reads its own answers, `[U, B]` classes; `None` for a task without a source.
+    /// The probe must have run, and its slots no longer hold it.
+    pub fn decode_probe(&mut self) -> Option<Vec<u32>> {
+        let (program, source) = (self.probe.as_ref()?, self.task.form().source?);
+        Some(decode(&mut self.engine, program, &self.probe_batch, source))
     }
 
     /// Where the probe's numbers stop being finite, when something that was read of them is not; runs it again.
@@ -603,6 +632,7 @@ impl Session {
         let carry = if *carry { ", carry" } else { "" };
         let own: Vec<_> = self.config.cell_options.values().iter().map(|(_, value)| format!(" {value}")).collect();
         let own = own.concat();
+        let own = if self.config.decoder == "same" { own } else { format!("{own} decoder {}", self.config.decoder) };
         format!("{}{own} {sizes} on {}, {}, B {batch}{carry}", cell.id, task.id, optimiser.spec.id)
     }
 
@@ -779,6 +809,28 @@ fn upload(engine: &mut Engine, program: &Program, batch: &Batch, weights: Option
             Words::Index(values) => engine.write_index(slot, values),
         }
     }
+}
+
+/// Greedy decoding: the likeliest class at each step of the answer, `[U, B]`, read in place of the true one at the next. U passes forward,
+/// for what a step says depends on no later one.
+fn decode(engine: &mut Engine, program: &Program, batch: &Batch, source: usize) -> Vec<u32> {
+    let Inputs::Symbols(slot) = program.inputs else { unreachable!("a source of symbols") };
+    let rows = batch.batch;
+    let (mut symbols, mut said, mut outputs) = (batch.symbols.clone(), Vec::new(), Vec::new());
+    for t in source..batch.n_steps {
+        engine.write_index(slot, &symbols);
+        engine.run(&program.plan, program.plan.range(Mark::Forward, Mark::Forward));
+        outputs.clear();
+        engine.read(program.output.outer(t * rows, rows), &mut outputs);
+        let likeliest =
+            |logits: &[f32]| (0..logits.len()).fold(0, |best, at| if logits[at] > logits[best] { at } else { best });
+        said.extend(outputs.chunks_exact(outputs.len() / rows).map(|logits| likeliest(logits) as u32));
+        if t + 1 < batch.n_steps {
+            let last = said.len() - rows;
+            symbols[(t + 1) * rows..][..rows].copy_from_slice(&said[last..]);
+        }
+    }
+    said
 }
 
 /// No update starting below this can overflow: 10 times the largest momentum, learning rate and decay are within 10²³ of it.

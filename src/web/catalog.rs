@@ -2,7 +2,7 @@
 
 use super::to_js;
 use crate::kernels::recurrence::Cell;
-use crate::nn::{ARCHITECTURES, INITS};
+use crate::nn::{ARCHITECTURES, DECODERS, INITS};
 use crate::options::{Chosen, Kind, OptionSpec, Value};
 use crate::tasks::{Recipe, TASKS, TaskSpec};
 use crate::train::{LIMITS, OPTIMISERS};
@@ -93,6 +93,8 @@ struct Architecture {
     gates: Vec<&'static str>,
     recurrent: bool,
     residual: bool,
+    #[serde(rename = "handsOn")]
+    hands_on: bool,
 }
 
 #[derive(Serialize)]
@@ -114,6 +116,7 @@ struct TaskInfo {
     entry: Entry,
     streams: bool,
     ahead: bool,
+    source: bool,
     baseline: BaselineInfo,
     recipe: Option<RecipeInfo>,
 }
@@ -149,6 +152,7 @@ struct Catalog {
     tasks: Vec<TaskInfo>,
     optimisers: Vec<Entry>,
     inits: Vec<Init>,
+    decoders: Vec<Named>,
     limits: LimitsInfo,
 }
 
@@ -165,6 +169,7 @@ fn architecture(cell: &'static Cell) -> Architecture {
         gates: if cell.gated { cell.blocks.to_vec() } else { Vec::new() },
         recurrent: !cell.recurrent.is_empty(),
         residual: cell.block().is_some(),
+        hands_on: cell.block().is_none() || cell.states > 1,
     }
 }
 
@@ -182,6 +187,7 @@ fn task(spec: &'static TaskSpec) -> TaskInfo {
         },
         streams: task.form().streams,
         ahead: task.form().ahead,
+        source: task.form().source.is_some(),
         baseline: BaselineInfo { loss: baseline.loss, what: baseline.what },
         recipe: spec.recipe.map(|recipe| RecipeInfo { config: RecipeConfig(spec, recipe), steps: recipe.steps }),
     }
@@ -218,6 +224,7 @@ pub fn catalog() -> JsValue {
                 architectures: ARCHITECTURES.iter().filter(|cell| (spec.suits)(cell)).map(|cell| cell.id).collect(),
             })
             .collect(),
+        decoders: DECODERS.iter().map(|&(id, title)| Named { id, title }).collect(),
         limits: LimitsInfo {
             hidden: LIMITS.hidden,
             length: LIMITS.length,

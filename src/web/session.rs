@@ -80,6 +80,8 @@ struct EvaluationInfo {
     step: u64,
     loss: f64,
     accuracy: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exact: Option<f64>,
     n_sequences: usize,
     baseline: BaselineInfo,
     solved: bool,
@@ -489,6 +491,7 @@ impl Session {
                 step: evaluation.step,
                 loss: evaluation.loss,
                 accuracy: evaluation.accuracy,
+                exact: evaluation.exact,
                 n_sequences: evaluation.n_sequences,
                 baseline: BaselineInfo { loss: baseline.loss, what: baseline.what },
                 solved: evaluation.solved,

@@ -4,6 +4,8 @@ export interface Catalog {
   tasks: TaskInfo[];
   optimisers: Entry[];
   inits: Init[];
+  /** The first is the default. */
+  decoders: DecoderInfo[];
   limits: Limits;
 }
 
@@ -28,6 +30,12 @@ export interface Entry {
   options: OptionInfo[];
 }
 
+/** One of the choices for `ModelConfig.decoder`. */
+export interface DecoderInfo {
+  id: NonNullable<ModelConfig["decoder"]>;
+  title: string;
+}
+
 export interface Architecture extends Entry {
   /** Names of the gates in PyTorch's block order, such as i, f, g, o. */
   gates: string[];
@@ -35,6 +43,8 @@ export interface Architecture extends Entry {
   recurrent: boolean;
   /** True for residual blocks: one direction, no window, no state from batch to batch. */
   residual: boolean;
+  /** False where no state is handed from a timestep to the next: each reads all before it. */
+  handsOn: boolean;
 }
 
 export interface Init extends Entry {
@@ -47,6 +57,8 @@ export interface TaskInfo extends Entry {
   streams: boolean;
   /** True when targets are inputs of later timesteps: networks in both directions are refused. */
   ahead: boolean;
+  /** True when the first timesteps are a source and the others its answer: a decoder may have weights of its own. */
+  source: boolean;
   /** What the best predictor without memory does, with the default options. */
   baseline: Baseline;
   /** Null when no configuration here solves it. */
@@ -96,6 +108,8 @@ export interface ModelConfig {
   layers?: number;
   /** A second row of each layer reads the sequence from its end; not for tasks whose targets lie ahead, and not with `carry`. */
   bidirectional?: boolean;
+  /** For a task with a source: the same network reads on, or a decoder with weights of its own answers, without or with attention. */
+  decoder?: "same" | "own" | "luong";
   /** Elman only. */
   nonlinearity?: "tanh" | "relu" | "identity";
   init?: { id?: string; [option: string]: number | string | boolean | null | undefined };
@@ -259,6 +273,10 @@ export interface Probe {
   outputOffset: number;
   /** [T]: 1 where the loss counts. */
   maskOffset: number;
+  /** S: the first S timesteps are a source, the others its answer; absent where there is none. */
+  source?: number;
+  /** [T − S]: what the network answers when it reads its own likeliest classes; beside `source`. */
+  saidOffset?: number;
   /** [T]: the loss at each timestep, whether it counts or not; NaN where there is no target. */
   lossOffset: number;
 }
@@ -331,7 +349,8 @@ export interface InspectionQuery {
  * `credit`: `matrix` [R, T] is ‖∂y_t/∂m_k‖_F, column k; `rows` [R] holds t. `credit-of-loss` takes the loss at t alone for y_t. Medians
  * over `header.sequences` probe sequences.
  *
- * `attention`: `matrix` [heads, T, T], for one probe sequence the weight with which timestep t (row) reads timestep k (column); `rows` [T].
+ * `attention`: `matrix` [heads, R, T], for one probe sequence the weight with which timestep t (row) reads timestep k (column); `rows` [R]
+ * holds t: all timesteps, or those of a decoder's answer.
  *
  * `spectrum`: `eigenvalues` [H, 2] (real, imaginary) and `singular` [H] (the largest first) of one block of W_hh; `radius` [1], `block`
  * [1]; without a keep gate `bound` [T], (γ σ_max)^(T−t). Networks of more than 256 units are refused.
@@ -444,6 +463,8 @@ export interface Evaluation {
   /** On held-out data that no training step sees. */
   loss: number;
   accuracy: number;
+  /** For a task with a source: share of sequences whose whole answer is right when the network reads its own likeliest answers. */
+  exact?: number;
   nSequences: number;
   baseline: Baseline;
   solved: boolean;

@@ -7,14 +7,28 @@ use unroll::kernels::activation::{self, Phi};
 use unroll::kernels::recurrence::{Layer, Params};
 use unroll::kernels::residual::{Scribe, Sizes};
 use unroll::kernels::{Call, attention, copy, layer_norm, mean_squared_error, product, selective_scan};
-use unroll::nn::mamba;
+use unroll::nn::{luong, mamba};
 use unroll::options::{Chosen, Value};
-use unroll::shape::Tensor;
+use unroll::shape::{Shape, Tensor};
 use unroll::train::EngineKind;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 /// A named parameter and its shape, in the order in which the file counts them.
 type Named = (&'static str, &'static [usize]);
+
+#[test]
+#[wasm_bindgen_test(unsupported = test)]
+fn luong_attention_is_pytorchs() {
+    let parameters: &[Named] = &[("Wa", &[4, 3]), ("Wc", &[4, 7])];
+    check("luong_general", &[6, 2, 3], parameters, |graph, keys, of| {
+        // Both inputs are the beginning of the same wave.
+        let query = Tensor { shape: Shape::new(&[1, 2, 4]), stride: 4, ..keys };
+        let y = graph.activation("y", &[1, 2, 4]);
+        let weights = luong(graph, [of[0], of[1]], keys, query, y);
+        graph.pin(weights);
+        y
+    });
+}
 
 /// Compares one entry of the file on both engines: x of a shape, parameters filled by formula, and the output that `record` makes of them.
 fn check(entry: &str, x: &[usize], parameters: &[Named], record: fn(&mut Graph, Tensor, &[Tensor]) -> Tensor) {

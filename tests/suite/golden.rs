@@ -536,6 +536,7 @@ fn check_trajectory(cell_name: &str, golden: &Json, kind: EngineKind) {
         last_only: true,
         streams: false,
         ahead: false,
+        source: None,
         input_names: Vec::new(),
         target_names: Vec::new(),
         tolerance: 0.0,

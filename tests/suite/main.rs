@@ -13,6 +13,7 @@ mod group;
 mod identities;
 mod panels;
 mod proof;
+mod seq2seq;
 mod streaming;
 mod support;
 mod training;

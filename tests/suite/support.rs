@@ -127,7 +127,18 @@ pub fn model(id: &str, nonlinearity: Option<&str>, [inputs, hidden, layers, outp
     let changes: Vec<_> =
         nonlinearity.iter().map(|&name| ("nonlinearity".to_owned(), Value::Text(name.to_owned()))).collect();
     let options = Chosen::defaults(cell.options).with("model", cell.options, &changes).expect("options of the cell");
-    Model { cell, options, inputs, hidden, layers, bidirectional: false, outputs, window: None, length: 1 }
+    Model {
+        cell,
+        options,
+        inputs,
+        hidden,
+        layers,
+        bidirectional: false,
+        outputs,
+        window: None,
+        length: 1,
+        decoder: None,
+    }
 }
 
 /// The finaliser of MurmurHash3, as in the golden values' description.

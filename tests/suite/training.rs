@@ -141,7 +141,9 @@ fn gradient_profile_at_initialisation_is_within_a_decade_of_the_known_one() {
 #[cfg(not(target_arch = "wasm32"))]
 mod long {
     use super::*;
-    use unroll::tasks::TASKS;
+    use unroll::options::Chosen;
+    use unroll::rng::Stream;
+    use unroll::tasks::{Batch, Draw, TASKS, find};
 
     /// Trains every seed for `budget` steps, in which its held-out loss never falls to `bound`.
     fn does_not_learn(settings: &str, seeds: &[u64], bound: f64, budget: u64) {
@@ -279,6 +281,41 @@ mod long {
                     train(&mut session, EVERY);
                 }
             }
+        }
+    }
+
+    /// The share of right answers of a network that has learnt parity, on sequences of another length, from a timestep on.
+    fn parity_accuracy(session: &mut Session, n_steps: usize, from: usize) -> f64 {
+        let spec = find("parity").expect("a task");
+        let length = ("length".to_owned(), Value::Number(n_steps as f64));
+        let options = Chosen::defaults(spec.options).with("task", spec.options, &[length]).expect("a length");
+        let task = (spec.make)(&options).expect("a task");
+        let mut batch = Batch::zeros(task.form(), 64);
+        task.sample(Draw { seed: 7, stream: Stream::HeldOut, step: 0 }, &mut batch);
+        let outputs = session.gradients(&batch).expect("a batch of the task").outputs;
+        let right = outputs
+            .chunks_exact(2)
+            .zip(&batch.classes)
+            .map(|(logits, &class)| logits[1] > logits[0] && class == 1 || logits[0] > logits[1] && class == 0);
+        let asked: Vec<bool> = right.skip(from * 64).collect();
+        asked.iter().filter(|&&right| right).count() as f64 / asked.len() as f64
+    }
+
+    /// An LSTM keeps one bit, however long the sequence is. A Transformer has learnt what each of twenty positions has to count, and
+    /// the vectors of later ones have never been trained: it guesses there.
+    #[test]
+    fn parity_extrapolates_to_twice_the_length_in_an_lstm_and_not_in_a_transformer() {
+        for (model, recurrent) in
+            [("model.id=lstm", true), ("model.id=transformer model.context=40 model.layers=2", false)]
+        {
+            let mut session = session(&format!("{PARITY} {model}"), 1);
+            train(&mut session, 600);
+            let beyond = parity_accuracy(&mut session, 40, 20);
+            println!(
+                "{model}: {:.3} on 20 steps, {beyond:.3} on the 20 after them",
+                parity_accuracy(&mut session, 20, 0)
+            );
+            assert!(if recurrent { beyond > 0.99 } else { beyond < 0.6 }, "{model}: {beyond}");
         }
     }
 }

@@ -154,7 +154,7 @@ export const CREDIT_OF = [
 
 /** Where the signal of a stream comes from. */
 const STREAMED = [
-  { id: "task", title: "the task's example" },
+  { id: "task", title: "an example" },
   { id: "hand", title: "your hand" },
   { id: "own", title: "its own answers" },
 ] as const;
@@ -485,6 +485,18 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
         ...ofLane,
       });
     }
+    let decoder: Value = "same";
+    if (task.source && !model.residual) {
+      decoder = table.add({
+        name: `${letter}.decoder`,
+        title: "Decoder",
+        help: "Which network answers once the source has been read, and whether it can look back at the source.",
+        kind: { kind: "choice", among: catalog.decoders },
+        default: catalog.decoders[0]?.id ?? "same",
+        effect: "restart",
+        ...ofLane,
+      });
+    }
     const inits = catalog.inits.filter((init) => init.architectures.includes(model.id));
     const init = table.entry(
       { name: `${letter}.init`, title: "Initialisation", help: "The weights at step 0.", effect: "restart", ...ofLane },
@@ -492,7 +504,7 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
       model.id === first.model.id ? first.init.id : "",
     );
     table.options(`${letter}.init`, init, first.init, ofLane, false);
-    if (!model.residual) {
+    if (!model.residual && decoder === "same") {
       table.add({
         name: `${letter}.window`,
         title: "Truncation window",

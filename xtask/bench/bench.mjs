@@ -4,23 +4,30 @@
  * Started by `cargo xtask bench`, which installs and builds what it needs. For each workload every engine gets a fresh
  * page in a browser context of its own; all train on the same weights and batches for five compared steps; then the
  * timed samples go round the engines, so that what else the machine does falls on all of them alike. With `--gpu` the
- * engines are those on WebGPU, beside ours on the processor, and their calls of WebGPU are counted.
- * Ends with status 1 when an engine fails or losses disagree.
+ * engines are those on WebGPU, beside ours on the processor, and their calls of WebGPU are counted. `--table` measures the
+ * shapes and cells of the README's table and writes it there. `--scaling`, `--start` and `--profile` look at ours alone.
+ * Ends with status 1 when an engine fails, losses disagree, or a verdict is not kept.
  */
 
-import { readFile, readdir, rm, mkdir, copyFile, writeFile } from "node:fs/promises";
+import { readFile, readdir, rm, mkdir, copyFile, cp, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { availableParallelism, cpus, loadavg } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
+import { openPage, pageDriver, torchDriver } from "./drivers.mjs";
+import { median, table } from "./print.mjs";
+import { readmeTable, writeReadme } from "./readme.mjs";
+import { scaling } from "./scaling.mjs";
+import { start } from "./start.mjs";
 
 /** @typedef {import("playwright-core").Browser} Browser */
-/** @typedef {import("playwright-core").CDPSession} CDPSession */
-/** @typedef {import("playwright-core").Page} Page */
-/** @typedef {(typeof bench.engines)[number]} Engine */
+/** @typedef {import("./drivers.mjs").Driver} Driver */
+/** @typedef {import("./src/workload.ts").Workload} Workload */
+/** @typedef {import("./src/workload.ts").CellId} CellId */
+/** @typedef {(typeof bench.engines)[number] & { native?: boolean }} Engine */
 /** @typedef {import("./src/webgpu-calls.ts").WebgpuCalls} WebgpuCalls */
 /** @typedef {import("./src/engine.ts").Dispatch} Dispatch */
 
@@ -37,6 +44,8 @@ import { chromium } from "playwright-core";
  * @property {string} engine
  * @property {boolean} peer not ours
  * @property {string} version
+ * @property {boolean} native outside the browser
+ * @property {string | null} own why its losses are not compared
  * @property {number[]} losses of the compared steps
  * @property {number} createMs
  * @property {number} firstStepMs
@@ -44,6 +53,8 @@ import { chromium } from "playwright-core";
  * @property {number} nSamples how many are planned
  * @property {number[]} samples milliseconds a step, by the page's clock
  * @property {number} cpuMs milliseconds a step of processor time, the page's process and the GPU's, over all samples
+ * @property {{ flop: number, limit: number } | null} limit operations of a step, and GFLOP/s that registers alone reach;
+ * null where the engine cannot tell
  * @property {WebgpuRun | null} webgpu null where it computes elsewhere
  * @property {string | null} skipped why it was left out, without fault
  * @property {string | null} failure where and why it stopped
@@ -64,7 +75,7 @@ const SLOW_FIRST_STEP_MS = 5000;
 /** An engine whose steps take longer is warmed up by the compared steps alone, and gives few samples. */
 const SLOW_STEP_MS = 1000;
 const FEW_SAMPLES = 3;
-/** A peer is skipped as soon as one step takes longer. */
+/** A peer is skipped as soon as one step takes longer; for the table, as soon as its first step is too slow for the mean. */
 const LONGEST_STEP_MS = 30_000;
 const CALL_TIMEOUT_MS = 300_000;
 
@@ -92,27 +103,33 @@ function parseOptions(args) {
       chromium: { type: "string", default: "/usr/bin/chromium" },
       gpu: { type: "boolean", default: false },
       adapter: { type: "string", default: "software" },
-      engine: { type: "string", multiple: true },
-      workload: { type: "string", multiple: true },
+      engines: { type: "string", multiple: true },
+      shapes: { type: "string", multiple: true },
+      cells: { type: "string", multiple: true },
+      table: { type: "boolean", default: false },
+      write: { type: "boolean", default: false },
+      scaling: { type: "boolean", default: false },
+      start: { type: "boolean", default: false },
       samples: { type: "string", default: "9" },
       profile: { type: "boolean", default: false },
       json: { type: "string" },
     },
   });
   const samples = Number(values.samples);
-  if (!Number.isInteger(samples) || samples < 7) throw new Error(`--samples: expected a whole number from 7, got ${values.samples}`);
+  if (!Number.isInteger(samples) || samples < 7)
+    throw new Error(`--samples: expected a whole number from 7, got ${values.samples}`);
   const adapterArguments = ADAPTER_ARGUMENTS.get(values.adapter);
   if (!adapterArguments) throw new Error(`--adapter: expected software or system, got ${values.adapter}`);
   const browserArguments = [...BROWSER_ARGUMENTS, ...(values.gpu ? adapterArguments : ["--disable-gpu"])];
   return { ...values, samples, browserArguments };
 }
 
-/** Bundles the page and puts beside it the binaries that tfjs fetches. */
+/** Bundles the page and the workloads, and puts beside them the binaries that peers fetch. */
 async function buildPages() {
   await rm(DIST, { recursive: true, force: true });
   await mkdir(path.join(DIST, "tfjs"), { recursive: true });
   await build({
-    entryPoints: [path.join(HERE, "src/page.ts")],
+    entryPoints: [path.join(HERE, "src/page.ts"), path.join(HERE, "src/workload.ts")],
     outdir: DIST,
     bundle: true,
     splitting: true,
@@ -125,24 +142,34 @@ async function buildPages() {
   for (const name of await readdir(binaries)) {
     if (name.endsWith(".wasm")) await copyFile(path.join(binaries, name), path.join(DIST, "tfjs", name));
   }
-  await writeFile(path.join(DIST, "index.html"), '<!doctype html><meta charset="utf-8"><title>bench</title><script type="module" src="page.js"></script>');
+  await cp(path.join(HERE, "burn/pkg"), path.join(DIST, "burn"), { recursive: true, force: true }).catch(
+    () => undefined,
+  );
+  await writeFile(
+    path.join(DIST, "index.html"),
+    '<!doctype html><meta charset="utf-8"><title>bench</title><script type="module" src="page.js"></script>',
+  );
 }
 
 const TYPES = new Map([
   [".html", "text/html"],
+  [".css", "text/css"],
   [".js", "text/javascript"],
   [".json", "application/json"],
   [".wasm", "application/wasm"],
 ]);
 
-/** Serves the pages, and the package under `/pkg/`. No COOP or COEP header: no thread, as on any static host. */
+/** Serves the pages, the package under `/pkg/` and the built page under `/www/dist/`. No COOP or COEP header: no thread, as on any static host. */
 async function serve() {
   const server = createServer((request, response) => {
     const name = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
-    const folder = name.startsWith("/pkg/") ? ROOT : DIST;
-    const file = path.join(folder, path.normalize(name === "/" ? "/index.html" : name));
+    const folder = name.startsWith("/pkg/") || name.startsWith("/www/dist/") ? ROOT : DIST;
+    const file = path.join(folder, path.normalize(name.endsWith("/") ? `${name}index.html` : name));
     readFile(file).then(
-      (body) => response.writeHead(200, { "content-type": TYPES.get(path.extname(file)) ?? "application/octet-stream" }).end(body),
+      (body) =>
+        response
+          .writeHead(200, { "content-type": TYPES.get(path.extname(file)) ?? "application/octet-stream" })
+          .end(body),
       () => response.writeHead(name === "/favicon.ico" ? 204 : 404).end(),
     );
   });
@@ -150,34 +177,6 @@ async function serve() {
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the server has no port");
   return { origin: `http://127.0.0.1:${address.port}`, close: () => server.close() };
-}
-
-/**
- * @param {Browser} browser
- * @param {string} origin
- */
-async function open(browser, origin) {
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  await page.goto(origin);
-  await page.waitForFunction(() => "bench" in globalThis);
-  const devtools = await context.newCDPSession(page);
-  await devtools.send("Performance.enable");
-  return { page, devtools };
-}
-
-/**
- * Processor time so far of the page's process and of the GPU's, where WebGPU computes if the adapter is a software one.
- * In milliseconds, steps of 10. On a shared machine it is the fairer clock.
- * @param {CDPSession} page
- * @param {CDPSession} browser
- */
-async function processorTime(page, browser) {
-  const { metrics } = await page.send("Performance.getMetrics");
-  const { processInfo } = await browser.send("SystemInfo.getProcessInfo");
-  const ofPage = metrics.find(({ name }) => name === "ProcessTime")?.value ?? NaN;
-  const ofGpu = processInfo.find(({ type }) => type === "GPU")?.cpuTime ?? 0;
-  return 1000 * (ofPage + ofGpu);
 }
 
 /**
@@ -199,20 +198,24 @@ function inTime(call) {
  * One workload: all engines side by side.
  * @param {Browser} browser
  * @param {string} origin
- * @param {string} workload
+ * @param {Workload} workload
  * @param {Engine[]} engines
  * @param {number} nSamples
+ * @param {number} longestStepMs a peer is skipped as soon as a step takes longer
  * @returns {Promise<Run[]>}
  */
-async function measure(browser, origin, workload, engines, nSamples) {
-  const devtoolsOfBrowser = await browser.newBrowserCDPSession();
-  /** @type {{ run: Run, page: Page, devtools: CDPSession, warmUp: WebgpuCalls | null }[]} */
+async function measure(browser, origin, workload, engines, nSamples, longestStepMs) {
+  /** @type {{ run: Run, driver: Driver, warmUp: WebgpuCalls | null }[]} */
   const rows = [];
-  for (const { id, peer } of engines) {
+  for (const { id, peer, own, native = false } of engines) {
+    const driver = native ? await torchDriver(DIST) : await pageDriver(browser, origin, id);
+    if (!driver) continue;
     /** @type {Run} */
     const run = {
       engine: id,
       peer,
+      native,
+      own,
       version: "",
       losses: [],
       createMs: NaN,
@@ -221,11 +224,12 @@ async function measure(browser, origin, workload, engines, nSamples) {
       nSamples,
       samples: [],
       cpuMs: 0,
+      limit: null,
       webgpu: null,
       skipped: null,
       failure: null,
     };
-    rows.push({ run, ...(await open(browser, origin)), warmUp: null });
+    rows.push({ run, driver, warmUp: null });
   }
 
   /**
@@ -239,32 +243,36 @@ async function measure(browser, origin, workload, engines, nSamples) {
       await inTime(work());
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      run.failure = `${stage}: ${message.replace(/^page\.evaluate: /, "").split("\n").slice(0, 2).join(" ")}`;
+      run.failure = `${stage}: ${message
+        .replace(/^page\.evaluate: /, "")
+        .split("\n")
+        .slice(0, 2)
+        .join(" ")}`;
     }
   };
 
   for (const row of rows) {
-    const { run, page } = row;
+    const { run, driver } = row;
     await attempt(row, "create", async () => {
       const start = performance.now();
-      run.version = await page.evaluate(([e, w]) => bench.create(e, w), /** @type {[string, string]} */ ([run.engine, workload]));
+      run.version = await driver.create(workload);
       run.createMs = performance.now() - start;
     });
     let stepMs = NaN;
     for (let k = 0; k < COMPARED_STEPS; k++) {
       await attempt(row, `step ${k + 1}`, async () => {
-        const { loss, ms } = await page.evaluate((k) => bench.step(k), k);
+        const { loss, ms } = await driver.step(k);
         run.losses.push(loss);
         stepMs = ms;
         if (k === 0) run.firstStepMs = ms;
-        if (run.peer && ms > LONGEST_STEP_MS) run.skipped = `step ${k + 1} took ${(ms / 1000).toFixed(0)} s`;
+        if (run.peer && ms > longestStepMs) run.skipped = `step ${k + 1} took ${(ms / 1000).toFixed(0)} s`;
       });
     }
     await attempt(row, "warm-up", async () => {
       if (stepMs > SLOW_STEP_MS) run.nSamples = FEW_SAMPLES;
-      else stepMs = (await page.evaluate((n) => bench.train(n), WARM_UP_STEPS)) / WARM_UP_STEPS;
+      else stepMs = (await driver.train(WARM_UP_STEPS)) / WARM_UP_STEPS;
       run.stepsPerSample = Math.max(1, Math.ceil(SAMPLE_MS / stepMs));
-      row.warmUp = await page.evaluate(() => bench.webgpu());
+      row.warmUp = await driver.webgpu();
     });
   }
 
@@ -275,21 +283,26 @@ async function measure(browser, origin, workload, engines, nSamples) {
       // Few samples are spread over all rounds.
       if (!row || sample % Math.ceil(nSamples / row.run.nSamples) !== 0) continue;
       await attempt(row, `sample ${sample + 1}`, async () => {
-        const { run, page, devtools } = row;
-        const start = await processorTime(devtools, devtoolsOfBrowser);
-        const ms = await page.evaluate((n) => bench.train(n), run.stepsPerSample);
+        const { run, driver } = row;
+        const start = await driver.processorTime();
+        const ms = await driver.train(run.stepsPerSample);
         run.samples.push(ms / run.stepsPerSample);
-        run.cpuMs += ((await processorTime(devtools, devtoolsOfBrowser)) - start) / run.stepsPerSample / run.nSamples;
+        run.cpuMs += ((await driver.processorTime()) - start) / run.stepsPerSample / run.nSamples;
       });
     }
   }
   for (const row of rows) {
+    await attempt(row, "profile", async () => {
+      const profile = await row.driver.profile(1);
+      if (profile)
+        row.run.limit = { flop: profile.calls.reduce((sum, { flop }) => sum + flop, 0), limit: profile.limit };
+    });
     await attempt(row, "WebGPU calls", async () => {
-      const { run, page, warmUp } = row;
-      const total = await page.evaluate(() => bench.webgpu());
+      const { run, driver, warmUp } = row;
+      const total = await driver.webgpu();
       if (!total || !warmUp) return;
       if (!total.adapter) throw new Error("no device was asked for");
-      const dispatches = await page.evaluate(() => bench.dispatches());
+      const dispatches = await driver.dispatches();
       run.webgpu = { adapter: total.adapter, perStep: {}, dispatches };
       for (const [name, calls] of Object.entries(total.calls)) {
         const sinceWarmUp = calls - (warmUp.calls[name] ?? 0);
@@ -297,15 +310,8 @@ async function measure(browser, origin, workload, engines, nSamples) {
       }
     });
   }
-  for (const { page } of rows) await page.context().close();
+  for (const { driver } of rows) await driver.close();
   return rows.map(({ run }) => run);
-}
-
-/** @param {number[]} values */
-function median(values) {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return ((sorted[Math.ceil(middle) - 1] ?? NaN) + (sorted[Math.floor(middle)] ?? NaN)) / 2;
 }
 
 /**
@@ -313,9 +319,10 @@ function median(values) {
  * @param {Run[]} runs
  */
 function disagreement(runs) {
+  const compared = runs.filter(({ own }) => own === null);
   let worst = { step: 0, distance: 0 };
   for (let k = 0; k < COMPARED_STEPS; k++) {
-    const losses = runs.filter(({ losses }) => losses.length > k).map(({ losses }) => losses[k] ?? NaN);
+    const losses = compared.filter(({ losses }) => losses.length > k).map(({ losses }) => losses[k] ?? NaN);
     const [low, high] = [Math.min(...losses), Math.max(...losses)];
     const distance = (high - low) / Math.abs(low);
     // A loss of 0 or NaN is a disagreement too.
@@ -324,22 +331,13 @@ function disagreement(runs) {
   return worst;
 }
 
-/** @param {string[][]} rows */
-function table(rows) {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  // Words to the left, numbers to the right.
-  return rows
-    .map((row) => row.map((cell, k) => (k < 2 ? cell.padEnd(widths[k] ?? 0) : cell.padStart(widths[k] ?? 0))).join("  "))
-    .join("\n");
-}
-
 /**
  * The peers' distance to ours in one number, as a line.
  * @param {Run} ours
  * @param {Run[]} runs
  */
 function mean(ours, runs) {
-  const peers = runs.filter(({ peer, samples }) => peer && samples.length > 0);
+  const peers = runs.filter(({ peer, native, samples }) => peer && !native && samples.length > 0);
   /** @param {Run} peer */
   const isSlow = ({ firstStepMs }) => firstStepMs > SLOW_FIRST_STEP_MS;
   const quick = peers.filter((peer) => !isSlow(peer));
@@ -349,7 +347,7 @@ function mean(ours, runs) {
   const line = quick.length > 0 ? `${value.toFixed(2)} (geometric, ${names(quick)})` : "none";
   const slow = peers.filter(isSlow);
   const left = slow.length > 0 ? `; without ${names(slow)}: first step over ${SLOW_FIRST_STEP_MS / 1000} s` : "";
-  return `mean of the peers' × median: ${line}${left}`;
+  return `mean of × median, peers in the browser: ${line}${left}`;
 }
 
 /**
@@ -411,16 +409,28 @@ function report(workload, runs) {
   }
   console.log(`\n${workload.id}: ${workload.title}\n\n${table(rows)}\n`);
   if (base && !base.peer) console.log(mean(base, runs));
-  for (const { engine, skipped } of runs) if (skipped) console.log(`skipped: ${engine}, ${skipped}`);
+  for (const { engine, skipped, own } of runs) {
+    if (skipped) console.log(`skipped: ${engine}, ${skipped}`);
+    if (own) console.log(`${engine}: ${own}; its losses are not compared`);
+  }
+  for (const { engine, limit, samples } of runs) {
+    if (!limit || samples.length === 0) continue;
+    const rate = limit.flop / 1e6 / median(samples);
+    const share = `${((100 * rate) / limit.limit).toFixed(0)} % of ${limit.limit.toFixed(1)}`;
+    console.log(`${engine}: ${rate.toFixed(1)} GFLOP/s, ${share}, the limit of registers alone`);
+  }
   reportWebgpu(runs);
-  for (const { engine, losses } of runs) console.log(`losses  ${engine.padEnd(14)} ${losses.map((loss) => loss.toPrecision(7)).join("  ")}`);
+  for (const { engine, losses } of runs)
+    console.log(`losses  ${engine.padEnd(14)} ${losses.map((loss) => loss.toPrecision(7)).join("  ")}`);
 
   const { step, distance } = disagreement(runs);
   const agree = distance <= TOLERANCE;
-  const compared = runs.filter(({ losses }) => losses.length === COMPARED_STEPS).length;
-  if (!agree) console.log(`FAILED: at step ${step} losses differ by ${distance.toExponential(1)}, more than ${TOLERANCE}`);
+  const compared = runs.filter(({ losses, own }) => own === null && losses.length === COMPARED_STEPS).length;
+  if (!agree)
+    console.log(`FAILED: at step ${step} losses differ by ${distance.toExponential(1)}, more than ${TOLERANCE}`);
   else if (compared < 2) console.log("losses: nothing to compare with");
-  else console.log(`losses of ${compared} engines agree within ${distance.toExponential(1)} over ${COMPARED_STEPS} steps`);
+  else
+    console.log(`losses of ${compared} engines agree within ${distance.toExponential(1)} over ${COMPARED_STEPS} steps`);
   const failures = runs.filter(({ failure }) => failure !== null);
   for (const { engine, failure } of failures) console.log(`FAILED: ${engine}, ${failure}`);
   return agree && failures.length === 0;
@@ -450,11 +460,39 @@ function chooseEngines(wanted, known, gpu) {
   const unasked = known.filter(({ peer, webgpu }) => webgpu === gpu || (gpu && !peer));
   /** @param {Engine[]} engines */
   const ids = (engines) => engines.map(({ id }) => id);
-  const names = choose(wanted, ids(known), "engine", ids(unasked));
+  const names = choose(wanted, ids(known), "engines", ids(unasked));
   const engines = known.filter(({ id }) => names.includes(id));
   const without = engines.find(({ webgpu }) => webgpu && !gpu);
-  if (without) throw new Error(`--engine: ${without.id} needs --gpu`);
+  if (without) throw new Error(`--engines: ${without.id} needs --gpu`);
   return engines;
+}
+
+const TORCH = "pytorch";
+
+/** The workloads, bundled for Node. */
+const workloadModule = () =>
+  /** @type {Promise<typeof import("./src/workload.ts")>} */ (
+    import(pathToFileURL(path.join(DIST, "workload.js")).href)
+  );
+
+/**
+ * Shapes times cells: for the table all of them, else the LSTM on the first shape and on W0.
+ * @param {{ shapes?: string[] | undefined, cells?: string[] | undefined, table: boolean }} options
+ * @returns {Promise<Workload[]>}
+ */
+async function chooseWorkloads({ shapes, cells, table }) {
+  const { FIRST_SHAPE, GATES, TABLE_SHAPES, W0, workloadOf } = await workloadModule();
+  const known = [FIRST_SHAPE, ...TABLE_SHAPES];
+  const ids = choose(
+    shapes,
+    known.map(({ id }) => id),
+    "shapes",
+    (table ? TABLE_SHAPES : [FIRST_SHAPE, W0]).map(({ id }) => id),
+  );
+  const chosen = choose(cells, Object.keys(GATES), "cells", table ? Object.keys(GATES) : ["lstm"]);
+  return known
+    .filter(({ id }) => ids.includes(id))
+    .flatMap((shape) => chosen.map((cell) => workloadOf(/** @type {CellId} */ (cell), shape)));
 }
 
 /** Steps that a profile is the mean of: the browser rounds its clock to 0.1 ms, and a step has many calls. */
@@ -464,29 +502,42 @@ const PROFILED_STEPS = 200;
  * Where a training step of our CPU engine goes, call by call.
  * @param {Browser} browser
  * @param {string} origin
- * @param {{ id: string, title: string }} workload
+ * @param {Workload} workload
  */
-async function profile(browser, origin, { id, title }) {
-  const { page } = await open(browser, origin);
-  await page.evaluate((id) => bench.create("unroll", id), id);
-  for (let k = 0; k < WARM_UP_STEPS; k++) await page.evaluate((k) => bench.step(k), k);
-  const profile = await page.evaluate((steps) => bench.profile(steps), PROFILED_STEPS);
-  await page.context().close();
+async function profile(browser, origin, workload) {
+  const driver = await pageDriver(browser, origin, "unroll");
+  await driver.create(workload);
+  await driver.train(WARM_UP_STEPS);
+  const profile = await driver.profile(PROFILED_STEPS);
+  await driver.close();
   if (!profile) throw new Error("the engine cannot tell where its time goes");
   const { limit, calls } = profile;
-  const sum = (/** @type {(call: (typeof calls)[number]) => number} */ of) => calls.reduce((total, call) => total + of(call), 0);
+  const sum = (/** @type {(call: (typeof calls)[number]) => number} */ of) =>
+    calls.reduce((total, call) => total + of(call), 0);
   const total = { label: "all", writes: "", ms: sum(({ ms }) => ms), flop: sum(({ flop }) => flop) };
   const rows = [...calls, total].map(({ label, writes, ms, flop }) => {
     const rate = flop / 1e6 / ms;
     const fraction = flop > 0 ? [rate.toFixed(1), `${((100 * rate) / limit).toFixed(0)} %`] : ["", ""];
-    return [label, writes, ms.toFixed(3), `${((100 * ms) / total.ms).toFixed(1)} %`, (flop / 1e6).toFixed(1), ...fraction];
+    return [
+      label,
+      writes,
+      ms.toFixed(3),
+      `${((100 * ms) / total.ms).toFixed(1)} %`,
+      (flop / 1e6).toFixed(1),
+      ...fraction,
+    ];
   });
   const heads = ["call", "writes", "ms", "share", "MFLOP", "GFLOP/s", "of the limit"];
-  console.log(`\n${id}: ${title}\n\n${table([heads, ...rows])}\n`);
-  console.log(`limit: ${limit.toFixed(1)} GFLOP/s, products and sums in registers alone, one thread; mean of ${PROFILED_STEPS} steps`);
+  console.log(`\n${workload.id}: ${workload.title}\n\n${table([heads, ...rows])}\n`);
+  console.log(
+    `limit: ${limit.toFixed(1)} GFLOP/s, products and sums in registers alone, one thread; mean of ${PROFILED_STEPS} steps`,
+  );
 }
 
-const load = () => loadavg().map((value) => value.toFixed(1)).join(" ");
+const load = () =>
+  loadavg()
+    .map((value) => value.toFixed(1))
+    .join(" ");
 
 /**
  * @param {string[]} args
@@ -502,32 +553,54 @@ async function main(args) {
     args: options.browserArguments,
   });
   try {
-    const { page: catalogue } = await open(browser, server.origin);
-    const known = await catalogue.evaluate(() => ({ engines: bench.engines, workloads: bench.workloads }));
+    const catalogue = await openPage(browser, server.origin);
+    const inBrowser = await catalogue.evaluate(() => bench.engines);
     await catalogue.context().close();
-    const engines = chooseEngines(options.engine, known.engines, options.gpu);
-    const workloads = choose(options.workload, known.workloads.map(({ id }) => id), "workload");
-
+    const workloads = await chooseWorkloads(options);
+    /** @type {Engine[]} */
+    const known = [...inBrowser, { id: TORCH, peer: true, webgpu: false, own: null, native: true }];
+    let engines = chooseEngines(options.engines, known, options.gpu);
     const machine = `${cpus()[0]?.model ?? "unknown processor"}, ${availableParallelism()} cores`;
     const threads = options.gpu ? "one thread for each engine not on WebGPU" : "one thread for each engine";
     console.log(`Chromium ${browser.version()}, ${machine}, ${threads}; load ${load()}`);
     const samples = `${options.samples} samples (${FEW_SAMPLES} where a step takes over ${SLOW_STEP_MS / 1000} s)`;
     console.log(`${samples}, engines in turn; × is the ratio to the first row; cpu is processor time`);
+    if (options.start) return await start(browser, server.origin, workloads);
+    if (options.scaling) return await scaling(browser, server.origin, await workloadModule(), options.samples);
     if (options.profile) {
-      for (const workload of known.workloads.filter(({ id }) => workloads.includes(id))) await profile(browser, server.origin, workload);
+      for (const workload of workloads) await profile(browser, server.origin, workload);
       return true;
     }
+    if (engines.some(({ native }) => native)) {
+      const torch = await torchDriver(DIST);
+      if (torch) await torch.close();
+      else {
+        console.log("pytorch: not installed (PYTHON names a Python that has it)");
+        engines = engines.filter(({ native }) => !native);
+      }
+    }
     let allWell = true;
+    /** @type {(Workload & { runs: Run[] })[]} */
     const results = [];
-    for (const workload of known.workloads.filter(({ id }) => workloads.includes(id))) {
-      const runs = await measure(browser, server.origin, workload.id, engines, options.samples);
+    for (const workload of workloads) {
+      const longest = options.table ? SLOW_FIRST_STEP_MS : LONGEST_STEP_MS;
+      const runs = await measure(browser, server.origin, workload, engines, options.samples, longest);
       allWell = report(workload, runs) && allWell;
       results.push({ ...workload, runs });
+    }
+    if (options.table) {
+      const lines = readmeTable(results, `Chromium ${browser.version()}, ${machine}`, options.samples);
+      console.log(`\n${lines.join("\n")}\n`);
+      const isWhole = !options.shapes && !options.cells && !options.engines;
+      if (allWell && (isWhole || options.write)) await writeReadme(path.join(ROOT, "README.md"), lines);
+      else
+        console.log(`README.md is left as it was: ${allWell ? "a part is written with --write" : "not all is well"}`);
     }
     const software = results.some(({ runs }) => runs.some(({ webgpu }) => webgpu?.adapter.software));
     if (software) console.log("\nA software adapter's times are not those of a graphics card.");
     console.log(`\nload at the end ${load()}`);
-    if (options.json) await writeFile(options.json, `${JSON.stringify({ chromium: browser.version(), machine, results }, null, 1)}\n`);
+    if (options.json)
+      await writeFile(options.json, `${JSON.stringify({ chromium: browser.version(), machine, results }, null, 1)}\n`);
     return allWell;
   } finally {
     await browser.close();

@@ -12,7 +12,7 @@ use crate::serve::{Mount, Server};
 use crate::summary::{self, Tally};
 use crate::tools::{self, WASM};
 use crate::workspace::{self, Workspace};
-use crate::{Result, build};
+use crate::{Result, bench, build};
 
 /// Largest Brotli sizes, in bytes.
 const WASM_BUDGET: u64 = 250_000;
@@ -195,7 +195,11 @@ fn fmt(session: &mut Session) -> Result<Tally> {
     tools::rust_component("rustfmt", "fmt")?;
     let mut command = session.workspace.cargo();
     command.args(["fmt", "--all", "--check"]);
-    one(command)
+    let mut tally = one(command)?;
+    let mut command = session.workspace.cargo();
+    command.args(["fmt", "--check", "--manifest-path"]).arg(session.workspace.path(bench::BURN).join("Cargo.toml"));
+    tally += one(command)?;
+    Ok(tally)
 }
 
 fn lint(session: &mut Session) -> Result<Tally> {

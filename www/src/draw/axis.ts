@@ -101,6 +101,8 @@ export const TICKS_HEIGHT = 20;
 export interface Cursors {
   hover: number | null;
   pins: readonly number[];
+  /** The first timestep of the answer, where a source comes before it: a line between them. */
+  answer?: number | null;
 }
 
 export const NO_CURSORS: Cursors = { hover: null, pins: [] };
@@ -181,6 +183,16 @@ export function drawCursors(
   palette: Palette,
   pixelRatio: number,
 ): void {
+  if (typeof cursors.answer === "number") {
+    const x = snap(axis.left(cursors.answer), 2, pixelRatio);
+    for (const [colour, width] of [
+      [palette.cursorHalo, 4],
+      [palette.ink, 2],
+    ] as const) {
+      ctx.fillStyle = colour;
+      ctx.fillRect(x - width / 2, y0, width, y1 - y0);
+    }
+  }
   for (const { step, pinned } of shownCursors(axis, cursors)) {
     ctx.beginPath();
     if (axis.stepWidth >= 6) {

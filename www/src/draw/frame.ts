@@ -68,6 +68,10 @@ export interface ProbeView {
   losses: Float32Array;
   /** Timesteps where the loss counts, ascending. */
   scored: readonly number[];
+  /** S: the first S timesteps are a source, the others its answer; null where there is none. */
+  source: number | null;
+  /** [T − S]: the class that the network says at each step of the answer when it reads what it said before; empty without a source. */
+  said: Float32Array;
 }
 
 export interface FrameView {
@@ -127,11 +131,13 @@ export function viewFrame(frame: Frame): FrameView {
   }
   const read = reader(data);
 
-  const channelView = (channel: Channel, row: string, units: number): ChannelView => {
+  /** The output of a row has as many units as the row; what else a block keeps may have more. */
+  const channelView = (channel: Channel, row: string, expected: number | null): ChannelView => {
     const what = `${row}.${channel.id}`;
-    const [t, n] = channel.shape;
-    if (t !== nSteps || n !== units) {
-      throw new Error(`frame: ${what} is [${String(t)}, ${String(n)}], expected [${String(nSteps)}, ${String(units)}]`);
+    const [t, units] = channel.shape;
+    if (t !== nSteps || (expected !== null && units !== expected)) {
+      const shape = [nSteps, expected ?? units].join(", ");
+      throw new Error(`frame: ${what} is [${String(t)}, ${String(units)}], expected [${shape}]`);
     }
     return {
       id: channel.id,
@@ -178,7 +184,7 @@ export function viewFrame(frame: Frame): FrameView {
       layer: row.layer,
       reverse: row.reverse,
       units: row.units,
-      channels: row.channels.map((channel) => channelView(channel, row.id, row.units)),
+      channels: row.channels.map((channel, at) => channelView(channel, row.id, at === 0 ? row.units : null)),
       ribbons: row.ribbons.map((ribbon) => ribbonView(ribbon, row.id, row.reverse)),
     })),
     probe: {
@@ -198,6 +204,11 @@ export function viewFrame(frame: Frame): FrameView {
       mask,
       losses: read(header.probe.lossOffset, [nSteps], "probe.loss"),
       scored: Array.from({ length: nSteps }, (_, t) => t).filter((t) => (mask[t] ?? 0) > 0),
+      source: header.probe.source ?? null,
+      said:
+        header.probe.saidOffset === undefined
+          ? new Float32Array()
+          : read(header.probe.saidOffset, [nSteps - (header.probe.source ?? 0)], "probe.said"),
     },
   };
 }

@@ -56,6 +56,8 @@ export interface GraphOptions extends PanelOptions {
   orders?: readonly (Uint16Array | null)[];
   /** The range of a state that has no bound. */
   range?: readonly [number, number];
+  /** False where no state is handed from a timestep to the next: every timestep of a layer reads all before it in the layer below. */
+  handsOn?: boolean;
   /** W, where the state adjoint is cut: a bracket, and no edge across its ends. */
   window?: number | null;
   /** Slow motion: states are there before the timestep `forward`, gradients from `backward` on, outputs with `hasLoss`. */
@@ -177,7 +179,7 @@ export function drawGraph(
   const cursors = options.cursors ?? NO_CURSORS;
   const behind = layout.mode === "nodes";
   if (behind) drawCursors(ctx, axis, plot.y, plot.y + plot.height, cursors, palette, pixelRatio);
-  drawForwardEdges(ctx, layout, frame, palette, pixelRatio);
+  drawForwardEdges(ctx, layout, frame, palette, pixelRatio, options.handsOn ?? true);
   frame.rows.forEach((row, i) => {
     const ribbon = gradientOf(row, options);
     if (ribbon !== null) drawBackwardEdges(ctx, layout, i, ribbon, frame.floor, palette, options, pixelRatio);
@@ -232,9 +234,11 @@ function drawForwardEdges(
   frame: FrameView,
   palette: Palette,
   pixelRatio: number,
+  handsOn: boolean,
 ): void {
   const { axis, radius, halfWidth, rows, mode } = layout;
   const nodes = mode === "nodes";
+  if (nodes && !handsOn) drawReads(ctx, layout, palette);
   ctx.strokeStyle = palette.line;
   ctx.fillStyle = palette.line;
   ctx.lineWidth = nodes ? 1.5 : 1;
@@ -244,7 +248,7 @@ function drawForwardEdges(
   rows.forEach((y, i) => {
     const at = snap(y, nodes ? 1.5 : 1, pixelRatio);
     const leftwards = frame.rows[i]?.reverse === true;
-    if (mode === "strip") return;
+    if (mode === "strip" || !handsOn) return;
     for (let t = 0; t + 1 < axis.nSteps; t += 1) {
       const from = axis.centre(t) + halfWidth;
       const to = axis.centre(t + 1) - halfWidth;
@@ -279,6 +283,24 @@ function drawForwardEdges(
   for (const [x, y, angle] of heads) arrowHead(ctx, x, y, angle, 6);
 }
 
+/** Faint lines from every timestep, in the layer below or the input, to all later ones: whatever attention may read. */
+function drawReads(ctx: Canvas2D, { axis, radius, rows, inputs }: GraphLayout, palette: Palette): void {
+  ctx.strokeStyle = withAlpha(palette.line, 0.35);
+  ctx.lineWidth = 0.75;
+  ctx.setLineDash([]);
+  ctx.beginPath();
+  rows.forEach((y, i) => {
+    const below = i === 0 ? inputs.y + 1 : (rows[i - 1] ?? 0) - radius;
+    for (let from = 0; from < axis.nSteps; from += 1) {
+      for (let to = from + 1; to < axis.nSteps; to += 1) {
+        ctx.moveTo(axis.centre(from), below);
+        ctx.lineTo(axis.centre(to), y + radius);
+      }
+    }
+  });
+  ctx.stroke();
+}
+
 /** Thickness of the thickest backward edge. */
 function fullWidth(layout: GraphLayout): number {
   return Math.min(9, Math.max(3, layout.radius * 0.8));
@@ -291,7 +313,7 @@ function drawBackwardEdges(
   ribbon: RibbonView,
   floor: number,
   palette: Palette,
-  { domain, reveal, window = null }: GraphOptions,
+  { domain, reveal, window = null, handsOn = true }: GraphOptions,
   pixelRatio: number,
 ): void {
   const { axis, radius, halfWidth, mode, edges } = layout;
@@ -310,7 +332,8 @@ function drawBackwardEdges(
     ribbon.reference >= 0 &&
     (ribbon.reverse ? t >= ribbon.reference : t <= ribbon.reference);
 
-  if (mode !== "nodes") {
+  // Without a step from t to t + 1, bars: each shows what arrives at its own timestep.
+  if (mode !== "nodes" || !handsOn) {
     const base = snap(y + radius + 2, 0, pixelRatio);
     fillBox(
       ctx,

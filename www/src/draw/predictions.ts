@@ -47,11 +47,33 @@ export function predictionKind(probe: ProbeView): "class-bars" | "class-heat" | 
   return one ? "value-mark" : "value-lines";
 }
 
+/** Height of the lines with source and answers in words. */
+const WORDS_HEIGHT = 36;
+
+/** Source and answer of a probe sequence, and what the network says when it reads its own answers, each a word. */
+export function wordsOf(probe: ProbeView): { source: string; answer: string; said: string; right: boolean } | null {
+  if (probe.source === null) return null;
+  const { input, target, source } = probe;
+  const blank = input.names.length - 2;
+  const named = (names: readonly string[], indices: readonly number[]): string =>
+    indices
+      .map((index) => nameOf(names, index))
+      .join("")
+      .replaceAll("␣", " ");
+  const shown = [...input.values.subarray(0, source)];
+  const wanted = [...target.values.subarray(source)];
+  const answer = named(target.names, wanted);
+  const said = named(target.names, [...probe.said]);
+  const from = shown.findIndex((symbol) => symbol !== blank);
+  return { source: named(input.names, shown.slice(Math.max(0, from))), answer, said, right: answer === said };
+}
+
 /** Height that suits a probe. */
 export function predictionsHeight(probe: ProbeView): number {
   const kind = predictionKind(probe);
   if (kind === "class-bars") return 26 + Math.min(12, probe.target.names.length) * 22;
-  if (kind === "class-heat") return 44 + Math.min(16, probe.target.names.length) * 14;
+  const words = probe.source === null ? 0 : WORDS_HEIGHT;
+  if (kind === "class-heat") return 44 + words + Math.min(16, probe.target.names.length) * 14;
   return kind === "value-mark" ? 84 : 150;
 }
 
@@ -71,7 +93,11 @@ export function drawPredictions(
   else {
     const axis = timeAxis(frame.nSteps, box);
     drawHeading(ctx, box, axis, options.heading, palette);
-    const plot = plotBox(box, axis, options);
+    const words = wordsOf(frame.probe);
+    const whole = plotBox(box, axis, options);
+    const top = words === null ? 0 : WORDS_HEIGHT;
+    const plot = { ...whole, y: whole.y + top, height: Math.max(1, whole.height - top) };
+    if (words !== null) drawWords(ctx, box, whole.y, words, palette, laneOf(palette, options.lane).colour);
     if (kind === "class-heat") drawClassHeat(ctx, box, axis, plot, frame.probe, palette);
     else drawValueLines(ctx, box, axis, plot, frame.probe, palette, options);
     const pixelRatio = pixelRatioOf(ctx);
@@ -79,6 +105,30 @@ export function drawPredictions(
     if (options.ticks === true) drawTimeTicks(ctx, axis, plot.y + plot.height, palette, pixelRatio, options.cursors);
   }
   ctx.restore();
+}
+
+function drawWords(
+  ctx: Canvas2D,
+  box: Box,
+  top: number,
+  words: { source: string; answer: string; said: string; right: boolean },
+  palette: Palette,
+  colour: string,
+): void {
+  const maxWidth = box.width - 26;
+  const asked = `${words.source} → ${words.answer}`;
+  drawText(ctx, asked, box.x + 4, top + 8, { colour: palette.ink, baseline: "middle", maxWidth });
+  const style = { colour, weight: 600, baseline: "middle", maxWidth } as const;
+  const text = `by itself it says ${words.said}`;
+  drawText(ctx, text, box.x + 4, top + 24, style);
+  drawVerdict(
+    ctx,
+    words.right,
+    box.x + 14 + Math.min(maxWidth, textWidth(ctx, text, FONT.label, 600)),
+    top + 24,
+    5,
+    palette,
+  );
 }
 
 /** The only timestep where the loss counts; the last one when there is none. */

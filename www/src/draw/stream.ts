@@ -119,6 +119,9 @@ export function drawStream(
     drawText(ctx, "reads", axis.x0 - 6, rows.read, label);
     drawText(ctx, "says", axis.x0 - 6, rows.answered, label);
   } else {
+    const legend = { size: FONT.tick, align: "left", baseline: "middle" } as const;
+    drawText(ctx, "reads", axis.x1 + 6, plot.y + 8, { ...legend, colour: palette.inkSoft });
+    drawText(ctx, "says", axis.x1 + 6, plot.y + 24, { ...legend, colour });
     for (const value of [low, high]) {
       const y = Math.min(Math.max(yOf(value, plot.y, plot.height), plot.y + 5), plot.y + plot.height - 5);
       drawText(ctx, String(value), axis.x0 - 6, y, label);

@@ -920,6 +920,12 @@ export class Lab {
     return at < 0 ? undefined : at;
   }
 
+  /** False for a lane whose network hands no state from a timestep to the next. */
+  handsOn(lane: Lane): boolean {
+    const model = this.catalog?.architectures.find((entry) => entry.id === lane.applied?.get(".model")?.value);
+    return model?.handsOn !== false;
+  }
+
   /** How many units, features or symbols of a lane can be poked. */
   pokable(lane: Lane): number {
     if (lane.frame === null) return 1;

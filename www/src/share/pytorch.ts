@@ -1,6 +1,7 @@
 // A Python program that reads a saved network with PyTorch. Sizes come from the file itself, so that they fit.
 
 import { equationsOf } from "./equations";
+import { transformerModules } from "./pytorch.transformer";
 
 /** Shapes of the tensors in a safetensors file: eight bytes with the header's length, then the header as JSON. */
 export function shapesOf(weights: Uint8Array): Map<string, number[]> {
@@ -26,8 +27,12 @@ export interface Network {
   decay: number;
   hidden: number;
   layers: number;
+  /** Heads of a Transformer's attention, else 1. */
+  heads: number;
   /** The task asks at the last timestep alone. */
   asksAtEnd: boolean;
+  /** S, where the first S timesteps are a source; else null. */
+  source: number | null;
   /** Name of the file with the weights. */
   file: string;
   /** Task, seed and training step, in words. */
@@ -50,6 +55,58 @@ function moduleOf({ model, nonlinearity }: Network): { name: string; extra: stri
   }
 }
 
+/** An encoder and a decoder, with Luong attention or without. */
+function encoderDecoder(
+  { hidden, layers, source }: Network,
+  { name, extra }: { name: string; extra: string },
+  [inputs, outputs]: [number, number],
+  attends: boolean,
+): string[] {
+  const [h, i, o, s] = [hidden, inputs, outputs, source ?? 1].map(String);
+  const stack = `torch.nn.${name}(${i ?? ""}, ${h ?? ""}, num_layers=${String(layers)}${extra})`;
+  const linear = (from: string): string => `torch.nn.Linear(${from}, ${h ?? ""}, bias=False)`;
+  return [
+    "",
+    "",
+    "class Network(torch.nn.Module):",
+    "    def __init__(self):",
+    "        super().__init__()",
+    `        self.rnn = ${stack}  # the encoder`,
+    `        self.decoder = ${stack}`,
+    ...(attends
+      ? [
+          "        self.attention = torch.nn.ModuleDict({",
+          `            "score": ${linear(h ?? "")},`,
+          `            "combine": ${linear(String(2 * hidden))},`,
+          "        })",
+        ]
+      : []),
+    `        self.head = torch.nn.Linear(${h ?? ""}, ${o ?? ""})`,
+    "",
+    `    def forward(self, x, source=${s ?? ""}):`,
+    `        """x: [T, B, ${i ?? ""}], symbols as one-hot rows: the source, then the answer, one step late. Returns [T - source, B, ${o ?? ""}]."""`,
+    "        encoded, state = self.rnn(x[:source])",
+    "        h, _ = self.decoder(x[source:], state)",
+    ...(attends
+      ? [
+          '        scores = torch.einsum("tbh,sbh->tbs", h, self.attention["score"](encoded))',
+          '        context = torch.einsum("tbs,sbh->tbh", scores.softmax(dim=-1), encoded)',
+          '        h = torch.tanh(self.attention["combine"](torch.cat([context, h], dim=-1)))',
+        ]
+      : []),
+    "        return self.head(h)",
+    "",
+    "",
+    "network = Network()",
+    "network.load_state_dict(weights)",
+    "network.eval()",
+    "",
+    "with torch.no_grad():",
+    `    print(network(torch.zeros(${String((source ?? 1) + 1)}, 1, ${i ?? ""})).shape)`,
+    "",
+  ];
+}
+
 /** The program. */
 export function pytorchScript(network: Network, shapes: ReadonlyMap<string, number[]>): string {
   const module = moduleOf(network);
@@ -64,6 +121,21 @@ export function pytorchScript(network: Network, shapes: ReadonlyMap<string, numb
     "",
     `weights = load_file("${network.file}")`,
   ];
+  const load = (inputs: number): string[] => [
+    "",
+    "",
+    "network = Network()",
+    "network.load_state_dict(weights)",
+    "network.eval()",
+    "",
+    "with torch.no_grad():",
+    `    print(network(torch.zeros(${String(Math.min(5, shapes.get("position.weight")?.[0] ?? 5))}, 1, ${String(inputs)})).shape)`,
+    "",
+  ];
+  if (network.model === "transformer") {
+    const modules = transformerModules(shapes, network.layers, network.heads);
+    return [...head, "", "", ...modules, ...load(shapes.get("embed.weight")?.[1] ?? 0)].join("\n");
+  }
   const equations = equationsOf(network.model, { ...network, shapes });
   if (equations !== null) {
     const functional = head.toSpliced(head.indexOf("import torch") + 1, 0, "import torch.nn.functional as F");
@@ -78,6 +150,11 @@ export function pytorchScript(network: Network, shapes: ReadonlyMap<string, numb
       "    print(name, tuple(tensor.shape))",
       "",
     ].join("\n");
+  }
+  if (shapes.has("decoder.weight_ih_l0")) {
+    return [...head, ...encoderDecoder(network, module, [inputs, outputs], shapes.has("attention.score.weight"))].join(
+      "\n",
+    );
   }
   const both = shapes.has("rnn.weight_ih_l0_reverse");
   const sizes = `${String(inputs)}, ${String(network.hidden)}, num_layers=${String(network.layers)}`;
@@ -100,14 +177,6 @@ export function pytorchScript(network: Network, shapes: ReadonlyMap<string, numb
           `        return self.head(torch.cat([h[-1, :, :${String(network.hidden)}], h[0, :, ${String(network.hidden)}:]], dim=-1))`,
         ]
       : ["        return self.head(h)"]),
-    "",
-    "",
-    "network = Network()",
-    "network.load_state_dict(weights)",
-    "network.eval()",
-    "",
-    "with torch.no_grad():",
-    `    print(network(torch.zeros(5, 1, ${String(inputs)})).shape)`,
-    "",
+    ...load(inputs),
   ].join("\n");
 }

@@ -171,7 +171,7 @@ test("page_spectrum_rescales_the_recurrent_matrix_of_the_running_network", async
   await page.mouse.up();
   await page.waitForFunction(() => (window.unroll?.panel("spectrum", 0)?.series["radius"]?.[0] ?? 2) < 0.9);
   // Another block of the gated networks.
-  await page.getByLabel("Block of W_hh").selectOption("f");
+  await page.getByLabel("Block of Whh").selectOption("f");
   await page.waitForFunction(() => window.unroll?.panel("spectrum", 1)?.series["block"]?.[0] === 1);
   expect(hash(page)).toContain("spectrum-block=f");
 });

@@ -14,6 +14,7 @@ export const catalog: Catalog = {
       ],
       streams: false,
       ahead: false,
+      source: false,
       baseline: { loss: 1.386, what: "guesses" },
       recipe: null,
     },
@@ -37,6 +38,7 @@ export const catalog: Catalog = {
       ],
       streams: true,
       ahead: true,
+      source: false,
       baseline: { loss: 0.5, what: "predicts 0" },
       recipe: null,
     },
@@ -47,6 +49,7 @@ export const catalog: Catalog = {
       gates: [],
       recurrent: true,
       residual: false,
+      handsOn: true,
       options: [
         {
           name: "nonlinearity",
@@ -61,8 +64,12 @@ export const catalog: Catalog = {
         },
       ],
     },
-    { ...entry("lstm"), gates: ["i", "f", "g", "o"], recurrent: true, residual: false, options: [] },
-    { ...entry("gru"), gates: ["r", "z", "n"], recurrent: true, residual: false, options: [] },
+    { ...entry("lstm"), gates: ["i", "f", "g", "o"], recurrent: true, residual: false, handsOn: true, options: [] },
+    { ...entry("gru"), gates: ["r", "z", "n"], recurrent: true, residual: false, handsOn: true, options: [] },
+  ],
+  decoders: [
+    { id: "same", title: "reads on" },
+    { id: "own", title: "own" },
   ],
   optimisers: [
     {

@@ -261,7 +261,9 @@ group("networks", () => {
     decay: 3,
     hidden: 16,
     layers: 2,
+    heads: 1,
     asksAtEnd: true,
+    source: null,
     file: "a.safetensors",
     about: "a test",
   };
@@ -282,6 +284,41 @@ group("networks", () => {
     expect(text).toContain("bidirectional=True");
     expect(text).toContain("torch.cat([h[-1, :, :16], h[0, :, 16:]], dim=-1)");
     expect(pytorchScript({ ...common, model: "lstm", asksAtEnd: false }, both)).toContain("return self.head(h)\n");
+  });
+
+  test("share_program_of_a_transformer_has_its_names_and_sizes", () => {
+    const of = shapesOf(
+      file({
+        "embed.weight": [16, 18],
+        "position.weight": [3, 16],
+        "blocks.0.mlp.c_fc.weight": [64, 16],
+        "head.weight": [2, 16],
+      }),
+    );
+    const text = pytorchScript({ ...common, model: "transformer", heads: 4 }, of);
+    for (const line of [
+      "self.c_attn = torch.nn.Linear(16, 48)",
+      "self.c_fc = torch.nn.Linear(16, 64)",
+      "self.position = torch.nn.Embedding(3, 16)",
+      "for _ in range(2)",
+      "unflatten(-1, (4, -1))",
+      "self.head = torch.nn.Linear(16, 2)",
+      "network(torch.zeros(3, 1, 18))",
+    ])
+      expect(text).toContain(line);
+  });
+
+  test("share_program_decodes_from_the_encoders_state_and_attends_to_its_outputs", () => {
+    const two = new Map([...shapes, ["decoder.weight_ih_l0", [64, 18]]]);
+    const network = { ...common, model: "lstm", source: 5 };
+    const plain = pytorchScript(network, two);
+    expect(plain).toContain("self.decoder = torch.nn.LSTM(18, 16, num_layers=2)");
+    expect(plain).toContain("def forward(self, x, source=5):");
+    expect(plain).toContain("h, _ = self.decoder(x[source:], state)");
+    expect(plain).not.toContain("attention");
+    const attends = pytorchScript(network, new Map([...two, ["attention.score.weight", [16, 16]]]));
+    expect(attends).toContain('"combine": torch.nn.Linear(32, 16, bias=False)');
+    expect(attends).toContain("torch.cat([context, h], dim=-1)");
   });
 
   test("share_program_has_the_equations_of_mamba", () => {

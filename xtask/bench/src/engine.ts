@@ -24,6 +24,8 @@ export interface Profile {
 export interface Trainer {
   /** Of the library, and which of its binaries runs. */
   version: string;
+  /** Milliseconds that creating the network took, without loading the library, where the engine tells. */
+  createdMs?: number;
   /** One training step on a batch: resolves to the loss before the update, read back into JavaScript. */
   step(batch: Batch): Promise<number>;
   /**

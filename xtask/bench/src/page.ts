@@ -4,8 +4,8 @@ import type { Dispatch, Profile, Trainer } from "./engine.js";
 import { ENGINES } from "./engines/index.js";
 import { countWebgpuCalls } from "./webgpu-calls.js";
 import type { WebgpuCalls } from "./webgpu-calls.js";
-import { WORKLOADS, batch, initialWeights } from "./workload.js";
-import type { Batch } from "./workload.js";
+import { batch, initialWeights } from "./workload.js";
+import type { Batch, Workload } from "./workload.js";
 
 /** Batches that are cycled through; the first ones are those of the compared steps. */
 const N_BATCHES = 16;
@@ -20,19 +20,20 @@ function running(): Trainer {
 }
 
 const bench = {
-  engines: ENGINES.map(({ id, peer, webgpu }) => ({ id, peer, webgpu })),
-  workloads: WORKLOADS.map(({ id, title }) => ({ id, title })),
+  engines: ENGINES.map(({ id, peer, webgpu, own }) => ({ id, peer, webgpu, own: own ?? null })),
 
   /** Loads an engine for a workload; resolves to its version. */
-  async create(engineId: string, workloadId: string): Promise<string> {
+  async create(engineId: string, workload: Workload): Promise<string> {
     const entry = ENGINES.find(({ id }) => id === engineId);
-    const workload = WORKLOADS.find(({ id }) => id === workloadId);
-    if (!entry || !workload) throw new Error(`no engine ${engineId} or no workload ${workloadId}`);
+    if (!entry) throw new Error(`no engine ${engineId}`);
     if (entry.webgpu) counted = countWebgpuCalls();
     batches = Array.from({ length: N_BATCHES }, (_, k) => batch(workload, k));
     trainer = await (await entry.load()).create(workload, initialWeights(workload));
     return trainer.version;
   },
+
+  /** Milliseconds that creating the network took, without loading; null where the engine does not tell. */
+  createdMs: (): number | null => running().createdMs ?? null,
 
   /** Training step number k on batch k. Milliseconds of one step tell slow from quick; only a first step needs no more. */
   async step(k: number): Promise<{ loss: number; ms: number }> {

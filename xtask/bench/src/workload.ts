@@ -5,10 +5,13 @@
  * Letters: B batch, T timesteps, I input features or symbols, H hidden units, O outputs.
  */
 
-export interface Workload {
+export type CellId = "elman" | "gru" | "lstm";
+
+/** Blocks of H rows in the weights of a cell. */
+export const GATES: Readonly<Record<CellId, number>> = { elman: 1, gru: 3, lstm: 4 };
+
+export interface Shape {
   id: string;
-  /** What it is, for the heading of its table. */
-  title: string;
   H: number;
   T: number;
   B: number;
@@ -16,33 +19,41 @@ export interface Workload {
   O: number;
   /** Values in and squared error of the last step, or symbols in and the cross-entropy of a class at every step. */
   form: "adding" | "symbols";
+}
+
+export interface Workload extends Shape {
+  /** What it is, for the heading of its table. */
+  title: string;
+  cell: CellId;
   learningRate: number;
 }
 
-export const WORKLOADS: readonly Workload[] = [
-  {
-    id: "lstm-h64-t100-b32",
-    title: "adding problem; LSTM, H 64, T 100, B 32; squared error of the last step, full BPTT, Adam",
-    H: 64,
-    T: 100,
-    B: 32,
-    I: 2,
-    O: 1,
-    form: "adding",
-    learningRate: 1e-3,
-  },
-  {
-    id: "w0",
-    title: "W0: 64 symbols, one-hot; LSTM, H 128, T 32, B 32; cross-entropy of 63 classes at every step, full BPTT, Adam",
-    H: 128,
-    T: 32,
-    B: 32,
-    I: 64,
-    O: 63,
-    form: "symbols",
-    learningRate: 1e-3,
-  },
+export function adding(H: number, T: number, B: number): Shape {
+  return { id: `h${H}-t${T}-b${B}`, H, T, B, I: 2, O: 1, form: "adding" };
+}
+
+/** What a browser's first page may train: what is measured unless something else is asked for. */
+export const FIRST_SHAPE = adding(64, 100, 32);
+
+export const W0: Shape = { id: "w0", H: 128, T: 32, B: 32, I: 64, O: 63, form: "symbols" };
+
+/** The shapes of the table in the README. */
+export const TABLE_SHAPES: readonly Shape[] = [
+  adding(16, 32, 4),
+  adding(64, 64, 16),
+  W0,
+  adding(128, 128, 32),
+  adding(256, 100, 64),
+  adding(512, 100, 64),
 ];
+
+export function workloadOf(cell: CellId, shape: Shape): Workload {
+  const { id, H, T, B, I, O, form } = shape;
+  const task = form === "adding" ? "adding problem" : `${id.toUpperCase()}: ${I} symbols, one-hot`;
+  const loss = form === "adding" ? "squared error of the last step" : `cross-entropy of ${O} classes at every step`;
+  const title = `${task}; ${cell}, H ${H}, T ${T}, B ${B}; ${loss}, full BPTT, Adam`;
+  return { ...shape, id: `${cell}-${id}`, title, cell, learningRate: 1e-3 };
+}
 
 /** Time-major, as `Session.gradients` takes it. */
 export interface Batch {
@@ -52,15 +63,15 @@ export interface Batch {
   y: Float32Array | Uint32Array;
 }
 
-/** PyTorch's names, layouts and gate order (i, f, g, o). */
+/** PyTorch's names, layouts and order of the G gates (LSTM i, f, g, o; GRU r, z, n). */
 export interface Weights {
-  /** [4H, I] */
+  /** [G·H, I] */
   weightIh: Float32Array;
-  /** [4H, H] */
+  /** [G·H, H] */
   weightHh: Float32Array;
-  /** [4H] */
+  /** [G·H] */
   biasIh: Float32Array;
-  /** [4H] */
+  /** [G·H] */
   biasHh: Float32Array;
   /** [O, H] */
   headWeight: Float32Array;
@@ -86,14 +97,16 @@ function uniform(k: number, n: number): number {
 }
 
 /** PyTorch's default start: every parameter uniform in ±1/√H. */
-export function initialWeights({ H, I, O }: Workload): Weights {
+export function initialWeights({ cell, H, I, O }: Workload): Weights {
+  const rows = GATES[cell] * H;
   const bound = 1 / Math.sqrt(H);
-  const draw = (k: number, count: number) => Float32Array.from({ length: count }, (_, n) => bound * (2 * uniform(k, n) - 1));
+  const draw = (k: number, count: number) =>
+    Float32Array.from({ length: count }, (_, n) => bound * (2 * uniform(k, n) - 1));
   return {
-    weightIh: draw(0, 4 * H * I),
-    weightHh: draw(1, 4 * H * H),
-    biasIh: draw(2, 4 * H),
-    biasHh: draw(3, 4 * H),
+    weightIh: draw(0, rows * I),
+    weightHh: draw(1, rows * H),
+    biasIh: draw(2, rows),
+    biasHh: draw(3, rows),
     headWeight: draw(4, O * H),
     headBias: draw(5, O),
   };

@@ -13,10 +13,17 @@ import { type Array, defaultDevice, init, jit, nn, numpy as np, tree, valueAndGr
 import manifest from "../../node_modules/@jax-js/jax/package.json";
 import type { Engine } from "../engine.js";
 import { fed } from "../engine.js";
-import { oneHot } from "../workload.js";
+import { GATES, oneHot } from "../workload.js";
 
 /** A type alias, because the library's trees reject interfaces. */
-type Parameters = { weightIh: Array; weightHh: Array; biasIh: Array; biasHh: Array; headWeight: Array; headBias: Array };
+type Parameters = {
+  weightIh: Array;
+  weightHh: Array;
+  biasIh: Array;
+  biasHh: Array;
+  headWeight: Array;
+  headBias: Array;
+};
 
 const [BETA_1, BETA_2, EPSILON] = [0.9, 0.999, 1e-8];
 
@@ -25,25 +32,39 @@ type State = { parameters: Parameters; first: Parameters; second: Parameters };
 
 export const engineOn = (device: "wasm" | "webgpu"): Engine => ({
   async create(workload, weights) {
-    const { T, B, I, H, O, form, learningRate } = workload;
+    const { cell, T, B, I, H, O, form, learningRate } = workload;
+    const G = GATES[cell];
     if (!(await init(device)).includes(device)) throw new Error(`the ${device} device did not start`);
     defaultDevice(device);
     const binary = device === "wasm" && typeof SharedArrayBuffer !== "undefined" ? "wasm threads" : device;
 
     const lossOf = (p: Parameters, x: Array, y: Array): Array => {
       // Both of PyTorch's biases are kept: Adam moves each, so one bias with the sum of both would train otherwise.
-      const bias = p.biasIh.add(p.biasHh);
+      const bias = cell === "gru" ? p.biasIh : p.biasIh.add(p.biasHh.ref);
       let [h, c] = [np.zeros([B, H]), np.zeros([B, H])];
       const states: Array[] = [];
       for (const x_t of np.split(x, T)) {
         const fromInput = np.matmul(x_t, p.weightIh.ref.transpose());
-        const a = fromInput.add(np.matmul(h, p.weightHh.ref.transpose())).add(bias.ref);
-        const [i, f, g, o] = np.split(a, 4, 1) as [Array, Array, Array, Array];
-        c = nn.sigmoid(f).mul(c).add(nn.sigmoid(i).mul(np.tanh(g)));
-        h = nn.sigmoid(o).mul(np.tanh(c.ref));
+        const fromState = np.matmul(cell === "gru" ? h.ref : h, p.weightHh.ref.transpose());
+        if (cell === "gru") {
+          const [r, z, n] = np.split(fromInput.add(bias.ref), 3, 1) as [Array, Array, Array];
+          const [rState, zState, nState] = np.split(fromState.add(p.biasHh.ref), 3, 1) as [Array, Array, Array];
+          const fresh = np.tanh(n.add(nn.sigmoid(r.add(rState)).mul(nState)));
+          h = fresh.ref.add(nn.sigmoid(z.add(zState)).mul(h.sub(fresh)));
+        } else {
+          const a = fromInput.add(fromState).add(bias.ref);
+          if (cell === "lstm") {
+            const [i, f, g, o] = np.split(a, 4, 1) as [Array, Array, Array, Array];
+            c = nn
+              .sigmoid(f)
+              .mul(c)
+              .add(nn.sigmoid(i).mul(np.tanh(g)));
+            h = nn.sigmoid(o).mul(np.tanh(c.ref));
+          } else h = np.tanh(a);
+        }
         if (form === "symbols") states.push(h.ref);
       }
-      tree.dispose([c, p.weightIh, p.weightHh, bias]);
+      tree.dispose([c, p.weightIh, p.weightHh, p.biasHh, bias]);
       let top = h;
       if (form === "symbols") {
         h.dispose();
@@ -52,7 +73,11 @@ export const engineOn = (device: "wasm" | "webgpu"): Engine => ({
       const outputs = np.matmul(top, p.headWeight.transpose()).add(p.headBias);
       return form === "adding"
         ? np.mean(np.square(outputs.sub(y)))
-        : nn.logSoftmax(outputs).mul(y).sum().mul(-1 / (T * B));
+        : nn
+            .logSoftmax(outputs)
+            .mul(y)
+            .sum()
+            .mul(-1 / (T * B));
     };
 
     /** `rate` is the learning rate over 1 − β₁ᵗ, `unbias` is 1 / (1 − β₂ᵗ); both change every step, so they are arrays. */
@@ -75,10 +100,10 @@ export const engineOn = (device: "wasm" | "webgpu"): Engine => ({
 
     const array = (values: Float32Array, ...shape: number[]) => np.array(values.slice()).reshape(shape);
     const parameters = {
-      weightIh: array(weights.weightIh, 4 * H, I),
-      weightHh: array(weights.weightHh, 4 * H, H),
-      biasIh: array(weights.biasIh, 4 * H),
-      biasHh: array(weights.biasHh, 4 * H),
+      weightIh: array(weights.weightIh, G * H, I),
+      weightHh: array(weights.weightHh, G * H, H),
+      biasIh: array(weights.biasIh, G * H),
+      biasHh: array(weights.biasHh, G * H),
       headWeight: array(weights.headWeight, O, H),
       headBias: array(weights.headBias, O),
     };

@@ -1,8 +1,15 @@
 /** This project's engines, through its package as any page would use it. */
 
-import type { Batch as CallersBatch, CallTime, Dispatch, Progress, SessionConfig } from "../../../../src/web/types.d.ts";
+import type {
+  Batch as CallersBatch,
+  CallTime,
+  Dispatch,
+  Progress,
+  SessionConfig,
+} from "../../../../src/web/types.d.ts";
 import type { Engine } from "../engine.js";
 import { encode } from "../safetensors.js";
+import { GATES } from "../workload.js";
 import type { Weights, Workload } from "../workload.js";
 
 type Backend = "cpu" | "webgpu";
@@ -24,10 +31,10 @@ interface Session {
 }
 
 /** Only the form of the task counts for the compared steps: their batches are the bench's. */
-function configOf({ H, T, B, I, form, learningRate }: Workload, backend: Backend): SessionConfig {
+function configOf({ cell, H, T, B, I, form, learningRate }: Workload, backend: Backend): SessionConfig {
   return {
     task: form === "adding" ? { id: "adding", length: T } : { id: "copy", length: T, items: 10, alphabet: I - 2 },
-    model: { id: "lstm", hidden: H },
+    model: { id: cell, hidden: H },
     optimiser: { id: "adam", lr: learningRate },
     clip: null,
     batch: B,
@@ -36,12 +43,13 @@ function configOf({ H, T, B, I, form, learningRate }: Workload, backend: Backend
   };
 }
 
-function stateDict(weights: Weights, { H, I, O }: Workload): Uint8Array {
+function stateDict(weights: Weights, { cell, H, I, O }: Workload): Uint8Array {
+  const rows = GATES[cell] * H;
   return encode([
-    { name: "rnn.weight_ih_l0", shape: [4 * H, I], values: weights.weightIh },
-    { name: "rnn.weight_hh_l0", shape: [4 * H, H], values: weights.weightHh },
-    { name: "rnn.bias_ih_l0", shape: [4 * H], values: weights.biasIh },
-    { name: "rnn.bias_hh_l0", shape: [4 * H], values: weights.biasHh },
+    { name: "rnn.weight_ih_l0", shape: [rows, I], values: weights.weightIh },
+    { name: "rnn.weight_hh_l0", shape: [rows, H], values: weights.weightHh },
+    { name: "rnn.bias_ih_l0", shape: [rows], values: weights.biasIh },
+    { name: "rnn.bias_hh_l0", shape: [rows], values: weights.biasHh },
     { name: "head.weight", shape: [O, H], values: weights.headWeight },
     { name: "head.bias", shape: [O], values: weights.headBias },
   ]);
@@ -53,11 +61,14 @@ export const engineOn = (backend: Backend): Engine => ({
     const path = "./pkg/unroll.js";
     const unroll = (await import(path)) as Package;
     await unroll.default();
+    const start = performance.now();
     const session = await unroll.Session.create(configOf(workload, backend));
+    const createdMs = performance.now() - start;
     await session.setWeights(stateDict(weights, workload));
     const { version } = (await (await fetch("./pkg/package.json")).json()) as { version: string };
     return {
       version: `${version}, ${session.backend}`,
+      createdMs,
       dispatches: () => session.dispatches(),
       async profile(steps) {
         const calls = await session.profile(steps);
