@@ -71,7 +71,7 @@ impl Params {
     /// ln γ of a head, for a retention.
     fn log_decay<F: Real>(&self, head: usize) -> Option<F> {
         let rate = f64::from(self.decay) + head as f64;
-        (self.decay > 0).then(|| F::of(libm::log1p(-libm::exp2(-rate))))
+        (self.decay > 0).then(|| F::of(libm::log(1.0 - libm::exp2(-rate))))
     }
 
     /// W.

@@ -154,7 +154,7 @@ fn uniform(inputs: usize) -> Start {
 /// softplus⁻¹ of a step size between 0.001 and 0.1, uniform in its logarithm.
 fn step_size(_: &Sizes, _: usize, drawn: f64) -> f64 {
     let delta = libm::exp(libm::log(0.001) + drawn * libm::log(100.0));
-    delta + libm::log(-libm::expm1(-delta))
+    delta + libm::log(1.0 - libm::exp(-delta))
 }
 
 fn parameters(sizes: &Sizes) -> Vec<Spec> {

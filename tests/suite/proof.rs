@@ -32,7 +32,7 @@ fn place(session: &Session, at: usize) -> std::ops::Range<usize> {
 /// True where rounding of the loss hides the derivative: blocks hardly read some of their parameters at the start.
 fn is_hidden(cell: &Cell, of: &Agreement) -> bool {
     let size = of.backpropagation.abs().max(of.differences.abs());
-    cell.block().is_some() && size < 1e-3 && of.tolerance() >= 0.05
+    cell.block().is_some() && size < 1e-3
 }
 
 #[wasm_bindgen_test(unsupported = test)]
@@ -49,8 +49,11 @@ fn the_gradient_agrees_with_finite_differences_before_and_after_training() {
                 let all = check(&mut session, |_, _| ());
                 for (parameter, agreement) in session.parameters().iter().zip(&all) {
                     let what = format!("{}, {task}, {kind:?}, {}: {agreement:?}", cell.id, parameter.name);
-                    let expected = if is_hidden(cell, agreement) { Verdict::Unresolved } else { Verdict::Agrees };
-                    assert_eq!(agreement.verdict(), expected, "{what}, {}", agreement.relative());
+                    let is_right = match is_hidden(cell, agreement) {
+                        true => agreement.verdict() != Verdict::Differs,
+                        false => agreement.verdict() == Verdict::Agrees,
+                    };
+                    assert!(is_right, "{what}, {}", agreement.relative());
                 }
                 assert_eq!(session.values(), values);
                 of_kind.push(all);
@@ -69,7 +72,7 @@ fn the_gradient_agrees_with_finite_differences_before_and_after_training() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn a_wrong_gradient_is_found_in_the_parameter_that_has_it() {
-    for cell in ARCHITECTURES {
+    for cell in cells() {
         let config = config(json!({ "id": "adding", "length": 12 }), cell.id, 9, 2, &json!({}));
         let mut session = session(&config, EngineKind::Cpu);
         train(&mut session, 5);
@@ -83,11 +86,7 @@ fn a_wrong_gradient_is_found_in_the_parameter_that_has_it() {
             };
             for all in [check(&mut session, longer), check(&mut session, halved)] {
                 for (at, agreement) in all.iter().enumerate() {
-                    let expected = match at == spoilt {
-                        _ if is_hidden(cell, agreement) => Verdict::Unresolved,
-                        true => Verdict::Differs,
-                        false => Verdict::Agrees,
-                    };
+                    let expected = if at == spoilt { Verdict::Differs } else { Verdict::Agrees };
                     assert_eq!(agreement.verdict(), expected, "{}, {spoilt}, {at}: {agreement:?}", cell.id);
                 }
             }

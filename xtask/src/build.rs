@@ -17,6 +17,10 @@ const WASM_OPT: &[&str] = &[
     "-Os",
     "--one-caller-inline-max-function-size=20",
     "--always-inline-max-function-size=1",
+    // What is known of contents, and what becomes simpler by it.
+    "--gufa-optimizing",
+    "--traps-never-happen",
+    "-Os",
     "--low-memory-unused",
     "--strip-producers",
     "--strip-target-features",
