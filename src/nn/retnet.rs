@@ -85,7 +85,7 @@ pub static CELL: Cell = Cell {
     body: Body::Residual(Block {
         parameters,
         record,
-        embedding: Start::Normal(0.02),
+        embedding: Start::Normal(1.0),
         around: |sizes| vec![Spec::new("norm.weight", &[sizes.width], Start::Ones)],
         enter: None,
         leave: |scribe, _, x, y| normalise(scribe, "norm.weight", x, y),

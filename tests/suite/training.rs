@@ -160,39 +160,41 @@ mod long {
         }
     }
 
-    const SELECTIVE: &str = "task.id=selective-copying task.length=24 task.items=4 task.alphabet=6 model.hidden=32 model.layers=2 batch=32 \
+    const SELECTIVE: &str = "task.id=selective-copying task.length=40 task.items=4 task.alphabet=6 model.id=mamba model.hidden=32 batch=32 \
                              optimiser.id=adam optimiser.lr=0.005";
 
-    /// The step at which the share of right answers on held-out data passes `bound`, or the largest share within the budget.
-    fn reaches(settings: &str, seed: u64, bound: f64, budget: u64) -> Result<u64, f64> {
-        let mut session = session(settings, seed);
-        let mut most: f64 = 0.0;
-        while session.step() < budget {
-            train(&mut session, EVERY);
+    /// The largest share of right answers on held-out data within the budget; training ends once it passes `enough`.
+    fn accuracy(settings: &str, enough: f64, budget: u64) -> f64 {
+        let (mut session, mut most) = (session(settings, 1), 0.0_f64);
+        while session.step() < budget && most < enough {
+            train(&mut session, 2 * EVERY);
             most = most.max(session.evaluate().accuracy);
-            if most >= bound {
-                return Ok(session.step());
-            }
         }
-        Err(most)
+        most
     }
 
-    /// Guessing answers a sixth. What must be kept depends on what is read, so that no decay that is the same at every step can do it.
+    /// Four items of six among 32 blanks; guessing answers a sixth. Needs 700 steps.
+    #[test]
+    fn selective_copying_is_learnt_by_two_layers_of_mamba() {
+        let most = accuracy(&format!("{SELECTIVE} model.layers=2"), 0.99, 1400);
+        assert!(most >= 0.99, "{most}");
+    }
+
+    /// What must be kept depends on what is read: with the same Δ, B and C at every step, one layer stays below a half (0.48 after 1200
+    /// steps), and with its selection it passes 0.85 after 1000. Two layers may choose by their gates and convolutions instead.
     #[test]
     fn selective_copying_needs_the_selection_of_mamba() {
-        for seed in 1..=2 {
-            let with = reaches(&format!("{SELECTIVE} model.id=mamba"), seed, 0.99, 3000);
-            println!("seed {seed}: {with:?}");
-            let without = reaches(&format!("{SELECTIVE} model.id=mamba model.selective=false"), seed, 0.99, 3000);
-            println!("seed {seed}, not selective: {without:?}");
-            assert!(with.is_ok() && without.is_err_and(|most| most < 0.85), "seed {seed}: {with:?}, {without:?}");
-        }
+        let most = accuracy(&format!("{SELECTIVE} model.layers=1"), 0.85, 1200);
+        assert!(most >= 0.85, "{most}");
+        let most = accuracy(&format!("{SELECTIVE} model.layers=1 model.selective=false"), 0.85, 1200);
+        assert!(most < 0.55, "not selective: {most}");
     }
 
-    /// A kept share between 0 and 1 cannot change a sign with every 1: guessing costs ln 2 = 0.693. A GRU needs up to 300 steps.
+    /// A kept share between 0 and 1 cannot change a sign with every 1: guessing costs ln 2 = 0.693. A GRU needs up to 300 steps. Mamba's
+    /// convolution counts the last steps by itself, so that it is left out.
     #[test]
     fn parity_is_not_learnt_by_a_layer_without_recurrent_weights() {
-        for model in ["mingru", "minlstm", "mamba"] {
+        for model in ["mingru", "minlstm", "mamba model.convolution=1"] {
             does_not_learn(&format!("{PARITY} model.id={model}"), &[1], 0.5, 600);
         }
     }
