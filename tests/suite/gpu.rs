@@ -12,7 +12,7 @@ use unroll::engine::Engine;
 use unroll::engine::gpu::Gpu;
 use unroll::graph::{ARENA, Mark};
 use unroll::kernels::{Access, KERNELS, Kernel, update};
-use unroll::nn::{Inputs, cells};
+use unroll::nn::{ARCHITECTURES, Inputs, cells};
 use unroll::rng::Stream;
 use unroll::shape::Tensor;
 use unroll::tasks::{Batch, Draw};
@@ -161,7 +161,7 @@ async fn cores_equal_torch() {
 async fn whole_models_train_as_on_the_cpu() {
     let gpu = Gpu::new().await.unwrap_or_else(|error| panic!("{error}"));
     let tasks = [json!({ "id": "adding", "length": 13 }), json!({ "id": "copy", "length": 12 })];
-    for cell in cells() {
+    for cell in ARCHITECTURES {
         for layers in 1..=3 {
             train(&gpu, &tasks[layers % 2], cell.id, layers, &json!({ "id": "adam", "lr": 0.01 }), None).await;
         }
