@@ -5,6 +5,7 @@
 //! behind the last, `leave` makes what the head reads. He et al. 2016 (arXiv:1512.03385); Vaswani et al. 2017 (arXiv:1706.03762).
 
 use super::Call;
+use super::recurrence::{Body, Cell, Channel, Role, Slope, Source};
 use crate::options::Chosen;
 use crate::shape::Tensor;
 
@@ -90,4 +91,49 @@ pub struct Block {
     pub leave: fn(&mut dyn Scribe, &Sizes, x: Tensor, y: Tensor),
     /// Says what is wrong with sizes and options that do not fit together: field, what was expected, what came.
     pub check: fn(&Sizes) -> Option<[String; 3]>,
+}
+
+/// What every scene of residual blocks begins with.
+pub const STREAM: Channel = Channel {
+    id: "h",
+    title: "stream after the block",
+    role: Role::State,
+    range: None,
+    source: Source::Output,
+    state: Some(0),
+};
+
+/// The description of an architecture of residual blocks, without what only a recurrence has; its table entry fills in the rest.
+pub const fn cell(block: Block) -> Cell {
+    Cell {
+        id: "",
+        title: "",
+        summary: "",
+        equations: &[],
+        sources: &[],
+        options: &[],
+        blocks: &[],
+        gated: false,
+        states: 1,
+        keep: None,
+        shares: None,
+        overwrites: false,
+        admit: None,
+        emit: None,
+        recurrent: &[],
+        slope: |_| Slope { direct: 0.0, blocks: [0.0; 4], source: 0.0 },
+        width: 0,
+        saved: &[],
+        channels: &[STREAM],
+        body: Body::Residual(block),
+        attention: None,
+        absent: &[],
+    }
+}
+
+/// [`Block::check`] of blocks whose option `heads` shares the features out: it must divide H.
+pub fn check_heads(sizes: &Sizes) -> Option<[String; 3]> {
+    let heads = sizes.options.integer("heads");
+    let expected = || format!("a divisor of model.hidden, {}", sizes.width);
+    (!sizes.width.is_multiple_of(heads)).then(|| ["model.heads".to_owned(), expected(), heads.to_string()])
 }

@@ -3,8 +3,8 @@
 //! Layer by layer y = x + Mamba(RMSNorm(x)), with an RMS norm behind the last. Parameters have the names of `mamba_ssm.Mamba`.
 
 use crate::kernels::activation::{self, Phi};
-use crate::kernels::recurrence::{Body, Cell, Channel, Role, Slope, Source};
-use crate::kernels::residual::{Block, Scribe, Sizes, Spec, Start};
+use crate::kernels::recurrence::{Cell, Channel, Role, Source};
+use crate::kernels::residual::{self, Block, STREAM, Scribe, Sizes, Spec, Start};
 use crate::kernels::selective_scan::{self, MOST_STATES};
 use crate::kernels::{causal_conv, copy, fill, layer_norm, product};
 use crate::options::{Chosen, Kind, OptionSpec};
@@ -64,27 +64,10 @@ pub static CELL: Cell = Cell {
             kind: Kind::Switch { default: true },
         },
     ],
-    blocks: &[],
-    gated: false,
     states: 2,
-    keep: None,
-    shares: None,
-    overwrites: false,
-    admit: None,
-    emit: None,
-    recurrent: &[],
-    slope: |_| Slope { direct: 0.0, blocks: [0.0; 4], source: 0.0 },
-    width: 0,
     saved: &["h", "delta", "kept", "projected"],
     channels: &[
-        Channel {
-            id: "h",
-            title: "stream after the block",
-            role: Role::State,
-            range: None,
-            source: Source::Output,
-            state: Some(0),
-        },
+        STREAM,
         Channel {
             id: "s",
             title: "state, one band of channels for each rate",
@@ -110,15 +93,6 @@ pub static CELL: Cell = Cell {
             state: None,
         },
     ],
-    body: Body::Residual(Block {
-        parameters,
-        record,
-        embedding: Start::Normal(1.0),
-        around: |sizes| vec![Spec::new("norm.weight", &[sizes.width], Start::Ones)],
-        enter: None,
-        leave: |scribe, _, x, y| normalise(scribe, x, y),
-        check: |_| None,
-    }),
     attention: Some(implied),
     absent: &[
         ("factors", NO_WEIGHT),
@@ -138,6 +112,15 @@ pub static CELL: Cell = Cell {
              input instead, and follow it through the state.",
         ),
     ],
+    ..residual::cell(Block {
+        parameters,
+        record,
+        embedding: Start::Normal(1.0),
+        around: |sizes| vec![Spec::new("norm.weight", &[sizes.width], Start::Ones)],
+        enter: None,
+        leave: |scribe, _, x, y| normalise(scribe, x, y),
+        check: |_| None,
+    })
 };
 
 /// E, N, R and K.

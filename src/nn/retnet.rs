@@ -6,8 +6,8 @@
 use super::transformer;
 use crate::kernels::activation::{self, Phi};
 use crate::kernels::attention::{self, Heads};
-use crate::kernels::recurrence::{Body, Cell, Channel, Role, Slope, Source};
-use crate::kernels::residual::{Block, Scribe, Sizes, Spec, Start};
+use crate::kernels::recurrence::{Cell, Channel, Role, Source};
+use crate::kernels::residual::{self, Block, STREAM, Scribe, Sizes, Spec, Start, check_heads};
 use crate::kernels::{copy, layer_norm, product};
 use crate::options::{Kind, OptionSpec};
 use crate::shape::{Shape, Tensor};
@@ -44,27 +44,9 @@ pub static CELL: Cell = Cell {
             kind: Kind::Integer { min: 1, max: 12, default: 3 },
         },
     ],
-    blocks: &[],
-    gated: false,
-    states: 1,
-    keep: None,
-    shares: None,
-    overwrites: false,
-    admit: None,
-    emit: None,
-    recurrent: &[],
-    slope: |_| Slope { direct: 0.0, blocks: [0.0; 4], source: 0.0 },
-    width: 0,
     saved: &["retention", "read", "gated"],
     channels: &[
-        Channel {
-            id: "h",
-            title: "stream after the block",
-            role: Role::State,
-            range: None,
-            source: Source::Output,
-            state: Some(0),
-        },
+        STREAM,
         Channel {
             id: "r",
             title: "read by retention",
@@ -82,15 +64,6 @@ pub static CELL: Cell = Cell {
             state: None,
         },
     ],
-    body: Body::Residual(Block {
-        parameters,
-        record,
-        embedding: Start::Normal(1.0),
-        around: |sizes| vec![Spec::new("norm.weight", &[sizes.width], Start::Ones)],
-        enter: None,
-        leave: |scribe, _, x, y| normalise(scribe, "norm.weight", x, y),
-        check,
-    }),
     attention: Some(transformer::weights),
     absent: &[
         ("factors", NO_WEIGHT),
@@ -109,14 +82,16 @@ pub static CELL: Cell = Cell {
              positions read it.",
         ),
     ],
+    ..residual::cell(Block {
+        parameters,
+        record,
+        embedding: Start::Normal(1.0),
+        around: |sizes| vec![Spec::new("norm.weight", &[sizes.width], Start::Ones)],
+        enter: None,
+        leave: |scribe, _, x, y| normalise(scribe, "norm.weight", x, y),
+        check: check_heads,
+    })
 };
-
-fn check(sizes: &Sizes) -> Option<[String; 3]> {
-    let heads = sizes.options.integer("heads");
-    let fits = sizes.width.is_multiple_of(heads);
-    let expected = || format!("a divisor of model.hidden, {}", sizes.width);
-    (!fits).then(|| ["model.heads".to_owned(), expected(), heads.to_string()])
-}
 
 fn parameters(sizes: &Sizes) -> Vec<Spec> {
     let width = sizes.width;

@@ -3,8 +3,8 @@
 //! Layer by layer x ← x + c_proj(attention(c_attn(LN(x)))), x ← x + MLP(LN(x)), with learnt positions ahead and a layer norm behind.
 
 use crate::kernels::activation::{self, Phi};
-use crate::kernels::recurrence::{Body, Cell, Channel, Role, Slope, Source};
-use crate::kernels::residual::{Block, Scribe, Sizes, Spec, Start};
+use crate::kernels::recurrence::{Cell, Channel, Role, Source};
+use crate::kernels::residual::{self, Block, STREAM, Scribe, Sizes, Spec, Start, check_heads};
 use crate::kernels::{attention, copy, layer_norm, position, product};
 use crate::options::{Chosen, Kind, OptionSpec};
 use crate::shape::Tensor;
@@ -54,27 +54,9 @@ pub static CELL: Cell = Cell {
             kind: Kind::Integer { min: 0, max: MAX_LENGTH as u32, default: 0 },
         },
     ],
-    blocks: &[],
-    gated: false,
-    states: 1,
-    keep: None,
-    shares: None,
-    overwrites: false,
-    admit: None,
-    emit: None,
-    recurrent: &[],
-    slope: |_| Slope { direct: 0.0, blocks: [0.0; 4], source: 0.0 },
-    width: 0,
     saved: &["attention", "read", "hidden"],
     channels: &[
-        Channel {
-            id: "h",
-            title: "stream after the block",
-            role: Role::State,
-            range: None,
-            source: Source::Output,
-            state: Some(0),
-        },
+        STREAM,
         Channel {
             id: "r",
             title: "read by attention",
@@ -92,22 +74,6 @@ pub static CELL: Cell = Cell {
             state: None,
         },
     ],
-    body: Body::Residual(Block {
-        parameters,
-        record,
-        embedding: Start::Normal(SIGMA),
-        around: |sizes| {
-            let mut specs = vec![Spec::new("position.weight", &[positions(sizes), sizes.width], Start::Normal(SIGMA))];
-            specs.extend(norm("norm.weight", "norm.bias", sizes.width));
-            specs
-        },
-        enter: Some(|scribe, _, x| {
-            let weight = scribe.parameter("position.weight");
-            scribe.record(position::forward(weight, x));
-        }),
-        leave: |scribe, _, x, y| normalise(scribe, ["norm.weight", "norm.bias"], x, y),
-        check,
-    }),
     attention: Some(weights),
     absent: &[
         ("factors", NO_STEP),
@@ -123,6 +89,22 @@ pub static CELL: Cell = Cell {
             "There is no state that is handed on. Change an input instead, and see which positions read it.",
         ),
     ],
+    ..residual::cell(Block {
+        parameters,
+        record,
+        embedding: Start::Normal(SIGMA),
+        around: |sizes| {
+            let mut specs = vec![Spec::new("position.weight", &[positions(sizes), sizes.width], Start::Normal(SIGMA))];
+            specs.extend(norm("norm.weight", "norm.bias", sizes.width));
+            specs
+        },
+        enter: Some(|scribe, _, x| {
+            let weight = scribe.parameter("position.weight");
+            scribe.record(position::forward(weight, x));
+        }),
+        leave: |scribe, _, x, y| normalise(scribe, ["norm.weight", "norm.bias"], x, y),
+        check,
+    })
 };
 
 /// Standard deviation of the weights at the start.
@@ -141,10 +123,10 @@ fn positions(sizes: &Sizes) -> usize {
 }
 
 fn check(sizes: &Sizes) -> Option<[String; 3]> {
-    let (heads, width, positions) = (heads(sizes.options), sizes.width, positions(sizes));
+    let positions = positions(sizes);
     let refuse = |field: &str, expected: String, got: usize| Some([field.to_owned(), expected, got.to_string()]);
-    if !width.is_multiple_of(heads) {
-        return refuse("model.heads", format!("a divisor of model.hidden, {width}"), heads);
+    if let Some(misfit) = check_heads(sizes) {
+        return Some(misfit);
     }
     if sizes.length > MAX_LENGTH {
         let expected = format!("at most {MAX_LENGTH} for a Transformer, whose memory grows with the square");

@@ -60,14 +60,19 @@ struct Copy {
     alphabet: usize,
 }
 
+/// T, the items and the alphabet: T leaves room for the items twice, and for one step more.
+pub(super) fn sizes(chosen: &Chosen) -> Result<[usize; 3]> {
+    let [n_steps, items, alphabet] = ["length", "items", "alphabet"].map(|name| chosen.integer(name));
+    if n_steps <= 2 * items {
+        let expected = format!("at least {} for {items} items (2 × items + 1)", 2 * items + 1);
+        return Err(Error::invalid("task.length", expected, n_steps));
+    }
+    Ok([n_steps, items, alphabet])
+}
+
 impl Copy {
     fn new(chosen: &Chosen) -> Result<Self> {
-        let (n_steps, items, alphabet) =
-            (chosen.integer("length"), chosen.integer("items"), chosen.integer("alphabet"));
-        if n_steps <= 2 * items {
-            let expected = format!("at least {} for {items} items (2 × items + 1)", 2 * items + 1);
-            return Err(Error::invalid("task.length", expected, n_steps));
-        }
+        let [n_steps, items, alphabet] = sizes(chosen)?;
         let form = Form {
             n_steps,
             input: Input::Symbols(alphabet + 2),

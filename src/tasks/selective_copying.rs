@@ -4,8 +4,8 @@
 //! T = L + 2M. As the spaces between the items vary, what to keep depends on what is read: no recurrence whose decay is the same at every
 //! step solves it. Classes are the A items, asked at the markers alone. Here T is given and L derived from it.
 
-use super::{Baseline, Batch, Draw, Form, Input, Solved, Target, Task, TaskSpec, length, letters};
-use crate::error::{Error, Result};
+use super::{Baseline, Batch, Draw, Form, Input, Solved, Target, Task, TaskSpec, copy, length, letters};
+use crate::error::Result;
 use crate::options::{Chosen, Kind, OptionSpec};
 use crate::rng::Rng;
 
@@ -46,12 +46,7 @@ struct SelectiveCopying {
 
 impl SelectiveCopying {
     fn new(chosen: &Chosen) -> Result<Self> {
-        let (n_steps, items, alphabet) =
-            (chosen.integer("length"), chosen.integer("items"), chosen.integer("alphabet"));
-        if n_steps <= 2 * items {
-            let expected = format!("at least {} for {items} items (2 × items + 1)", 2 * items + 1);
-            return Err(Error::invalid("task.length", expected, n_steps));
-        }
+        let [n_steps, items, alphabet] = copy::sizes(chosen)?;
         let form = Form {
             n_steps,
             input: Input::Symbols(alphabet + 2),

@@ -286,7 +286,7 @@ mod long {
         }
     }
 
-    /// The share of right answers of a network that has learnt parity, on sequences of another length, from a timestep on.
+    /// The share of right answers to parity, on sequences of another length, from a timestep on.
     fn parity_accuracy(session: &mut Session, n_steps: usize, from: usize) -> f64 {
         let spec = find("parity").expect("a task");
         let length = ("length".to_owned(), Value::Number(n_steps as f64));
@@ -303,8 +303,8 @@ mod long {
         asked.iter().filter(|&&right| right).count() as f64 / asked.len() as f64
     }
 
-    /// An LSTM keeps one bit, however long the sequence is. A Transformer has learnt what each of twenty positions has to count, and
-    /// the vectors of later ones have never been trained: it guesses there.
+    /// An LSTM keeps one bit, however long the sequence is. A Transformer has not even learnt the twenty steps of training by then, and
+    /// the vectors of later positions have never been trained: it guesses there.
     #[test]
     fn parity_extrapolates_to_twice_the_length_in_an_lstm_and_not_in_a_transformer() {
         for (model, recurrent) in
