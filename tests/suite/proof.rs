@@ -101,7 +101,8 @@ fn no_right_gradient_is_called_wrong_on_the_way_to_a_solution() {
         config["optimiser"] = json!({ "id": "adam", "lr": 0.01 });
         let mut session = session(&config, EngineKind::Cpu);
         let (mut agreeing, mut all) = (0, 0);
-        for _ in 0..30 {
+        // A check of a stack of blocks takes many times as long, and a browser gives a page up that does not answer for half a minute.
+        for _ in 0..if cell.block().is_some() { 10 } else { 30 } {
             train(&mut session, 20);
             for (parameter, of) in session.parameters().to_vec().iter().zip(check(&mut session, |_, _| ())) {
                 let what = format!("{}, step {}, {}: {of:?}", cell.id, session.step(), parameter.name);
