@@ -215,11 +215,13 @@ export function drawRibbon(
 
     const { y, height } = plot.box;
     drawCursors(ctx, plot.axis, y, y + height, options.cursors ?? NO_CURSORS, palette, pixelRatio);
-    const taken: Box[] = [];
+    const answer = options.cursors?.answer ?? null;
+    const divider = answer === null ? null : plot.axis.left(answer);
+    const taken: Box[] = divider === null ? [] : [{ x: divider - 3, y, width: 6, height }];
     // A line through several windows, which no gradient crosses, would say nothing.
     const isWhole = main !== undefined && (main.window === undefined || (main.cut ?? 0) >= nSteps - main.window);
     if (options.fit !== false && main !== undefined && isWhole && main.fit !== null)
-      taken.push(...drawFit(ctx, plot, main, main.fit, palette));
+      taken.push(...drawFit(ctx, plot, main, main.fit, palette, divider));
     if (main !== undefined) drawNames(ctx, plot, main, row.ribbons, options.ghosts ?? [], lane, palette, taken);
     drawCursorDots(ctx, plot, row.ribbons, options.cursors ?? NO_CURSORS, lane, palette);
     horizontal(ctx, plot.axis.x0, plot.axis.x1, y + height, 1, palette.line, pixelRatio);
@@ -406,8 +408,15 @@ export function fitAt(fit: Fit, step: number, reverse: boolean): number {
   return Math.log10(fit.atTo) + (far - near) * Math.log10(fit.factor);
 }
 
-/** Returns where its label stands. */
-function drawFit(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, fit: Fit, palette: Palette): Box[] {
+/** Returns where its label stands: on one side of a `divider`. */
+function drawFit(
+  ctx: Canvas2D,
+  plot: Plot,
+  ribbon: RibbonView,
+  fit: Fit,
+  palette: Palette,
+  divider: number | null,
+): Box[] {
   const { reverse } = ribbon;
   if (!(fit.factor > 0) || !Number.isFinite(fit.factor) || !(fit.atTo > 0) || !Number.isFinite(fit.atTo)) return [];
   const { axis } = plot;
@@ -435,7 +444,10 @@ function drawFit(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, fit: Fit, palett
   const leftmost = axis.left(reverse ? 0 : cut) + 6;
   const rightmost = axis.left(reverse ? axis.nSteps - cut : axis.nSteps) - width - 6;
   if (leftmost > rightmost) return [];
-  const x = Math.min(Math.max(wanted, leftmost), rightmost);
+  const fitting = Math.min(Math.max(wanted, leftmost), rightmost);
+  const isCrossed = divider !== null && fitting < divider + 4 && divider - 4 < fitting + width;
+  const beside = isCrossed ? [divider - width - 8, divider + 8].filter((at) => at >= leftmost && at <= rightmost) : [];
+  const x = beside.sort((a, b) => Math.abs(a - fitting) - Math.abs(b - fitting))[0] ?? fitting;
   const slope = (to.y - from.y) / Math.max(1, to.x - from.x);
   const lineTop = Math.min(from.y + slope * (x - from.x), from.y + slope * (x + width - from.x));
   const y = Math.min(steep ? middle.y - 8 : middle.y - 10, lineTop - 8);
