@@ -69,7 +69,8 @@ export function logOf(value: number, floor: number): number {
 }
 
 /**
- * A domain that covers the bands of all ribbons, in whole decades, for all lanes together.
+ * A domain that covers the bands of all ribbons, in whole decades, for all lanes together. Where no gradient comes at all it is 0: that
+ * is no height, and a mark at the lower end says so.
  *
  * Steady: it grows at once and by the decade, and shrinks only when more than three decades have become empty. It always
  * spans at least six decades, so that a flat ribbon looks flat.
@@ -82,8 +83,8 @@ export function ribbonDomain(frames: readonly FrameView[], previous: Domain | nu
       for (const ribbon of row.ribbons) {
         for (let t = 0; t < frame.nSteps; t += 1) {
           if (!inReach(ribbon, t)) continue;
-          low = Math.min(low, logOf(ribbon.lower[t] ?? 0, frame.floor));
-          high = Math.max(high, logOf(ribbon.upper[t] ?? 0, frame.floor));
+          if (ribbon.lower[t] !== 0) low = Math.min(low, logOf(ribbon.lower[t] ?? 0, frame.floor));
+          if (ribbon.upper[t] !== 0) high = Math.max(high, logOf(ribbon.upper[t] ?? 0, frame.floor));
         }
       }
     }
