@@ -164,6 +164,11 @@ export const GLOSSARY = {
     formula: "‖m_t(changed) − m_t‖_2",
     text: "How far the run with the change by hand is from the run without it, at timestep t.",
   },
+  "output-ripple": {
+    name: "Ripple of the answer",
+    formula: "‖y_t(changed) − y_t‖_2",
+    text: "How far the outputs before softmax are from those of the run without the change by hand, at timestep t.",
+  },
   variance: {
     name: "Share of the variance",
     formula: "(s_1² + s_2²) / Σ s_i²",
