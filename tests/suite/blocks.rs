@@ -6,7 +6,7 @@ use unroll::graph::{Graph, Mark};
 use unroll::kernels::activation::{self, Phi};
 use unroll::kernels::recurrence::{Layer, Params};
 use unroll::kernels::residual::{Scribe, Sizes};
-use unroll::kernels::{Call, attention, copy, layer_norm, mean_squared_error, product, selective_scan};
+use unroll::kernels::{Call, attention, copy, layer_norm, mean_squared_error, product, selective_scan, wkv};
 use unroll::nn::{luong, mamba};
 use unroll::options::{Chosen, Value};
 use unroll::shape::{Shape, Tensor};
@@ -274,6 +274,69 @@ fn retention_is_the_same_in_parallel_in_chunks_and_step_by_step() {
                         let what = format!("head {head}, chunks of {chunk}, step {t}");
                         close(&what, outputs[4 * t + 2 * head + column], expected, tolerance, size);
                     }
+                }
+            }
+        }
+    }
+}
+
+/// Records the time loop of RWKV-4 on k, v `[T, B, C]`.
+fn read_fading(graph: &mut Graph, [w, u, k, v]: [Tensor; 4]) -> Tensor {
+    let [n_steps, batch, channels] = [0, 1, 2].map(|axis| k.shape.extent(axis));
+    let [means, y] = ["means", "y"].map(|name| graph.activation(name, &[n_steps, batch, channels]));
+    let shares = graph.activation("shares", &[n_steps, batch, 2 * channels]);
+    graph.record(wkv::forward(wkv::Operands { w, u, k, v, means, shares, y }));
+    y
+}
+
+const WKV: &[Named] = &[("w", &[4]), ("u", &[4]), ("k", &[7, 2, 4]), ("v", &[7, 2, 4])];
+
+#[wasm_bindgen_test(unsupported = test)]
+fn wkv_equals_torch() {
+    check("rwkv4_wkv", &[1], WKV, |graph, _, of| read_fading(graph, [of[0], of[1], of[2], of[3]]));
+}
+
+/// One channel as attention: all weights of all pairs, each relative to the largest of its row.
+fn read_fading_at_once(w: f64, u: f64, k: &[f64], v: &[f64]) -> Vec<f64> {
+    let row = |t: usize| {
+        let exponent = |s: usize| if s == t { u + k[t] } else { k[s] - (t - 1 - s) as f64 * libm::exp(w) };
+        let largest = (0..=t).map(exponent).fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = (0..=t).map(|s| libm::exp(exponent(s) - largest)).collect();
+        weights.iter().zip(v).map(|(weight, v)| weight * v).sum::<f64>() / weights.iter().sum::<f64>()
+    };
+    (0..k.len()).map(row).collect()
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn wkv_is_the_same_step_by_step_and_as_attention_however_large_its_keys() {
+    let (n_steps, channels) = (60, 6);
+    for (scale, tolerances) in [(2.0, [1e-12, 1e-5]), (500.0, [1e-10, 1e-3])] {
+        for (kind, tolerance) in [EngineKind::Reference, EngineKind::Cpu].into_iter().zip(tolerances) {
+            let mut graph = Graph::new();
+            let [w, u] = [(); 2].map(|()| graph.slot("given", &[channels]));
+            let [k, v] = [(); 2].map(|()| graph.slot("given", &[n_steps, 1, channels]));
+            let y = read_fading(&mut graph, [w, u, k, v]);
+            graph.pin(y);
+            let values = |stream: u32, slot: Tensor, scale: f64| -> Vec<f64> {
+                // Exact in f32, so that both precisions see the same numbers.
+                crate::support::noise(stream, slot.shape.len()).iter().map(|n| f64::from((scale * n) as f32)).collect()
+            };
+            // Rates from e⁻⁵ to e³ a step, as at the start of training.
+            let rates = (0..channels).map(|c| 8.0 * c as f64 / (channels - 1) as f64 - 5.0);
+            let rates: Vec<f64> = rates.map(|w| f64::from(w as f32)).collect();
+            let [bonus, keys, read] =
+                [(920, u, 1.0), (921, k, scale), (922, v, 1.0)].map(|(n, of, scale)| values(n, of, scale));
+            let mut machine = Machine::new(&graph, kind);
+            [(w, &rates), (u, &bonus), (k, &keys), (v, &read)]
+                .iter()
+                .for_each(|(slot, values)| machine.write(*slot, values));
+            machine.run(Mark::Forward, Mark::Forward);
+            let outputs = machine.read(y);
+            for c in 0..channels {
+                let column = |of: &[f64]| of.iter().skip(c).step_by(channels).copied().collect::<Vec<f64>>();
+                let expected = read_fading_at_once(rates[c], bonus[c], &column(&keys), &column(&read));
+                for (t, (got, expected)) in column(&outputs).into_iter().zip(expected).enumerate() {
+                    close(&format!("keys up to {scale}, channel {c}, step {t}"), got, expected, tolerance, 1.0);
                 }
             }
         }
