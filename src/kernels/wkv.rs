@@ -4,7 +4,8 @@
 //! channel. The state is the mean s of the values so far and the sum b e^p of their weights, whose largest term is e^p:
 //!
 //! * q_t = e^{u+k_t} / (b e^p + e^{u+k_t}), y_t = s_{t−1} + q_t (v_t − s_{t−1}),
-//! * p_t = max(p_{t−1} − r, k_t), b_t = e^{p_{t−1}−r−p_t} b_{t−1} + e^{k_t−p_t}, z_t = e^{k_t−p_t} / b_t, s_t = s_{t−1} + z_t (v_t − s_{t−1}).
+//! * p_t = max(p_{t−1} − r, k_t), b_t = e^{p_{t−1}−r−p_t} b_{t−1} + e^{k_t−p_t},
+//! * z_t = e^{k_t−p_t} / b_t, s_t = s_{t−1} + z_t (v_t − s_{t−1}).
 //!
 //! No exponent is positive. The published code keeps `aa` = b s, `bb` = b and `pp` = p. Backwards, with λ_t = ∂L/∂s_t and ρ_t the
 //! derivative by the logarithm of the sum, g = ∂L/∂y (v − s) q (1 − q) and h = λ (v − s) z (1 − z), where s is s_{t−1}:
@@ -260,7 +261,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
     zeros.fill(0.0);
     for b in 0..batch {
         let (d_w, d_u) = d_rates.row(b).split_at_mut(channels);
-        [&mut *total, &mut *of_sum, &mut *d_w, &mut *d_u].map(|row| row.fill(0.0));
+        [&mut *total, &mut *of_sum, &mut *d_w, &mut *d_u].into_iter().for_each(|row| row.fill(0.0));
         for row in (0..params.n_steps as usize).rev().map(|step| step * batch + b) {
             let (before, now) = around(&mut means, row, batch, zeros);
             let (share, own) = shares.row(row).split_at(channels);
