@@ -6,7 +6,7 @@
  * timed samples go round the engines, so that what else the machine does falls on all of them alike. With `--gpu` the
  * engines are those on WebGPU, beside ours on the processor, and their calls of WebGPU are counted. `--table` measures the
  * shapes and cells of the README's table and writes it there. `--scaling`, `--start` and `--profile` look at ours alone.
- * Ends with status 1 when an engine fails, losses disagree, or a verdict is not kept.
+ * Ends with status 1 when an engine fails whose losses are compared, losses disagree, or a verdict is not kept.
  */
 
 import { readFile, readdir, rm, mkdir, copyFile, cp, writeFile } from "node:fs/promises";
@@ -433,7 +433,8 @@ function report(workload, runs) {
     console.log(`losses of ${compared} engines agree within ${distance.toExponential(1)} over ${COMPARED_STEPS} steps`);
   const failures = runs.filter(({ failure }) => failure !== null);
   for (const { engine, failure } of failures) console.log(`FAILED: ${engine}, ${failure}`);
-  return agree && failures.length === 0;
+  // One that trains in its own way may diverge in its own way.
+  return agree && failures.every(({ own }) => own !== null);
 }
 
 /**

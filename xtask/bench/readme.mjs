@@ -57,7 +57,7 @@ function wrapped(text) {
  */
 function cell(run, ours) {
   if (!run) return "–";
-  if (run.failure !== null) return "failed";
+  if (run.failure !== null) return run.own === null ? "failed" : "diverged";
   if (run.samples.length === 0) return `first step ${digits(run.firstStepMs / 1000)} s`;
   const middle = median(run.samples);
   return run.peer ? `${digits(middle)} (${digits(middle / ours)}×)` : digits(middle);
