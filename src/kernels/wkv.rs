@@ -231,7 +231,7 @@ fn cpu_forward(mut args: Arguments<f32>) {
     let [batch, channels] = [params.batch, params.channels].map(|n| n as usize);
     let [rate, sum, top, zeros] = [(); 4].map(|()| take(&mut args.scratch, channels));
     let curves = Curves::get();
-    each([w.data], [], [&mut *rate], |[w], []| ([], [curves.exp(w)]));
+    rate.iter_mut().zip(w.data).for_each(|(rate, &w)| *rate = libm::expf(w));
     zeros.fill(0.0);
     for b in 0..batch {
         sum.fill(0.0);
@@ -257,7 +257,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
     let (mut d_k, mut d_v, mut d_rates) = (args.write(5), args.write(6), args.write(7));
     let [batch, channels] = [params.batch, params.channels].map(|n| n as usize);
     let [total, of_sum, zeros] = [(); 3].map(|()| take(&mut args.scratch, channels));
-    let (curves, one) = (Curves::get(), f32x4::splat(1.0));
+    let one = f32x4::splat(1.0);
     zeros.fill(0.0);
     for b in 0..batch {
         let (d_w, d_u) = d_rates.row(b).split_at_mut(channels);
@@ -278,7 +278,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
                 ([before, flush(of_kept - now), d_w + of_kept, d_u + now], writes)
             });
         }
-        each([w.data], [d_w], [], |[w], [d_w]| ([-(curves.exp(w) * d_w)], []));
+        d_w.iter_mut().zip(w.data).for_each(|(d_w, &w)| *d_w *= -libm::expf(w));
     }
 }
 
