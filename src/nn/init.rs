@@ -121,7 +121,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Calls `set` for each block of each recurrent parameter whose name in its stack starts with `prefix`: rows, columns, block and values.
+    /// Calls `set` for each block of each parameter of a stack whose name there starts with `prefix`: rows, columns, block and values.
     fn each_block(&mut self, prefix: &str, set: &mut dyn FnMut(&mut Rng, usize, usize, usize, &mut [f64])) {
         let blocks = self.model.cell.blocks.len();
         let starts = |p: &&Parameter| {

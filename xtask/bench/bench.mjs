@@ -57,6 +57,7 @@ import { start } from "./start.mjs";
  * null where the engine cannot tell
  * @property {WebgpuRun | null} webgpu null where it computes elsewhere
  * @property {string | null} skipped why it was left out, without fault
+ * @property {number} slowMs the step for which it was left out
  * @property {string | null} failure where and why it stopped
  */
 
@@ -227,6 +228,7 @@ async function measure(browser, origin, workload, engines, nSamples, longestStep
       limit: null,
       webgpu: null,
       skipped: null,
+      slowMs: 0,
       failure: null,
     };
     rows.push({ run, driver, warmUp: null });
@@ -265,7 +267,10 @@ async function measure(browser, origin, workload, engines, nSamples, longestStep
         run.losses.push(loss);
         stepMs = ms;
         if (k === 0) run.firstStepMs = ms;
-        if (run.peer && ms > longestStepMs) run.skipped = `step ${k + 1} took ${(ms / 1000).toFixed(0)} s`;
+        if (run.peer && ms > longestStepMs) {
+          run.slowMs = ms;
+          run.skipped = `step ${k + 1} took ${(ms / 1000).toFixed(1)} s`;
+        }
       });
     }
     await attempt(row, "warm-up", async () => {

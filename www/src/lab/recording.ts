@@ -73,8 +73,7 @@ export async function fetchRecording(): Promise<RecordedView[] | null> {
   try {
     const response = await fetch("recorded.json");
     if (!response.ok) return null;
-    const lanes: Recorded[] = await response.json();
-    return lanes.map(viewRecorded);
+    return ((await response.json()) as Recorded[]).map(viewRecorded);
   } catch {
     return null;
   }
