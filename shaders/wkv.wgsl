@@ -114,9 +114,9 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>) {
         if left > 1u {
             mean = backward_means[here - batch * uniforms.means.y];
         }
-        let from = uniforms.shares.x + row * uniforms.shares.y + c;
-        let share = backward_shares[from];
-        let own = backward_shares[from + channels];
+        let source = uniforms.shares.x + row * uniforms.shares.y + c;
+        let share = backward_shares[source];
+        let own = backward_shares[source + channels];
         let incoming = d_y[uniforms.d_y.x + row * uniforms.d_y.y + c];
         let kept = 1.0 - share;
         let away = backward_v[uniforms.v.x + row * uniforms.v.y + c] - mean;
