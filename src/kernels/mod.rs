@@ -46,6 +46,7 @@ pub mod selective_scan;
 pub mod sgd;
 pub mod simd;
 pub mod update;
+pub mod wkv;
 
 use crate::shape::{Shape, Tensor};
 use bytemuck::{Pod, Zeroable};
@@ -76,6 +77,7 @@ pub static KERNELS: &[&Kernel] = &[
     &row_sum::KERNEL,
     &selective_scan::KERNEL,
     &sgd::KERNEL,
+    &wkv::KERNEL,
 ];
 
 /// The WGSL of the weight gradients of a step as one dispatch, which stands for many calls and is no kernel of its own.

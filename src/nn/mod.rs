@@ -8,6 +8,7 @@ mod decoder;
 mod init;
 pub mod mamba;
 mod retnet;
+mod rwkv;
 mod transformer;
 
 pub use decoder::{Attention, DECODERS, Decoder, luong};
@@ -31,6 +32,7 @@ pub static ARCHITECTURES: &[&Cell] = &[
     &transformer::CELL,
     &mamba::CELL,
     &retnet::CELL,
+    &rwkv::CELL,
 ];
 
 /// The architectures of recurrent layers.

@@ -340,6 +340,18 @@ group("networks", () => {
     expect(pytorchScript({ ...common, model: "retnet", decay: 5 }, mamba)).toContain("gamma = 1 - 2.0 ** -(5 + ");
   });
 
+  test("share_program_has_the_equations_of_rwkv", () => {
+    const rwkv = new Map([
+      ["embed.weight", [16, 18]],
+      ["ln_out.weight", [16]],
+      ["head.weight", [2, 16]],
+    ]);
+    const text = pytorchScript({ ...common, model: "rwkv" }, rwkv);
+    for (const line of ["def norm(u, w, name):", 'norm(u, weights, "ln_out")', "torch.logaddexp(level, k[t])"])
+      expect(text).toContain(line);
+    expect(text).not.toContain("rsqrt");
+  });
+
   test.each([
     ["mingru", null, "class MinGRU", "v + 0.5"],
     ["mingru", "identity", "class MinGRU", "torch.sigmoid(-z), v\n"],
