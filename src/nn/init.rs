@@ -90,7 +90,7 @@ impl Draft<'_> {
                 (name, _) if name.starts_with("head.") => model.directions() * model.hidden,
                 (name, _) if name.starts_with("attention.") => parameter.shape[1],
                 (_, false) => model.hidden,
-                (name, true) if name.contains("_l0") => model.inputs,
+                (name, true) if name.contains("_l0") => model.fed(name.split('.').next().unwrap_or(name)),
                 (_, true) => model.directions() * model.hidden,
             };
             let bound = 1.0 / (fan_in as f64).sqrt();

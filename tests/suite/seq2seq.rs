@@ -29,7 +29,7 @@ fn batch(session: &Session, rows: usize) -> Batch {
 #[wasm_bindgen_test(unsupported = test)]
 fn seq2seq_gradients_are_those_of_the_whole_network() {
     for cell in cells() {
-        for (decoder, layers) in [("own", 1), ("own", 2), ("luong", 1), ("luong", 2)] {
+        for (decoder, layers) in [("own", 1), ("own", 2), ("luong", 1), ("luong", 2), ("bahdanau", 1), ("bahdanau", 2)] {
             let mut session = session(&config(cell.id, decoder, layers), EngineKind::Reference);
             let batch = batch(&session, 3);
             session.gradients(&batch).expect("a batch of the task");
@@ -78,21 +78,12 @@ fn seq2seq_decoder_with_the_encoders_weights_is_the_network_that_reads_on() {
             let [a, b] = [&mut one, &mut two].map(|session| frame(session, options).expect("a frame"));
             assert_eq!(a.header.probe.source, Some(5));
             assert_eq!(a.header.rows.len(), b.header.rows.len());
-            assert_eq!(a.data.len(), b.data.len());
-            for (at, (a, b)) in a.data.iter().zip(&b.data).enumerate() {
-                assert!(
-                    (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-6 * a.abs().max(1e-6),
-                    "{}: {at}: {a} {b}",
-                    cell.id
-                );
-            }
+            compare(cell.id, &a.data, &b.data, 1e-6);
             let [a, b] = [&mut one, &mut two].map(|session| {
                 let query = Query { row: layers - 1, ..Query::new(Panel::Credit(unroll::lens::Of::Output)) };
                 inspect(session, query).expect("a credit matrix").series("matrix").expect("a matrix").to_vec()
             });
-            for (a, b) in a.iter().zip(&b) {
-                assert!((a - b).abs() <= 1e-5 * a.abs().max(1e-6), "{}: credit {a} {b}", cell.id);
-            }
+            compare(cell.id, &a, &b, 1e-5);
         }
     }
 }
@@ -100,16 +91,56 @@ fn seq2seq_decoder_with_the_encoders_weights_is_the_network_that_reads_on() {
 #[test]
 #[wasm_bindgen_test(unsupported = test)]
 fn seq2seq_alignment_reads_the_source_and_nothing_else() {
-    let mut session = session(&config("gru", "luong", 2), EngineKind::Cpu);
-    for _ in 0..5 {
-        session.train_step().expect("finite");
+    for decoder in ["luong", "bahdanau"] {
+        let mut session = session(&config("gru", decoder, 2), EngineKind::Cpu);
+        for _ in 0..5 {
+            session.train_step().expect("finite");
+        }
+        let inspection = inspect(&mut session, Query::new(Panel::Attention)).expect("an alignment");
+        let (matrix, rows) = (inspection.series("matrix").unwrap(), inspection.series("rows").unwrap());
+        assert_eq!(rows, [5.0, 6.0, 7.0, 8.0]);
+        for row in matrix.chunks_exact(9) {
+            assert!((row[..5].iter().sum::<f32>() - 1.0).abs() < 1e-5 && row[..5].iter().all(|&weight| weight > 0.0));
+            assert!(row[5..].iter().all(|&weight| weight == 0.0));
+        }
     }
-    let inspection = inspect(&mut session, Query::new(Panel::Attention)).expect("an alignment");
-    let (matrix, rows) = (inspection.series("matrix").unwrap(), inspection.series("rows").unwrap());
-    assert_eq!(rows, [5.0, 6.0, 7.0, 8.0]);
-    for row in matrix.chunks_exact(9) {
-        assert!((row[..5].iter().sum::<f32>() - 1.0).abs() < 1e-5 && row[..5].iter().all(|&weight| weight > 0.0));
-        assert!(row[5..].iter().all(|&weight| weight == 0.0));
+}
+
+/// Where the context has no weight, what is recorded step by step is the decoder without attention: states, adjoints and credit.
+#[test]
+#[wasm_bindgen_test(unsupported = test)]
+fn seq2seq_decoder_that_ignores_its_context_is_the_one_without_attention() {
+    for cell in cells() {
+        for layers in [1, 2] {
+            let mut one = session(&config(cell.id, "own", layers), EngineKind::Reference);
+            let mut two = session(&config(cell.id, "bahdanau", layers), EngineKind::Reference);
+            for parameter in one.parameters().to_vec() {
+                let mut values = one.parameter(&parameter.name);
+                if parameter.name == "decoder.weight_ih_l0" {
+                    let wide = parameter.shape[1];
+                    let padded = values.chunks_exact(wide).map(|row| [row, &[0.0; 5]].concat());
+                    values = padded.flatten().collect();
+                }
+                two.set_parameter(&parameter.name, &values);
+            }
+            let options = FrameOptions { sequence: 2, loss_at: LossAt::Task };
+            let [a, b] = [&mut one, &mut two].map(|session| frame(session, options).expect("a frame"));
+            compare(cell.id, &a.data, &b.data, 1e-6);
+            let [a, b] = [&mut one, &mut two].map(|session| {
+                let query = Query { row: layers - 1, ..Query::new(Panel::Credit(unroll::lens::Of::Output)) };
+                inspect(session, query).expect("a credit matrix").series("matrix").expect("a matrix").to_vec()
+            });
+            compare(cell.id, &a, &b, 1e-5);
+        }
+    }
+}
+
+/// Equal numbers at equal places.
+fn compare(what: &str, a: &[f32], b: &[f32], tolerance: f32) {
+    assert_eq!(a.len(), b.len(), "{what}");
+    for (at, (a, b)) in a.iter().zip(b).enumerate() {
+        let is_near = (a - b).abs() <= tolerance * a.abs().max(1e-6);
+        assert!((a.is_nan() && b.is_nan()) || is_near, "{what}: {at}: {a} {b}");
     }
 }
 
@@ -117,7 +148,7 @@ fn seq2seq_alignment_reads_the_source_and_nothing_else() {
 #[test]
 #[wasm_bindgen_test(unsupported = test)]
 fn seq2seq_greedy_decoding_reads_its_own_answers() {
-    for (model, decoder) in [("elman", "same"), ("lstm", "own"), ("gru", "luong")] {
+    for (model, decoder) in [("elman", "same"), ("lstm", "own"), ("gru", "luong"), ("lstm", "bahdanau")] {
         let mut session = session(&config(model, decoder, 1), EngineKind::Cpu);
         for _ in 0..30 {
             session.train_step().expect("finite");
