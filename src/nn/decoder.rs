@@ -108,7 +108,8 @@ impl Decoder {
         let read = graph.activation("what the head reads", &[n_steps, batch, h]);
         graph.record(copy::forward(encoded, read.outer(0, source), false));
         if self.attention == Attention::Bahdanau {
-            let [query, key, energy] = ["query", "key", "energy"].map(|of| bound.get(&format!("attention.{of}.weight")));
+            let [query, key, energy] =
+                ["query", "key", "energy"].map(|of| bound.get(&format!("attention.{of}.weight")));
             let memory = bahdanau_memory(graph, key, encoded);
             let alignment = graph.activation("alignment", &[answer, batch, source]);
             let (mut before, mut at) = (rows.clone(), source - 1);

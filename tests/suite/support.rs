@@ -7,8 +7,8 @@ use unroll::graph::{Graph, Mark, PERSISTENT, Plan};
 use unroll::kernels::recurrence::{Cell, Layer, Params};
 use unroll::kernels::{
     activation, adam, additive_attention, attention, carry, causal_conv, copy, cross_entropy, elman, fill, gather, gru,
-    layer_norm, lstm, mean_squared_error, mingru, minlstm, norm as norm_kernel, position, product, rmsprop, selective_scan,
-    sgd, update,
+    layer_norm, lstm, mean_squared_error, mingru, minlstm, norm as norm_kernel, position, product, rmsprop,
+    selective_scan, sgd, update,
 };
 use unroll::nn::{Model, find};
 use unroll::options::{Chosen, Value};
@@ -425,7 +425,8 @@ fn activation_cases(size: usize) -> Vec<Case> {
 /// Two readings of one memory, whose adjoints are added up.
 fn additive_attention_cases(size: usize) -> Vec<Case> {
     let mut cases = Vec::new();
-    for [n_queries, n_keys, width, columns] in [[2, size + 1, 3, 5], [size, 4, 5, 3], [1, 5, size, 2], [3, 2, 7, size]] {
+    for [n_queries, n_keys, width, columns] in [[2, size + 1, 3, 5], [size, 4, 5, 3], [1, 5, size, 2], [3, 2, 7, size]]
+    {
         let batch = 3;
         let what = format!("{n_queries} queries, {n_keys} keys of {width}, values of {columns}");
         let mut case = Case::new(what);
