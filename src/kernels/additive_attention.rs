@@ -7,6 +7,7 @@
 //! g = ∂L/∂e_us v ⊙ (1 − τ²): ∂L/∂q_u = Σ_s g, ∂L/∂k_s = Σ_u g, ∂L/∂v = Σ_us ∂L/∂e_us τ, ∂L/∂V = Aᵀ ∂L/∂Y.
 //! Bahdanau, Cho and Bengio 2015, arXiv:1409.0473, where q = W_a s and k = U_a h. Twin: `shaders/additive_attention.wgsl`.
 
+use super::activation::{Phi, lanes};
 use super::attention::{soften, soften_backward};
 use super::simd::{self, Curves, each};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Rows, Tolerance, no_scratch, row_sum};
@@ -42,22 +43,9 @@ impl Params {
 pub fn forward(queries: Tensor, memory: Tensor, v: Tensor, weights: Tensor, y: Tensor) -> Call {
     let [n_queries, batch, width] = [0, 1, 2].map(|axis| queries.shape.extent(axis));
     let (n_keys, columns) = (memory.shape.extent(0), y.shape.columns());
-    assert_eq!(
-        [memory.shape.extent(1), memory.shape.columns(), v.shape.len()],
-        [batch, width + columns, width],
-        "additive_attention: queries are {}, memory is {}, v is {}, y is {}",
-        queries.shape,
-        memory.shape,
-        v.shape,
-        y.shape
-    );
-    assert_eq!(
-        [weights.shape.len(), y.shape.rows()],
-        [n_queries * batch * n_keys, n_queries * batch],
-        "additive_attention: weights are {}, y is {}",
-        weights.shape,
-        y.shape
-    );
+    let expected = [batch, width + columns, width, n_queries * batch * n_keys, n_queries * batch];
+    let came = [memory.shape.extent(1), memory.shape.columns(), v.shape.len(), weights.shape.len(), y.shape.rows()];
+    assert_eq!(came, expected, "additive_attention: queries are {}", queries.shape);
     let [n_queries, n_keys, batch, width, columns] = [n_queries, n_keys, batch, width, columns].map(|n| n as u32);
     let params = Params { n_queries, n_keys, batch, width, columns, accumulate: 0 };
     Call::new(&FORWARD, params, &[queries, memory, v, weights, y].map(Some))
@@ -123,7 +111,8 @@ pub static BACKWARD: Entry = Entry {
     ],
     reference: reference!(reference_backward),
     cpu: cpu_backward,
-    scratch: no_scratch,
+    // What is no adjoint of a query.
+    scratch: |call| call.params::<Params>().width as usize,
     grid: query_grid,
     flop: |call| call.params::<Params>().flop(call.params::<Params>().columns),
     parts: None,
@@ -242,7 +231,19 @@ fn reference_keys<F: Real>(mut args: Arguments<F>) {
     }
 }
 
+/// Adds ∂L/∂e v ⊙ (1 − τ²) to `to` and ∂L/∂e τ to `weighted`, with τ = tanh(q + k).
+// Not inlined, nor is what follows: two callers each, and every loop is there twice, with its tail.
+#[inline(never)]
+fn spread([q, k, v]: [&[f32]; 3], d_e: f32, to: &mut [f32], weighted: &mut [f32]) {
+    let (curves, d_e) = (Curves::get(), f32x4::splat(d_e));
+    each([q, k, v], [to, weighted], [], |[q, k, v], [to, weighted]| {
+        let [tanh, slope] = lanes(curves, Phi::Tanh, q + k);
+        ([to + d_e * v * slope, weighted + d_e * tanh], [])
+    });
+}
+
 /// y += a·x.
+#[inline(never)]
 fn add(a: f32, x: &[f32], y: &mut [f32]) {
     let a = f32x4::splat(a);
     each([x], [y], [], |[x], [y]| ([y + a * x], []));
@@ -258,7 +259,7 @@ fn cpu_forward(mut args: Arguments<f32>) {
         for (s, a) in a.iter_mut().enumerate() {
             let mut sum = f32x4::splat(0.0);
             each([q, pair(s).0, v.data], [], [], |[q, k, v], []| {
-                sum += v * curves.tanh(q + k);
+                sum += v * lanes(curves, Phi::Tanh, q + k)[0];
                 ([], [])
             });
             *a = simd::total(sum);
@@ -270,10 +271,9 @@ fn cpu_forward(mut args: Arguments<f32>) {
 }
 
 fn cpu_backward(mut args: Arguments<f32>) {
-    let (params, curves): (Params, _) = (args.params(), Curves::get());
+    let params: Params = args.params();
     let (d_y, queries, memory, v, weights) = (args.read(0), args.read(1), args.read(2), args.read(3), args.read(4));
     let (mut d_scores, mut d_queries) = (args.write(5), args.write(6));
-    let one = f32x4::splat(1.0);
     for row in 0..(params.n_queries * params.batch) as usize {
         let pair = pairs(&memory, params, row % params.batch as usize);
         let (d_e, d_q) = (d_scores.row(row), d_queries.row(row));
@@ -285,25 +285,21 @@ fn cpu_backward(mut args: Arguments<f32>) {
             });
             *d_e = simd::total(sum);
         }
-        soften_backward(weights.row(row), d_e, one);
+        soften_backward(weights.row(row), d_e, f32x4::splat(1.0));
         if params.accumulate == 0 {
             d_q.fill(0.0);
         }
         for (s, &d_e) in d_e.iter().enumerate() {
-            let d_e = f32x4::splat(d_e);
-            each([queries.row(row), pair(s).0, v.data], [&mut *d_q], [], |[q, k, v], [d_q]| {
-                let tanh = curves.tanh(q + k);
-                ([d_q + d_e * v * (one - tanh * tanh)], [])
-            });
+            spread([queries.row(row), pair(s).0, v.data], d_e, d_q, args.scratch);
         }
     }
 }
 
 fn cpu_keys(mut args: Arguments<f32>) {
-    let (params, curves): (Params, _) = (args.params(), Curves::get());
+    let params: Params = args.params();
     let (d_y, queries, memory, v, weights) = (args.read(0), args.read(1), args.read(2), args.read(3), args.read(4));
     let (d_scores, mut d_memory, mut d_weighted) = (args.read(5), args.write(6), args.write(7));
-    let (batch, one) = (params.batch as usize, f32x4::splat(1.0));
+    let batch = params.batch as usize;
     for row in 0..params.n_keys as usize * batch {
         let (s, b) = (row / batch, row % batch);
         let (k, _) = pairs(&memory, params, b)(s);
@@ -315,11 +311,7 @@ fn cpu_keys(mut args: Arguments<f32>) {
         let d_w = d_weighted.row(row);
         d_w.fill(0.0);
         for at in (0..params.n_queries as usize).map(|u| u * batch + b) {
-            let d_e = f32x4::splat(d_scores.row(at)[s]);
-            each([queries.row(at), k, v.data], [&mut *d_k, &mut *d_w], [], |[q, k, v], [d_k, d_w]| {
-                let tanh = curves.tanh(q + k);
-                ([d_k + d_e * v * (one - tanh * tanh), d_w + d_e * tanh], [])
-            });
+            spread([queries.row(at), k, v.data], d_scores.row(at)[s], d_k, d_w);
             add(weights.row(at)[s], d_y.row(at), d_value);
         }
     }

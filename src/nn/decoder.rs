@@ -92,51 +92,44 @@ impl Decoder {
             Inputs::Symbols(x) => Inputs::Symbols(x.outer(first, count)),
         };
         let mut rows = model.recur(time_loop, graph, bound, "rnn", part(0, source), [source, batch], &[], None);
-        let hand_over = |graph: &mut Graph, rows: &[Recorded], at: usize| -> Vec<Tensor> {
+        let last = |rows: &[Recorded]| rows.last().expect("a model has a layer").y;
+        let encoded = last(&rows);
+        let read = graph.activation("what the head reads", &[n_steps, batch, h]);
+        graph.record(copy::forward(encoded, read.outer(0, source), false));
+        // Of Bahdanau: what is read, and with which weights.
+        let reading = (self.attention == Attention::Bahdanau).then(|| {
+            let memory = bahdanau_memory(graph, bound.get("attention.key.weight"), encoded);
+            (memory, graph.activation("alignment", &[answer, batch, source]))
+        });
+        let mut alignment = reading.map(|(_, weights)| weights);
+        let count = if reading.is_some() { 1 } else { answer };
+        let (mut before, mut at) = (rows.clone(), source - 1);
+        for first in (source..n_steps).step_by(count.max(1)) {
+            let context = reading.map(|(memory, weights)| {
+                let of = ["attention.query.weight", "attention.energy.weight"].map(|name| bound.get(name));
+                bahdanau(graph, of, last(&before).outer(at, 1), memory, weights.outer(first - source, 1))
+            });
             let states = model.cell.states;
-            let row = |row: &Recorded| {
+            let hand_over = |row: &Recorded| {
                 let state0 = graph.activation("state handed over", &[states, batch, h]);
                 for index in 0..states {
                     graph.record(copy::forward(row.state(index).outer(at, 1), state0.outer(index, 1), false));
                 }
                 state0
             };
-            rows.iter().map(row).collect()
-        };
-        let last = |rows: &[Recorded]| rows.last().expect("a model has a layer").y;
-        let encoded = last(&rows);
-        let read = graph.activation("what the head reads", &[n_steps, batch, h]);
-        graph.record(copy::forward(encoded, read.outer(0, source), false));
-        if self.attention == Attention::Bahdanau {
-            let [query, key, energy] =
-                ["query", "key", "energy"].map(|of| bound.get(&format!("attention.{of}.weight")));
-            let memory = bahdanau_memory(graph, key, encoded);
-            let alignment = graph.activation("alignment", &[answer, batch, source]);
-            let (mut before, mut at) = (rows.clone(), source - 1);
-            for step in 0..answer {
-                let (first, state) = (source + step, last(&before).outer(at, 1));
-                let context = bahdanau(graph, [query, energy], state, memory, alignment.outer(step, 1));
-                let state0 = hand_over(graph, &before, at);
-                let x = part(first, 1);
-                before = model.recur(time_loop, graph, bound, "decoder", x, [1, batch], &state0, Some(context));
-                at = 0;
-                graph.record(copy::forward(last(&before), read.outer(first, 1), false));
-                rows.extend(before.iter().map(|row| Recorded { first, ..row.clone() }));
+            let state0: Vec<Tensor> = before.iter().map(hand_over).collect();
+            let x = part(first, count);
+            before = model.recur(time_loop, graph, bound, "decoder", x, [count, batch], &state0, context);
+            at = 0;
+            rows.extend(before.iter().map(|row| Recorded { first, ..row.clone() }));
+            let (decoded, to) = (last(&before), read.outer(first, count));
+            if self.attention == Attention::Luong {
+                let weights = ["attention.score.weight", "attention.combine.weight"].map(|name| bound.get(name));
+                alignment = Some(luong(graph, weights, encoded, decoded, to));
+            } else {
+                graph.record(copy::forward(decoded, to, false));
             }
-            return Pass { rows, read, alignment: Some(alignment) };
         }
-        let state0 = hand_over(graph, &rows, source - 1);
-        let later = part(source, answer);
-        let decoder = model.recur(time_loop, graph, bound, "decoder", later, [answer, batch], &state0, None);
-        rows.extend(decoder.into_iter().map(|row| Recorded { first: source, ..row }));
-        let (decoded, to) = (last(&rows), read.outer(source, answer));
-        let alignment = if self.attention == Attention::Luong {
-            let weights = ["attention.score.weight", "attention.combine.weight"].map(|name| bound.get(name));
-            Some(luong(graph, weights, encoded, decoded, to))
-        } else {
-            graph.record(copy::forward(decoded, to, false));
-            None
-        };
         Pass { rows, read, alignment }
     }
 }
