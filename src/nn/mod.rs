@@ -200,10 +200,10 @@ impl Model {
         if self.bidirectional { 2 } else { 1 }
     }
 
-    /// What the first layer of a stack reads at each timestep: I, and the context of Bahdanau attention.
+    /// What the first layer of a stack, or of that of a parameter, reads at each timestep: I, and the context of Bahdanau attention.
     fn fed(&self, stack: &str) -> usize {
         let has_context = self.decoder.is_some_and(|decoder| decoder.attention == Attention::Bahdanau);
-        self.inputs + if has_context && stack == "decoder" { self.hidden } else { 0 }
+        self.inputs + if has_context && stack.starts_with("decoder") { self.hidden } else { 0 }
     }
 
     /// Suffix of the names of a layer and direction.
