@@ -245,16 +245,16 @@ mod long {
         reads_backwards("bahdanau");
     }
 
-    /// The same budget without attention: the longer the string, the less of it is right; with attention it stays.
+    /// The same budget without attention: the longer the string, the fewer are wholly right; with attention they stay right.
     #[test]
     fn seq2seq_reversal_without_attention_falls_with_length() {
-        let accuracy = |decoder: &str, length: usize| {
+        let exact = |decoder: &str, length: usize| {
             let model = json!({ "id": "gru", "hidden": 48, "decoder": decoder });
-            trained(json!({ "id": "reversal", "length": length }), model, 32, 2500).1
+            trained(json!({ "id": "reversal", "length": length }), model, 32, 2500).2
         };
-        let without = [10, 20, 40].map(|length| accuracy("own", length));
-        assert!(without[0] > without[1] + 0.02 && without[1] > without[2] + 0.1, "{without:?}");
-        assert!(accuracy("luong", 40) > without[2] + 0.2);
+        let without = [10, 20, 40].map(|length| exact("own", length));
+        assert!(without[0] > without[1] + 0.02 && without[1] > without[2] + 0.5, "{without:?}");
+        assert!(exact("luong", 40) > without[2] + 0.5);
     }
 
     /// LSTM of 64 units with attention, 2,500 steps of 64 sums at learning rate 2e-3, then 500 at a tenth of it: three digits.
