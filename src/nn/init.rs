@@ -90,7 +90,7 @@ impl Draft<'_> {
                 (name, _) if name.starts_with("head.") => model.directions() * model.hidden,
                 (name, _) if name.starts_with("attention.") => parameter.shape[1],
                 (_, false) => model.hidden,
-                (name, true) if name.split('_').any(|part| part == "l0") => model.inputs,
+                (name, true) if name.split('_').any(|part| part == "l0") => model.fed(name),
                 (_, true) => model.directions() * model.hidden,
             };
             let bound = 1.0 / (fan_in as f64).sqrt();

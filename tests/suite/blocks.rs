@@ -9,7 +9,7 @@ use unroll::kernels::activation::{self, Phi};
 use unroll::kernels::recurrence::{Layer, Params};
 use unroll::kernels::residual::{Scribe, Sizes};
 use unroll::kernels::{Call, attention, copy, layer_norm, mean_squared_error, product, selective_scan, wkv};
-use unroll::nn::{Inputs, luong, mamba};
+use unroll::nn::{bahdanau, bahdanau_memory, luong, mamba};
 use unroll::options::{Chosen, Value};
 use unroll::shape::{Shape, Tensor};
 use unroll::train::{Blueprint, EngineKind, Layout, Purpose, TargetSlot, find_optimiser};
@@ -29,6 +29,19 @@ fn luong_attention_is_pytorchs() {
         let weights = luong(graph, [of[0], of[1]], keys, query, y);
         graph.pin(weights);
         y
+    });
+}
+
+#[test]
+#[wasm_bindgen_test(unsupported = test)]
+fn bahdanau_attention_is_pytorchs() {
+    let parameters: &[Named] = &[("Wa", &[5, 4]), ("Ua", &[5, 3]), ("va", &[5])];
+    check("bahdanau", &[6, 2, 3], parameters, |graph, keys, of| {
+        // Both inputs are the beginning of the same wave.
+        let query = Tensor { shape: Shape::new(&[1, 2, 4]), stride: 4, ..keys };
+        let memory = bahdanau_memory(graph, of[1], keys);
+        let weights = graph.slot("alignment", &[1, 2, 6]);
+        bahdanau(graph, [of[0], of[2]], query, memory, weights)
     });
 }
 

@@ -156,7 +156,7 @@ export const GLOSSARY = {
   attention: {
     name: "Attention weight",
     formula: "a_tk = softmax_k(q_t · k_k / √d)",
-    text: "With which weight timestep t reads timestep k; over k they add up to 1. A recurrence that is linear in its state has weights too: those that its gates imply, which can be negative and add up to anything.",
+    text: "With which weight timestep t reads timestep k; over k they add up to 1. Bahdanau’s score is v · tanh(q_t + k_k). A recurrence that is linear in its state has weights too: those that its gates imply, which can be negative and add up to anything.",
     source: "Vaswani et al. 2017, arXiv:1706.03762",
   },
   ripple: {
