@@ -101,7 +101,7 @@ impl Decoder {
                 Some(luong(graph, weights, encoded, decoded, to))
             }
         };
-        Pass { rows, read, alignment }
+        Pass { rows, read, alignment, handed_on: Vec::new() }
     }
 }
 

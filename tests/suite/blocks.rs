@@ -158,6 +158,10 @@ impl Scribe for Desk<'_> {
     fn parameter(&self, name: &str) -> Tensor {
         self.parameters.iter().find(|(of, _)| *of == name).expect("a parameter").1
     }
+
+    fn hand_on(&mut self, _: Tensor, _: Tensor) {
+        unreachable!("no stream");
+    }
 }
 
 /// The parameters in the order of the file.
@@ -180,7 +184,7 @@ fn record_mamba(graph: &mut Graph, x: Tensor, of: &[Tensor], discretisation: &st
         ("discretisation".to_owned(), Value::Text(discretisation.to_owned())),
     ];
     let options = Chosen::defaults(mamba::CELL.options).with("model", mamba::CELL.options, &changes).expect("options");
-    let sizes = Sizes { n_steps: 7, batch: 2, width: 4, layers: 1, layer: 0, length: 7, options: &options };
+    let sizes = Sizes { n_steps: 7, batch: 2, width: 4, layers: 1, layer: 0, length: 7, read: None, options: &options };
     let y = graph.activation("y", &[7, 2, 4]);
     let parameters = std::array::from_fn(|at| (MIXER[at], of[at]));
     mamba::mix(&mut Desk { graph, parameters }, &sizes, x, y);
