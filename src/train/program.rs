@@ -385,7 +385,9 @@ impl Blueprint<'_> {
         model.head(&mut graph, &bound, read, output);
         let depth = [false, true].map(|is_tree| {
             graph.depth(|call| match call.entry.parts.map(|parts| parts(call, 1).len()) {
-                Some(steps) if is_tree && model.cell.recurrent.is_empty() => steps.next_power_of_two().ilog2().max(1) as usize,
+                Some(steps) if is_tree && model.cell.recurrent.is_empty() => {
+                    steps.next_power_of_two().ilog2().max(1) as usize
+                }
                 Some(steps) => steps,
                 None => 1,
             })

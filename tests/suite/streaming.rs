@@ -104,7 +104,14 @@ fn streams_equal_the_parallel_forms_in_double_precision() {
         if model["id"] == "retnet" {
             model["hidden"] = json!(4);
             model["heads"] = json!(if fixed == 2 * 7 * 7 { 1 } else { 4 });
-            compare("sine", &model, [if fixed == 2 * 7 * 7 { 2 * 16 } else { 2 * 4 }, growing], EngineKind::Reference, 60, 1e-12);
+            compare(
+                "sine",
+                &model,
+                [if fixed == 2 * 7 * 7 { 2 * 16 } else { 2 * 4 }, growing],
+                EngineKind::Reference,
+                60,
+                1e-12,
+            );
         } else {
             compare("sine", &model, [fixed, growing], EngineKind::Reference, 60, 1e-12);
         }

@@ -48,7 +48,8 @@ impl Session {
         let (form, model) = (self.task.form(), &self.model);
         if !model.streams() {
             let expected = "one network in one direction for a stream";
-            let got = if model.bidirectional { "one that reads in both directions" } else { "an encoder with a decoder" };
+            let got =
+                if model.bidirectional { "one that reads in both directions" } else { "an encoder with a decoder" };
             return Err(Error::invalid("session", expected, got));
         }
         let n_read = self.streaming.as_ref().map_or(0, |streaming| streaming.n_read);
