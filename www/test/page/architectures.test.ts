@@ -16,10 +16,10 @@ const MODELS = ["transformer", "mamba", "retnet"] as const;
 
 /** An address with a lane for each of them. */
 const lanes = (engine: string, more: string): string =>
-  `#v=1&lanes=3&task.length=8&task.distractors=4&batch=4&pause-at-goal=off&${more}&` +
+  `#v=1&lanes=3&task=adding&task.length=8&batch=4&pause-at-goal=off&${more}&` +
   MODELS.map((model, at) => {
     const letter = "abc".charAt(at);
-    return `${letter}.model=${model}&${letter}.init=pytorch&${letter}.hidden=8&${letter}.engine=${engine}`;
+    return `${letter}.model=${model}&${letter}.hidden=8&${letter}.engine=${engine}`;
   }).join("&");
 
 const panel = (page: Page, id: string) => page.locator(`[data-panel=${id}]`);
@@ -87,7 +87,9 @@ test("page_blocks_train_on_webgpu_as_on_the_cpu", async () => {
 });
 
 test("page_pace_shows_the_counts_of_the_package_and_times_that_it_measures", async () => {
-  const address = lanes("cpu", "panels=pace&task.length=40").replace("b.model=mamba", "b.model=gru&b.layers=2");
+  const address = lanes("cpu", "panels=pace")
+    .replace("task.length=8", "task.length=40")
+    .replace("b.model=mamba", "b.model=gru&b.layers=2");
   const { page, errors } = await open(address);
   const pace = panel(page, "pace");
   const text = (lane: number, row: string) =>
@@ -136,16 +138,18 @@ test("page_stream_of_blocks_says_what_grows_and_where_it_ends", async () => {
   for (const [lane] of MODELS.entries()) {
     const session = await twin(page, lane);
     await session.stream(null);
-    const first = await session.stream(0);
+    const first = await session.stream(new Float32Array([0.5, 1]));
     const [n = 0, handedOn = 0] = await read(lane);
     expect(first?.longest).toBe(lane === 0 ? length : null);
     expect(n).toBe(first?.longest ?? length + 1);
     expect(handedOn).toBe((first?.handedOn ?? 0) * (lane === 0 ? n : 1));
     session.free();
   }
-  expect(await stream.getByRole("alert").allTextContents()).toEqual([
-    expect.stringContaining(`at most ${String(length)} timesteps`),
+  const end = await stream.getByRole("status").allTextContents();
+  expect(end.map((text) => text.trim())).toEqual([
+    `All ${String(length)} positions are used: it can read no further. “Forget all” begins anew.`,
   ]);
+  expect(await stream.getByRole("alert").count()).toBe(0);
   await accessible(page);
   await stream.getByRole("button", { name: "Forget all" }).click();
   await stream.getByRole("button", { name: "One timestep" }).click();
