@@ -1,16 +1,17 @@
 //! What blocks are made of, against PyTorch: the values of `tests/golden/cores.json` that belong to no recurrent layer.
 
 use crate::golden::{cores, wave};
-use crate::support::{Machine, close, close_relative, norm, number, numbers};
+use crate::support::{Machine, close, close_relative, norm, number, numbers, session};
+use serde_json::json;
 use unroll::graph::{Graph, Mark};
 use unroll::kernels::activation::{self, Phi};
 use unroll::kernels::recurrence::{Layer, Params};
 use unroll::kernels::residual::{Scribe, Sizes};
 use unroll::kernels::{Call, attention, copy, layer_norm, mean_squared_error, product, selective_scan};
-use unroll::nn::{luong, mamba};
+use unroll::nn::{ARCHITECTURES, luong, mamba};
 use unroll::options::{Chosen, Value};
 use unroll::shape::{Shape, Tensor};
-use unroll::train::EngineKind;
+use unroll::train::{EngineKind, LossAt};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 /// A named parameter and its shape, in the order in which the file counts them.
@@ -386,5 +387,22 @@ fn diagonal_recurrences_are_the_same_step_by_step_in_a_tree_and_in_chunks() {
         });
         let added: Vec<f64> = added.collect();
         compare_scans("selective scan", &machine.read(kept), &added, &machine.read(states), n * channels, tolerance);
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn every_state_of_every_layer_gets_its_gradient() {
+    for cell in ARCHITECTURES {
+        let model = json!({ "id": cell.id, "hidden": 6, "layers": 2 });
+        let config = json!({ "task": { "id": "adding", "length": 9 }, "model": model, "batch": 3 });
+        let mut session = session(&config, EngineKind::Cpu);
+        session.run_probe(LossAt::Last).expect("a loss");
+        for row in &session.probe_program().rows {
+            for state in 0..cell.states {
+                let totals = session.engine().read_f64(row.total(state));
+                let last = &totals[totals.len() / 9 * 8..];
+                assert!(norm(last) > 0.0, "{}: state {state} of layer {}", cell.id, row.layer);
+            }
+        }
     }
 }
