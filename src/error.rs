@@ -5,7 +5,7 @@
 use std::fmt;
 
 /// An error of this crate.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Error {
     /// A value from outside that cannot be used.
     Invalid {
@@ -43,6 +43,13 @@ impl fmt::Display for Error {
             Self::Invalid { field, expected, got } => write!(f, "{field}: expected {expected}, got {got}"),
             Self::Unavailable { what, why } => write!(f, "{what} is not available: {why}"),
         }
+    }
+}
+
+impl fmt::Debug for Error {
+    /// The sentence: what is derived brings tables of all letters along.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -31,18 +31,96 @@ impl fmt::Display for Value {
         match self {
             Self::Null => f.write_str("nothing"),
             Self::Bool(b) => write!(f, "{b}"),
-            Self::Number(n) if n.is_infinite() => f.write_str(if *n > 0.0 { "Infinity" } else { "-Infinity" }),
-            Self::Number(n) if *n != 0.0 && !(1e-6..1e21).contains(&n.abs()) && !n.is_nan() => write!(f, "{n:e}"),
-            Self::Number(n) => write!(f, "{n}"),
-            Self::Text(text) if text.chars().count() > 40 => {
-                write!(f, "{:?}…", text.chars().take(40).collect::<String>())
-            }
-            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Number(n) => f.write_str(&decimal(*n)),
+            Self::Text(text) => f.write_str(&quoted(text)),
             Self::List(items) => write!(f, "an array of {}", items.len()),
             Self::Map(_) => f.write_str("an object"),
             Self::Other(name) => f.write_str(name),
         }
     }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<f32> for Value {
+    fn from(number: f32) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+impl Value {
+    /// A number, rounded to whole parts of which `parts` make one.
+    pub fn rounded(number: f64, parts: f64) -> Self {
+        Self::Number((number * parts).round() / parts)
+    }
+}
+
+/// The first forty characters of a text, in quotation marks. The standard library's `{:?}` brings tables of all letters along.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars().take(40) {
+        match c {
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    if text.chars().nth(40).is_some() {
+        quoted.push('…');
+    }
+    quoted
+}
+
+/// A number in a sentence: whole ones with all digits, others with six that count, as JavaScript would write them. The standard library's
+/// text, which reads back as the same number, is a fortieth of the package.
+fn decimal(number: f64) -> String {
+    if number.is_nan() {
+        return "NaN".to_owned();
+    }
+    let sign = if number < 0.0 { "-" } else { "" };
+    let mut size = number.abs();
+    if size.is_infinite() {
+        return format!("{sign}Infinity");
+    }
+    if size < 1e18 && size.fract() == 0.0 {
+        return format!("{sign}{}", size as u64);
+    }
+    let mut exponent = 0_i32;
+    while size >= 999_999.5 {
+        size /= 10.0;
+        exponent += 1;
+    }
+    while size < 99_999.95 {
+        size *= 10.0;
+        exponent -= 1;
+    }
+    let mut digits = (size + 0.5) as u32;
+    while digits.is_multiple_of(10) {
+        digits /= 10;
+        exponent += 1;
+    }
+    let mut text = digits.to_string();
+    let point = text.len() as i32 + exponent;
+    match usize::try_from(point) {
+        Ok(at @ 1..=21) if at < text.len() => text.insert(at, '.'),
+        Ok(at @ 1..=21) => text.push_str(&"0".repeat(at - text.len())),
+        _ if (-5..=0).contains(&point) => text = format!("0.{}{text}", "0".repeat(-point as usize)),
+        _ => {
+            if text.len() > 1 {
+                text.insert(1, '.');
+            }
+            text = format!("{text}e{:+}", point - 1);
+        }
+    }
+    format!("{sign}{text}")
 }
 
 /// What kind of value an option takes. The fields are the bounds, both included, and the default.
@@ -107,7 +185,7 @@ impl Chosen {
     pub fn choice(&self, name: &str) -> &str {
         match self.value(name) {
             Value::Text(text) => text,
-            other => panic!("option {name} is {other:?}, not a choice"),
+            other => panic!("option {name} is {other}, not a choice"),
         }
     }
 
@@ -205,7 +283,7 @@ impl fmt::Display for Kind {
 
 /// `path.name`, or the name alone at the top. A name that could not stand in a sentence is quoted, and cut when it is long.
 pub fn join(path: &str, name: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "_-.$".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '$');
     let name = if !name.is_empty() && name.len() <= 80 && name.chars().all(plain) {
         name.to_owned()
     } else {
@@ -277,6 +355,35 @@ impl Fields {
                 let expected = format!("one of the fields {}", self.known.join(", "));
                 Err(Error::invalid(join(&self.path, name), expected, value))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimal;
+
+    #[test]
+    fn numbers_are_written_as_javascript_writes_them() {
+        let cases = [
+            (0.0, "0"),
+            (-3.0, "-3"),
+            (9_007_199_254_740_991.0, "9007199254740991"),
+            (0.1, "0.1"),
+            (-1234.5, "-1234.5"),
+            (0.000_001, "0.000001"),
+            (1.5e-7, "1.5e-7"),
+            (4e20, "400000000000000000000"),
+            (-2.5e300, "-2.5e+300"),
+            (5e-324, "4.94066e-324"),
+            (2.0 / 3.0, "0.666667"),
+            (0.999_999_9, "1"),
+            (1e6 - 0.25, "1000000"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ];
+        for (number, text) in cases {
+            assert_eq!(decimal(number), text);
         }
     }
 }

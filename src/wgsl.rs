@@ -3,7 +3,7 @@
 //! Floor 0. Lines stay where they are, so that the numbers in a browser's messages are those of the files.
 
 /// What stands before each text in a file of several, with its name behind it; no stripped shader has it.
-const HEAD: &str = "//# ";
+const HEAD: char = '#';
 
 /// A file of several texts, each under its name.
 pub fn file<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -> String {

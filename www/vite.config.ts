@@ -3,12 +3,13 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
+import { recordedRun } from "./recorded";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 export default defineConfig({
   base: "./",
-  plugins: [svelte()],
+  plugins: [svelte(), recordedRun()],
   resolve: { alias: { unroll: here("../pkg/unroll.js") } },
   // The package lies beside this folder, not in it.
   server: { fs: { allow: [here("..")] } },

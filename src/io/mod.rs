@@ -129,7 +129,7 @@ pub fn load(parameters: &[Parameter], bytes: &[u8], json: Json) -> Result<Vec<f3
         for &bytes in tensor.data.as_chunks::<4>().0 {
             let value = f32::from_le_bytes(bytes);
             if !value.is_finite() {
-                let got = Value::Number(f64::from(value));
+                let got = Value::from(value);
                 return Err(Error::invalid(join("weights", &parameter.name), "finite numbers", got));
             }
             values.push(value);

@@ -70,8 +70,9 @@ impl Params {
 
     /// ln γ of a head, for a retention.
     fn log_decay<F: Real>(&self, head: usize) -> Option<F> {
-        let rate = f64::from(self.decay) + head as f64;
-        (self.decay > 0).then(|| F::of(libm::log(1.0 - libm::exp2(-rate))))
+        let rate = self.decay as i32 + head as i32;
+        // By its exponent: a table of powers is 4 KB of the package.
+        (self.decay > 0).then(|| F::of(libm::log(1.0 - libm::ldexp(1.0, -rate))))
     }
 
     /// W.

@@ -198,7 +198,7 @@ pub fn inspect(session: &mut Session, query: Query) -> Result<Inspection> {
     let model = session.model();
     let row = query.row.min(model.rows().count() - 1);
     let (layer, reverse) = model.rows().nth(row).expect("a model has a row");
-    let mut inspection = Inspection::new(session, crate::nn::Model::suffix(layer, reverse)[1..].to_owned());
+    let mut inspection = Inspection::new(session, crate::nn::Model::suffix(layer, reverse).split_off(1));
     let name = Panel::ALL.iter().find(|(_, panel)| *panel == query.panel).expect("every panel has a name").0;
     if model.decoder.is_some() {
         let of_one_weight = match query.panel {

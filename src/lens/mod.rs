@@ -249,7 +249,7 @@ impl Packer<'_> {
             (true, true) => " ←",
         };
         RowHeader {
-            id: Model::suffix(row.layer, row.reverse)[1..].to_owned(),
+            id: Model::suffix(row.layer, row.reverse).split_off(1),
             title: format!("Layer {}{direction}", row.layer + 1),
             layer: row.layer,
             reverse: row.reverse,

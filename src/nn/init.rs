@@ -90,7 +90,7 @@ impl Draft<'_> {
                 (name, _) if name.starts_with("head.") => model.directions() * model.hidden,
                 (name, _) if name.starts_with("attention.") => parameter.shape[1],
                 (_, false) => model.hidden,
-                (name, true) if name.contains("_l0") => model.inputs,
+                (name, true) if name.split('_').any(|part| part == "l0") => model.inputs,
                 (_, true) => model.directions() * model.hidden,
             };
             let bound = 1.0 / (fan_in as f64).sqrt();
@@ -121,11 +121,13 @@ impl Draft<'_> {
         }
     }
 
-    /// Calls `set` for each block of each recurrent parameter whose name starts with `prefix`: rows, columns, block and values.
-    fn each_block(&mut self, prefix: &str, mut set: impl FnMut(&mut Rng, usize, usize, usize, &mut [f64])) {
+    /// Calls `set` for each block of each parameter of a stack whose name there starts with `prefix`: rows, columns, block and values.
+    fn each_block(&mut self, prefix: &str, set: &mut dyn FnMut(&mut Rng, usize, usize, usize, &mut [f64])) {
         let blocks = self.model.cell.blocks.len();
-        let decoder = prefix.replacen("rnn.", "decoder.", 1);
-        let starts = |p: &&Parameter| p.name.starts_with(prefix) || p.name.starts_with(&decoder);
+        let starts = |p: &&Parameter| {
+            let own = ["rnn.", "decoder."].iter().find_map(|stack| p.name.strip_prefix(stack));
+            own.is_some_and(|name| name.starts_with(prefix))
+        };
         for parameter in self.parameters.iter().filter(starts) {
             let values = &mut self.values[parameter.offset..][..parameter.len()];
             let columns = parameter.shape.get(1).copied().unwrap_or(1);
@@ -137,7 +139,7 @@ impl Draft<'_> {
     }
 
     fn zero_biases(&mut self) {
-        self.each_block("rnn.bias", |_, _, _, _, values| values.fill(0.0));
+        self.each_block("bias", &mut |_, _, _, _, values| values.fill(0.0));
     }
 
     /// Sets the biases of the keep gate so that their sum opens it by the values: `bias_ih` gets them, `bias_hh` zero.
@@ -149,12 +151,12 @@ impl Draft<'_> {
 
     /// Sets the sum of both biases of one block: `bias_ih` gets the values, `bias_hh` zero.
     fn bias_of(&mut self, gate: usize, mut value: impl FnMut(&mut Rng) -> f64) {
-        self.each_block("rnn.bias_ih", |rng, _, _, block, values| {
+        self.each_block("bias_ih", &mut |rng, _, _, block, values| {
             if block == gate {
                 values.iter_mut().for_each(|v| *v = value(rng));
             }
         });
-        self.each_block("rnn.bias_hh", |_, _, _, block, values| {
+        self.each_block("bias_hh", &mut |_, _, _, block, values| {
             if block == gate {
                 values.fill(0.0);
             }
@@ -243,7 +245,7 @@ pub static INITS: &[InitSpec] = &[
         suits: has_recurrent_weight,
         apply: |draft, options| {
             let gain = options.number("gain");
-            draft.each_block("rnn.weight_hh", |rng, n, _, _, values| {
+            draft.each_block("weight_hh", &mut |rng, n, _, _, values| {
                 let q = orthogonal(rng, n);
                 for (at, value) in values.iter_mut().enumerate() {
                     *value = gain * q[(at / n, at % n)];
@@ -268,12 +270,12 @@ pub static INITS: &[InitSpec] = &[
         suits: |cell| is_recurrent_layer(cell) && cell.keep.is_none(),
         apply: |draft, options| {
             let sigma = options.number("sigma");
-            draft.each_block("rnn.weight_hh", |_, n, _, _, values| {
+            draft.each_block("weight_hh", &mut |_, n, _, _, values| {
                 for (at, value) in values.iter_mut().enumerate() {
                     *value = if at / n == at % n { 1.0 } else { 0.0 };
                 }
             });
-            draft.each_block("rnn.weight_ih", |rng, _, _, _, values| {
+            draft.each_block("weight_ih", &mut |rng, _, _, _, values| {
                 values.iter_mut().for_each(|v| *v = sigma * rng.normal());
             });
             draft.zero_biases();
@@ -289,7 +291,7 @@ pub static INITS: &[InitSpec] = &[
         options: &[],
         suits: is_recurrent_layer,
         apply: |draft, _| {
-            draft.each_block("rnn.weight", |rng, rows, columns, _, values| {
+            draft.each_block("weight", &mut |rng, rows, columns, _, values| {
                 let bound = (6.0 / (rows + columns) as f64).sqrt();
                 values.iter_mut().for_each(|v| *v = rng.range(-bound, bound));
             });
@@ -363,7 +365,7 @@ pub static INITS: &[InitSpec] = &[
         suits: has_recurrent_weight,
         apply: |draft, options| {
             let rho = options.number("rho");
-            draft.each_block("rnn.weight_hh", |_, n, _, _, values| {
+            draft.each_block("weight_hh", &mut |_, n, _, _, values| {
                 let matrix = DMatrix::from_row_slice(n, n, values);
                 let radius = spectral_radius(&matrix).expect("a random matrix has a Schur form");
                 // A nilpotent matrix has no radius to scale; W_hh of one draw never is.

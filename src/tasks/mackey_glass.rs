@@ -9,7 +9,7 @@
 //! may be carried; after a lap it restarts at a random place of its stretch. Rows restart at different batches.
 
 use super::{Baseline, Batch, Draw, Form, Input, Recipe, Solved, Target, Task, TaskSpec, length, names};
-use crate::options::{Chosen, Kind, OptionSpec};
+use crate::options::{Chosen, Kind, OptionSpec, Value};
 use crate::rng::{Rng, Stream};
 use std::ops::Range;
 
@@ -157,7 +157,10 @@ impl Task for MackeyGlass {
     fn baseline(&self) -> Baseline {
         Baseline {
             loss: 1.0 - self.correlation * self.correlation,
-            what: format!("answers {:.3} × the present value, the best multiple", self.correlation),
+            what: format!(
+                "answers {} × the present value, the best multiple",
+                Value::rounded(self.correlation, 1000.0)
+            ),
         }
     }
 

@@ -10,7 +10,7 @@
 //! expected sum of −q ln q over the edges, divided by the expected number of targets.
 
 use super::{Baseline, Batch, Draw, Form, IGNORED, Input, Recipe, Solved, Target, Task, TaskSpec, length, names};
-use crate::options::{Chosen, Kind, OptionSpec};
+use crate::options::{Chosen, Kind, OptionSpec, Value};
 use crate::rng::Rng;
 use std::f64::consts::LN_2;
 
@@ -217,7 +217,8 @@ impl Task for Reber {
             return Baseline { loss: LN_2, what: "guesses T or P".to_owned() };
         }
         let shares = self.statistics.counts.map(|count| count / self.statistics.targets);
-        let what = format!("guesses by frequency (the grammar's own choices leave {:.3})", self.floor());
+        let what =
+            format!("guesses by frequency (the grammar's own choices leave {})", Value::rounded(self.floor(), 1000.0));
         Baseline { loss: -shares.iter().map(|&share| share * libm::log(share)).sum::<f64>(), what }
     }
 

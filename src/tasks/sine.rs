@@ -8,7 +8,7 @@
 
 use super::{Baseline, Batch, Draw, Form, Input, Recipe, Solved, Target, Task, TaskSpec, length, names};
 use crate::error::{Error, Result};
-use crate::options::{Chosen, Kind, OptionSpec};
+use crate::options::{Chosen, Kind, OptionSpec, Value};
 use crate::rng::Rng;
 use std::f64::consts::TAU;
 
@@ -144,7 +144,10 @@ impl Task for Sine {
         let variance = 1.0 + self.noise * self.noise;
         Baseline {
             loss: 1.0 - correlation * correlation / variance,
-            what: format!("answers {:.3} × the present value, the best multiple", correlation / variance),
+            what: format!(
+                "answers {} × the present value, the best multiple",
+                Value::rounded(correlation / variance, 1000.0)
+            ),
         }
     }
 

@@ -165,7 +165,11 @@ impl Config {
         let window =
             match model.read("window", Kind::Maybe { min: 1.0, max: f64::from(LIMITS.length), default: None })? {
                 Value::Number(n) if n.fract() != 0.0 => {
-                    return Err(Error::invalid(model.path("window"), "a whole number of timesteps, or null", n));
+                    return Err(Error::invalid(
+                        model.path("window"),
+                        "a whole number of timesteps, or null",
+                        Value::from(n),
+                    ));
                 }
                 Value::Number(n) => Some(n as usize),
                 _ => None,

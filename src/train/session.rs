@@ -879,11 +879,11 @@ fn check_batch(form: &Form, batch: &Batch) -> Result<()> {
     }
     for (field, values) in [("batch.x", &batch.features), ("batch.y", &batch.values), ("batch.mask", &batch.mask)] {
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            return Err(Error::invalid(field, "finite numbers", Value::Number(f64::from(*value))));
+            return Err(Error::invalid(field, "finite numbers", Value::from(*value)));
         }
     }
     if let Some(weight) = batch.mask.iter().find(|&&weight| weight < 0.0) {
-        return Err(Error::invalid("batch.mask", "numbers of at least 0", weight));
+        return Err(Error::invalid("batch.mask", "numbers of at least 0", Value::from(*weight)));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::engine::gpu::Gpu;
 use crate::engine::{IN_FLIGHT, Runner, shaders};
 use crate::error::{Error, Result};
 use crate::lens::Inspection;
+use crate::options::Value;
 use crate::tasks::Batch;
 use crate::train::{Diverged, Recipe, Session as Core, StepReport};
 use js_sys::{Function, Promise, Reflect};
@@ -470,7 +471,10 @@ impl Shared {
         self.device.is_measuring.set(false);
         let best = best?;
         let name = adapter_name(&gpu).await;
-        let compare = format!("{best:.2} ms a step there, {host_ms:.2} ms on the CPU");
+        let compare = {
+            let [there, here] = [best, host_ms].map(|ms| Value::rounded(ms, 100.0));
+            format!("{there} ms a step there, {here} ms on the CPU")
+        };
         if best * WORTH > host_ms {
             return Ok(format!("{HOST}: WebGPU on {name} is not faster ({compare})."));
         }

@@ -342,8 +342,8 @@ fn number(fields: &mut Fields, name: &str, max: f64) -> Result<Option<f64>> {
 
 fn criterion(solved: &Solved) -> String {
     match solved {
-        Solved::LossBelow(bound) => format!("held-out loss below {bound}"),
-        Solved::AccuracyAtLeast(bound) => format!("held-out accuracy of at least {} %", bound * 100.0),
+        Solved::LossBelow(bound) => format!("held-out loss below {}", Value::from(*bound)),
+        Solved::AccuracyAtLeast(bound) => format!("held-out accuracy of at least {} %", Value::from(bound * 100.0)),
     }
 }
 

@@ -104,7 +104,7 @@ pub fn name(value: &JsValue) -> String {
     let length = get(value, "length").and_then(|length| length.as_f64());
     let listed = is_array(value) == Ok(true) || ArrayBuffer::is_view(value);
     match (class, length) {
-        (Some(class), Some(length)) if listed => format!("{class} of {length}"),
+        (Some(class), Some(length)) if listed => format!("{class} of {}", Value::from(length)),
         (Some(class), _) if class != "Object" => format!("an object of class {}", Value::Text(class)),
         _ => "an object".to_owned(),
     }

@@ -102,7 +102,7 @@ function named(value: unknown): string | RegExp {
     case "boolean":
       return String(value);
     case "number":
-      return Number.isFinite(value) && Math.abs(value) >= 1e21 ? /^-?\d(\.\d+)?e\d+$/ : String(value);
+      return String(Number.isInteger(value) && Math.abs(value) < 1e18 ? value : Number(value.toPrecision(6)));
     case "bigint":
     case "symbol":
     case "function":

@@ -57,8 +57,8 @@ function wrapped(text) {
  */
 function cell(run, ours) {
   if (!run) return "–";
-  if (run.failure !== null) return "failed";
-  if (run.samples.length === 0) return `first step ${digits(run.firstStepMs / 1000)} s`;
+  if (run.failure !== null) return run.own === null ? "failed" : "diverged";
+  if (run.samples.length === 0) return run.slowMs > 0 ? `a step of ${digits(run.slowMs / 1000)} s` : "–";
   const middle = median(run.samples);
   return run.peer ? `${digits(middle)} (${digits(middle / ours)}×)` : digits(middle);
 }
@@ -80,11 +80,13 @@ export function readmeTable(results, where, nSamples) {
   const peers = engines.slice(1);
   /** @type {number[]} */
   const shares = [];
+  // One machine has one limit, and whatever else it did while a limit was measured made it look lower.
+  const limit = Math.max(...results.flatMap(({ runs }) => runs.flatMap((run) => run.limit?.limit ?? [])));
   const ratios = new Map(peers.map(({ engine }) => [engine, /** @type {number[]} */ ([])]));
   const rows = results.map(({ cell: id, H, T, B, id: workload, runs }) => {
     const ours = runs.find(({ engine }) => engine === first.engine);
     const middle = ours ? median(ours.samples) : NaN;
-    const share = ours?.limit ? ours.limit.flop / 1e6 / middle / ours.limit.limit : NaN;
+    const share = ours?.limit ? ours.limit.flop / 1e6 / middle / limit : NaN;
     if (Number.isFinite(share)) shares.push(share);
     const others = peers.map(({ engine }) => {
       const run = runs.find((run) => run.engine === engine);
@@ -111,7 +113,7 @@ export function readmeTable(results, where, nSamples) {
   const intro =
     `${where}; one thread for each engine. Milliseconds of a whole training step (forward, backward, Adam, the loss read), the median of ` +
     `${nSamples} samples, fewer where a step takes long; in brackets how many times as long as ours. The limit is what products and ` +
-    `sums in registers alone reach on this machine. A peer whose first step takes over 5 s is left out of that row and of its mean.`;
+    `sums in registers alone reach on this machine, the largest of one measurement a row. A peer is left out of a row and of its mean when one of its first steps takes over 5 s.`;
   return [...wrapped(intro), "", ...lines, ...(owns.length > 0 ? ["", ...owns] : [])];
 }
 

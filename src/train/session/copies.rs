@@ -5,6 +5,7 @@ use super::{SIZES, Session, check_memory, flat};
 use crate::error::{Error, Result};
 use crate::graph::Mark;
 use crate::nn::{Inputs, Model, spectral_radius};
+use crate::options::Value;
 use crate::tasks::Input;
 use nalgebra::DMatrix;
 
@@ -190,7 +191,11 @@ impl Session {
         let values = &mut weight[block * h * h..][..h * h];
         let now = spectral_radius(&DMatrix::from_row_slice(h, h, values)).unwrap_or(0.0);
         if !(now > 0.0 && now.is_finite()) {
-            return Err(Error::invalid("change.spectralRadius", "a matrix whose spectral radius is above 0", now));
+            return Err(Error::invalid(
+                "change.spectralRadius",
+                "a matrix whose spectral radius is above 0",
+                Value::from(now),
+            ));
         }
         values.iter_mut().for_each(|value| *value *= radius / now);
         self.set_parameter(&name, &weight);

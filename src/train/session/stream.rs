@@ -4,6 +4,7 @@
 use super::super::program::Stretch;
 use super::{Session, softmax};
 use crate::error::{Error, Result};
+use crate::options::Value;
 use crate::tasks::{Input, Target};
 
 /// A stream under way.
@@ -67,7 +68,8 @@ impl Session {
                 true => format!("a symbol, a whole number from 0 to {}", width - 1),
                 false => format!("{width} finite features"),
             };
-            let got = symbols.first().map_or(format!("{features:?}"), u32::to_string);
+            let shown: Vec<_> = features.iter().map(|&value| Value::from(value).to_string()).collect();
+            let got = symbols.first().map_or_else(|| format!("[{}]", shown.join(", ")), u32::to_string);
             return Err(Error::invalid("x", expected, got));
         }
         let is_class = matches!(form.target, Target::Class(_));

@@ -74,7 +74,10 @@ export function logOf(value: number, floor: number): number {
  * Steady: it grows at once and by the decade, and shrinks only when more than three decades have become empty. It always
  * spans at least six decades, so that a flat ribbon looks flat.
  */
-export function ribbonDomain(frames: readonly FrameView[], previous: Domain | null): [number, number] {
+export function ribbonDomain(
+  frames: readonly Pick<FrameView, "rows" | "nSteps" | "floor">[],
+  previous: Domain | null,
+): [number, number] {
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   for (const frame of frames) {

@@ -331,3 +331,26 @@ test("example_page_uses_the_package_without_our_interface", async () => {
   expect(text).toContain("held-out accuracy");
   expect(strangers).toEqual([]);
 });
+
+test("page_shows_a_recorded_run_marked_as_one_until_the_networks_are_there", async () => {
+  const context = await (await browser()).newContext();
+  const page = await context.newPage();
+  let release = (): void => undefined;
+  const asked = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  await page.route("**/*.wasm", async (route) => {
+    await asked;
+    await route.continue();
+  });
+  await page.goto(address());
+  await page
+    .getByText(/Recorded run: .+, step \d+/)
+    .first()
+    .waitFor();
+  await accessible(page);
+  release();
+  await ready(page);
+  expect(await page.getByText("Recorded run").count()).toBe(0);
+  await context.close();
+});

@@ -72,7 +72,7 @@ export const engineOn = (backend: Backend): Engine => ({
       dispatches: () => session.dispatches(),
       async profile(steps) {
         const calls = await session.profile(steps);
-        return { limit: Math.max(...Array.from({ length: 100 }, () => unroll.simdLimit())), calls };
+        return { limit: Math.max(...Array.from({ length: 40 }, () => unroll.simdLimit())), calls };
       },
       step: async ({ x, y }) => (await session.trainOn({ x, y, T: workload.T, B: workload.B })).loss,
       async train(_, count) {
