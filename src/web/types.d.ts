@@ -90,7 +90,10 @@ export interface SessionConfig {
   /** `length` is T; further options are those of the task. */
   task: { id: string; [option: string]: number | string | boolean | null };
   model: ModelConfig;
-  optimiser?: { id?: string; [option: string]: number | string | boolean | null | undefined };
+  optimiser?: {
+    id?: string;
+    [option: string]: number | string | boolean | null | undefined;
+  };
   /** `at` is the largest global norm, or the largest absolute value of an element. */
   clip?: Clip | null;
   /** B. */
@@ -112,7 +115,10 @@ export interface ModelConfig {
   decoder?: "same" | "own" | "luong";
   /** Elman only. */
   nonlinearity?: "tanh" | "relu" | "identity";
-  init?: { id?: string; [option: string]: number | string | boolean | null | undefined };
+  init?: {
+    id?: string;
+    [option: string]: number | string | boolean | null | undefined;
+  };
   /** W: the state adjoint is cut every W steps; null for none. */
   window?: number | null;
   /** Hand the last state to the next batch; streaming tasks only. */
@@ -267,8 +273,16 @@ export interface Fit {
 
 /** The probe sequence itself. */
 export interface Probe {
-  input: { kind: "symbols" | "features"; names: string[]; /** [T] symbols or [T, I] features. */ offset: number };
-  target: { kind: "class" | "value"; names: string[]; /** [T] classes (−1 where none is asked) or [T, O] values. */ offset: number };
+  input: {
+    kind: "symbols" | "features";
+    names: string[];
+    /** [T] symbols or [T, I] features. */ offset: number;
+  };
+  target: {
+    kind: "class" | "value";
+    names: string[];
+    /** [T] classes (−1 where none is asked) or [T, O] values. */ offset: number;
+  };
   /** [T, O]: probabilities for classes, values otherwise. */
   outputOffset: number;
   /** [T]: 1 where the loss counts. */
@@ -322,7 +336,21 @@ export interface StreamStep {
 
 /** What a panel asks for. */
 export interface InspectionQuery {
-  panel: "factors" | "pipe" | "credit" | "credit-of-loss" | "attention" | "spectrum" | "ledger" | "poke-input" | "poke-state" | "portrait" | "portrait-of-memory" | "proof" | "update" | "pace";
+  panel:
+    | "factors"
+    | "pipe"
+    | "credit"
+    | "credit-of-loss"
+    | "attention"
+    | "spectrum"
+    | "ledger"
+    | "poke-input"
+    | "poke-state"
+    | "portrait"
+    | "portrait-of-memory"
+    | "proof"
+    | "update"
+    | "pace";
   /** Place among the rows of a frame, 0 by default; the last one when there are fewer. */
   row?: number;
   /** Which sequence of the probe batch, 0 by default. */
