@@ -170,7 +170,7 @@ fn step(scribe: &mut dyn Scribe, packed: Tensor, read: Tensor, heads: usize, dec
     scaled(scribe, packed.columns(width, width), 1.0 / libm::sqrt(size as f64), keys);
     for head in 0..heads {
         let [before, after] = ["S", "S after"].map(|name| scribe.activation(name, &[size, 1, size]));
-        scaled(scribe, before, 1.0 - libm::exp2(-((decay + head) as f64)), after);
+        scaled(scribe, before, 1.0 - libm::ldexp(1.0, -((decay + head) as i32)), after);
         let part = |of: Tensor, first: usize| of.columns(first + head * size, size).flat();
         let (key, value) = (product::transposed(part(keys, 0)), product::plain(part(packed, 2 * width)));
         scribe.record(product::forward(key, value, after.flat(), true));
