@@ -9,10 +9,10 @@ use unroll::kernels::activation::{self, Phi};
 use unroll::kernels::recurrence::{Layer, Params};
 use unroll::kernels::residual::{Scribe, Sizes};
 use unroll::kernels::{Call, attention, copy, layer_norm, mean_squared_error, product, selective_scan, wkv};
-use unroll::nn::{bahdanau, bahdanau_memory, luong, mamba};
+use unroll::nn::{ARCHITECTURES, Inputs, bahdanau, bahdanau_memory, luong, mamba};
 use unroll::options::{Chosen, Value};
 use unroll::shape::{Shape, Tensor};
-use unroll::train::{Blueprint, EngineKind, Layout, Purpose, TargetSlot, find_optimiser};
+use unroll::train::{Blueprint, EngineKind, Layout, LossAt, Purpose, TargetSlot, find_optimiser};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 /// A named parameter and its shape, in the order in which the file counts them.
@@ -173,6 +173,10 @@ impl Scribe for Desk<'_> {
     fn parameter(&self, name: &str) -> Tensor {
         self.parameters.iter().find(|(of, _)| *of == name).expect("a parameter").1
     }
+
+    fn hand_on(&mut self, _: Tensor, _: Tensor) {
+        unreachable!("no stream");
+    }
 }
 
 /// The parameters in the order of the file.
@@ -195,7 +199,7 @@ fn record_mamba(graph: &mut Graph, x: Tensor, of: &[Tensor], discretisation: &st
         ("discretisation".to_owned(), Value::Text(discretisation.to_owned())),
     ];
     let options = Chosen::defaults(mamba::CELL.options).with("model", mamba::CELL.options, &changes).expect("options");
-    let sizes = Sizes { n_steps: 7, batch: 2, width: 4, layers: 1, layer: 0, length: 7, options: &options };
+    let sizes = Sizes { n_steps: 7, batch: 2, width: 4, layers: 1, layer: 0, length: 7, read: None, options: &options };
     let y = graph.activation("y", &[7, 2, 4]);
     let parameters = std::array::from_fn(|at| (MIXER[at], of[at]));
     mamba::mix(&mut Desk { graph, parameters }, &sizes, x, y);
@@ -494,5 +498,22 @@ fn diagonal_recurrences_are_the_same_step_by_step_in_a_tree_and_in_chunks() {
         });
         let added: Vec<f64> = added.collect();
         compare_scans("selective scan", &machine.read(kept), &added, &machine.read(states), n * channels, tolerance);
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn every_state_of_every_layer_gets_its_gradient() {
+    for cell in ARCHITECTURES {
+        let model = json!({ "id": cell.id, "hidden": 6, "layers": 2 });
+        let config = json!({ "task": { "id": "adding", "length": 9 }, "model": model, "batch": 3 });
+        let mut session = session(&config, EngineKind::Cpu);
+        session.run_probe(LossAt::Last).expect("a loss");
+        for row in &session.probe_program().rows {
+            for state in 0..cell.states {
+                let totals = session.engine().read_f64(row.total(state));
+                let last = &totals[totals.len() / 9 * 8..];
+                assert!(norm(last) > 0.0, "{}: state {state} of layer {}", cell.id, row.layer);
+            }
+        }
     }
 }

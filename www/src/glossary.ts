@@ -192,8 +192,8 @@ export const GLOSSARY = {
   },
   "handed-on": {
     name: "Numbers handed on",
-    formula: "L · S · H",
-    text: "What a recurrent network carries from one timestep to the next: S states of H units in each of its L layers. It does not grow with the stream.",
+    formula: "L · S · H of states, or 2·L·H·n of keys and values",
+    text: "What a network carries from one timestep to the next. A recurrent one has S states of H units in each of its L layers, which do not grow with the stream; attention keeps a key and a value for each of n timesteps.",
   },
   engines: {
     name: "Distance of two gradients",
