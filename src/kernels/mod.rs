@@ -47,6 +47,7 @@ pub mod selective_scan;
 pub mod sgd;
 pub mod simd;
 pub mod update;
+pub mod wkv;
 
 use crate::shape::{Shape, Tensor};
 use bytemuck::{Pod, Zeroable};
@@ -78,6 +79,7 @@ pub static KERNELS: &[&Kernel] = &[
     &row_sum::KERNEL,
     &selective_scan::KERNEL,
     &sgd::KERNEL,
+    &wkv::KERNEL,
 ];
 
 /// The WGSL of the weight gradients of a step as one dispatch, which stands for many calls and is no kernel of its own.

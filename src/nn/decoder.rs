@@ -130,7 +130,7 @@ impl Decoder {
                 graph.record(copy::forward(decoded, to, false));
             }
         }
-        Pass { rows, read, alignment }
+        Pass { rows, read, alignment, handed_on: Vec::new() }
     }
 }
 

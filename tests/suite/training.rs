@@ -92,6 +92,19 @@ fn parity_is_learnt_by_gated_cells() {
     }
 }
 
+/// Guessing costs ln 8 = 2.079. The token shift makes keys of one symbol and values of the next, so that one layer looks up what followed
+/// the special one; it needs 100 to 150 steps, where two layers of a Transformer need 500 to 1250.
+#[wasm_bindgen_test(unsupported = test)]
+fn induction_heads_are_learnt_by_one_layer_of_rwkv() {
+    let seeds: &[u64] = if cfg!(target_arch = "wasm32") { &[1] } else { &[1, 2, 3] };
+    learns(
+        "task.id=induction-heads task.length=16 task.symbols=8 model.id=rwkv model.hidden=32 batch=32 optimiser.id=adam optimiser.lr=0.003",
+        seeds,
+        0.1,
+        300,
+    );
+}
+
 /// log₁₀ of ‖∂L/∂s₁‖ / ‖∂L/∂s_T‖ before the first step, with the loss at T, on adding with T = 50 and H = 32: the mean of five
 /// seeds. s is h, or h and c of an LSTM.
 fn profile(model: &str) -> f64 {

@@ -112,6 +112,6 @@ mod kernel {
 
     kernels! {
         activation adam additive_attention attention carry causal_conv copy cross_entropy elman fill gather gru layer_norm lstm
-        mean_squared_error mingru minlstm norm position product rmsprop row_sum selective_scan sgd
+        mean_squared_error mingru minlstm norm position product rmsprop row_sum selective_scan sgd wkv
     }
 }

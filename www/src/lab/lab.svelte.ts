@@ -156,7 +156,7 @@ export class Lab {
   /** What the lanes read one timestep after the other, beside training. */
   readonly stream: Stream = new Stream(this);
 
-  constructor(private readonly host: Host) {
+  constructor(readonly host: Host) {
     this.sweep = new Sweep(host, () => this.isRunning);
   }
 
@@ -952,6 +952,7 @@ export class Lab {
         const of = this.value("poke-of") === "state" ? "poke-state" : "poke-input";
         return { panel: of, ...common, ...pinned, unit, by };
       }
+      case "pace":
       case "proof":
         return { panel };
       case "factors":

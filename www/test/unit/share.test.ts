@@ -352,11 +352,37 @@ group("networks", () => {
     expect(pytorchScript({ ...common, model: "retnet", decay: 5 }, mamba)).toContain("gamma = 1 - 2.0 ** -(5 + ");
   });
 
+  test("share_program_has_the_equations_of_rwkv", () => {
+    const rwkv = new Map([
+      ["embed.weight", [16, 18]],
+      ["ln_out.weight", [16]],
+      ["head.weight", [2, 16]],
+    ]);
+    const text = pytorchScript({ ...common, model: "rwkv" }, rwkv);
+    for (const line of ["def norm(u, w, name):", 'norm(u, weights, "ln_out")', "torch.logaddexp(level, k[t])"])
+      expect(text).toContain(line);
+    expect(text).not.toContain("rsqrt");
+  });
+
   test.each([
-    ["mingru", null],
-    ["elman", "identity"],
-  ])("share_program_says_where_pytorch_has_no_module_%s", (model, nonlinearity) => {
+    ["mingru", null, "class MinGRU", "v + 0.5"],
+    ["mingru", "identity", "class MinGRU", "torch.sigmoid(-z), v\n"],
+    ["minlstm", "g", "class MinLSTM", "v + 0.5"],
+    ["elman", "identity", "class LinearRNN", 'a[t] + F.linear(h, part("weight_hh"), part("bias_hh"))'],
+  ])("share_program_has_a_class_where_pytorch_has_no_module_%s_%s", (model, nonlinearity, name, line) => {
     const text = pytorchScript({ ...common, model, nonlinearity }, shapes);
+    expect(text).toContain("import torch.nn.functional as F\n");
+    expect(text).toContain(`${name}(torch.nn.Module):`);
+    expect(text).toContain(line);
+    expect(text).toContain("(18, 16, num_layers=2)");
+    const decodes = new Map([...shapes, ["decoder.weight_ih_l0", [64, 18]]]);
+    expect(pytorchScript({ ...common, model, nonlinearity, source: 5 }, decodes)).toContain(
+      `self.decoder = ${name.slice(6)}(18, 16, num_layers=2)`,
+    );
+  });
+
+  test("share_program_of_an_architecture_that_it_does_not_know_lists_the_tensors", () => {
+    const text = pytorchScript({ ...common, model: "other" }, shapes);
     expect(text).toContain("PyTorch has no module");
     expect(text).not.toContain("load_state_dict");
   });
