@@ -52,8 +52,8 @@
 //! adjoint of a stream is its ribbon, for the graph has it anyway. Panels without a meaning say in one sentence what takes their place
 //! (`Cell::absent`), and weights with which a timestep reads another are shown as attention (`Cell::attention`).
 //! **Linear recurrences in blocks**: Mamba's time loop is `selective_scan`, one dispatch each way, whose states leave the backward pass
-//! as their adjoints; RetNet's retention is `attention` without the softmax. Tests show both equal to their other forms
-//! (`tests/suite/blocks.rs`): step by step, in a tree, in chunks.
+//! as their adjoints; RetNet's retention is `attention` without the softmax; RWKV's means are those of `wkv`. Tests show them equal to
+//! their other forms (`tests/suite/blocks.rs`): step by step, in a tree, in chunks, all pairs at once.
 //!
 //! **Encoder and decoder** share one time axis: timesteps 0..S are the source, S..T the answer, fed one step late
 //! ([`tasks::Form::source`]). So every architecture can be trained on such a task; a recurrent cell may also answer with a second stack

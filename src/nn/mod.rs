@@ -8,9 +8,10 @@ mod decoder;
 mod init;
 pub mod mamba;
 mod retnet;
+mod rwkv;
 mod transformer;
 
-pub use decoder::{Attention, DECODERS, Decoder, luong};
+pub use decoder::{Attention, DECODERS, Decoder, bahdanau, bahdanau_memory, luong};
 pub use init::{INITS, Init, InitSpec, Initial, eigenvalues, find_init, spectral_radius};
 
 use crate::graph::Graph;
@@ -31,6 +32,7 @@ pub static ARCHITECTURES: &[&Cell] = &[
     &transformer::CELL,
     &mamba::CELL,
     &retnet::CELL,
+    &rwkv::CELL,
 ];
 
 /// The architectures of recurrent layers.
@@ -212,6 +214,12 @@ impl Model {
         if self.bidirectional { 2 } else { 1 }
     }
 
+    /// What the first layer of a stack, or of that of a parameter, reads at each timestep: I, and the context of Bahdanau attention.
+    fn fed(&self, stack: &str) -> usize {
+        let has_context = self.decoder.is_some_and(|decoder| decoder.attention == Attention::Bahdanau);
+        self.inputs + if has_context && stack.starts_with("decoder") { self.hidden } else { 0 }
+    }
+
     /// Suffix of the names of a layer and direction.
     pub fn suffix(layer: usize, reverse: bool) -> String {
         format!("_l{layer}{}", if reverse { "_reverse" } else { "" })
@@ -286,7 +294,7 @@ impl Model {
         let recurrent_rows = stacks.flat_map(|stack| self.rows().map(move |row| (stack, row)));
         for (stack, (layer, reverse)) in recurrent_rows.filter(|_| self.cell.block().is_none()) {
             let suffix = Self::suffix(layer, reverse);
-            let inputs = if layer == 0 { self.inputs } else { d * h };
+            let inputs = if layer == 0 { self.fed(stack) } else { d * h };
             add(format!("{stack}.weight_ih{suffix}"), &[g * h, inputs]);
             let recurrent = !self.cell.recurrent.is_empty();
             if recurrent {
@@ -342,7 +350,7 @@ impl Model {
                 if let Some(decoder) = &self.decoder {
                     return decoder.record(self, time_loop, graph, bound, x, size);
                 }
-                let rows = self.recur(time_loop, graph, bound, "rnn", x, size, state0);
+                let rows = self.recur(time_loop, graph, bound, "rnn", x, size, state0, None);
                 let last = rows.last().expect("a model has a layer").y;
                 let read = graph.whole(last.buffer);
                 Pass { rows, read, alignment: None, handed_on: Vec::new() }
@@ -405,7 +413,7 @@ impl Model {
         Pass { rows, read: normalised, alignment: None, handed_on: pairs }
     }
 
-    /// Records all recurrent layers, with the parameters of a stack of them.
+    /// Records all recurrent layers, with the parameters of a stack of them. The first one reads a context, too, where there is one.
     #[allow(clippy::too_many_arguments)]
     fn recur(
         &self,
@@ -416,6 +424,7 @@ impl Model {
         x: Inputs,
         [n_steps, batch]: [usize; 2],
         state0: &[Tensor],
+        context: Option<Tensor>,
     ) -> Vec<Recorded> {
         let (g, h, d) = (self.cell.blocks.len(), self.hidden, self.directions());
         let nonlinearity = self.nonlinearity();
@@ -428,7 +437,10 @@ impl Model {
                 let parameter = |name: &str| bound.get(&format!("{stack}.{name}{suffix}"));
                 let gates =
                     graph.activation(&format!("gates of layer {layer}"), &[n_steps, batch, self.cell.width * h]);
-                let (input, weight) = (gates.columns(0, g * h), parameter("weight_ih"));
+                let (input, whole) = (gates.columns(0, g * h), parameter("weight_ih"));
+                let context = context.filter(|_| layer == 0);
+                let fed = whole.shape.columns() - context.map_or(0, |context| context.shape.columns());
+                let weight = whole.columns(0, fed);
                 graph.record(match x {
                     Inputs::Features(x) => product::linear(
                         product::plain(x.flat()),
@@ -438,6 +450,10 @@ impl Model {
                     ),
                     Inputs::Symbols(symbols) => gather::linear(symbols, weight, parameter("bias_ih"), input),
                 });
+                if let Some(context) = context {
+                    let weight = product::transposed(whole.columns(fed, context.shape.columns()));
+                    graph.record(product::forward(product::plain(context.flat()), weight, input.flat(), true));
+                }
                 let save = |name: &&str| graph.activation(&format!("{name} of layer {layer}"), &[n_steps, batch, h]);
                 let saved: Vec<_> = self.cell.saved.iter().map(save).collect();
                 let y = output.columns(direction * h, h);

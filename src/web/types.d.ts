@@ -112,7 +112,7 @@ export interface ModelConfig {
   /** A second row of each layer reads the sequence from its end; not for tasks whose targets lie ahead, and not with `carry`. */
   bidirectional?: boolean;
   /** For a task with a source: the same network reads on, or a decoder with weights of its own answers, without or with attention. */
-  decoder?: "same" | "own" | "luong";
+  decoder?: "same" | "own" | "luong" | "bahdanau";
   /** Elman only. */
   nonlinearity?: "tanh" | "relu" | "identity";
   init?: {
