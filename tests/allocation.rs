@@ -131,7 +131,8 @@ fn a_stream_holds_the_same_memory_whatever_it_has_read() {
             let streamed = match session.stream(&[signal], &[]) {
                 Ok(streamed) => streamed,
                 Err(error) => {
-                    assert_eq!((cell.id, step), ("transformer", 30), "{error}");
+                    let ends = [("transformer", 30), ("rwkv", 0)];
+                    assert!(ends.contains(&(cell.id, step)), "{} at step {step}: {error}", cell.id);
                     break;
                 }
             };

@@ -2,7 +2,7 @@
 
 use super::optimisers::{OptimiserSpec, Vectors};
 use crate::graph::{Graph, Mark, Plan};
-use crate::kernels::{copy, cross_entropy, mean_squared_error, norm, update};
+use crate::kernels::{Call, copy, cross_entropy, mean_squared_error, norm, update};
 use crate::nn::{Inputs, Model, Pass, Recorded};
 use crate::shape::{Shape, Tensor};
 use crate::tasks::{Form, Input, Target};
@@ -383,8 +383,17 @@ impl Blueprint<'_> {
         let output = graph.slot("output", &[n_steps * batch, model.outputs]);
         let read = self.readout(&mut graph, &pass);
         model.head(&mut graph, &bound, read, output);
+        // The call that writes a second state is a loop, too.
+        let writes_state = |call: &Call| {
+            let mut states = pass.rows.iter().filter(|_| model.cell.states > 1).map(|row| row.state(1));
+            states.any(|state| call.written().any(|written| written == state))
+        };
+        let steps_of = |call: &Call| match call.entry.parts {
+            Some(parts) => Some(parts(call, 1).len()),
+            None => writes_state(call).then_some(n_steps),
+        };
         let depth = [false, true].map(|is_tree| {
-            graph.depth(|call| match call.entry.parts.map(|parts| parts(call, 1).len()) {
+            graph.depth(|call| match steps_of(call) {
                 Some(steps) if is_tree && model.cell.recurrent.is_empty() => {
                     steps.next_power_of_two().ilog2().max(1) as usize
                 }

@@ -67,6 +67,7 @@ impl Session {
             let program = self.blueprint(1, 1).compile_stretch(Some(n_steps - 1));
             program.handed_on.iter().map(|(_, after)| after.shape.len()).sum()
         });
+        let handed_on = handed_on.filter(|&n| n > 0);
         let [depth, in_tree] = program.depth;
         let apart = if attends { 1 } else { n_steps - 1 };
         Ok(Pace { n_steps, depth, in_tree, apart, flop: flop as f64 / n_steps as f64, handed_on, ms })

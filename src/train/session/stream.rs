@@ -84,6 +84,10 @@ impl Session {
             self.engine.reserve(&program.plan);
             program
         });
+        if program.handed_on.is_empty() {
+            let expected = "a network that can begin in the middle of a sequence, for a stream";
+            return Err(Error::invalid("session", expected, self.model.cell.title));
+        }
         handed_on.resize_with(program.handed_on.len(), Vec::new);
         for ((before, _), values) in program.handed_on.iter().zip(&mut handed_on) {
             values.resize(before.shape.len(), 0.0);
