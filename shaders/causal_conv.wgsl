@@ -1,4 +1,5 @@
-// y = b + the sum over taps of w * x, each tap so many timesteps earlier (or later), and the gradient of w.
+// y = b + the sum over taps of w * x, each tap so many timesteps earlier (or later), and the gradient of w. A token shift has the
+// taps 1 - w and w.
 //
 // Twin: src/kernels/causal_conv.rs. Forward, one invocation computes one element; backward, sixteen strands of rows add one element of
 // the gradient, and the first one adds what they have.
@@ -15,6 +16,7 @@ struct Forward {
     taps: u32,
     later: u32,
     accumulate: u32,
+    shift: u32,
 }
 
 struct Backward {
@@ -28,6 +30,7 @@ struct Backward {
     taps: u32,
     later: u32,
     accumulate: u32,
+    shift: u32,
 }
 
 @group(0) @binding(0) var<uniform> forward_uniforms: Forward;
@@ -48,6 +51,16 @@ const STRANDS = 16u;
 
 var<workgroup> partial: array<f32, 256>;
 
+// The weight of a channel's tap; the two taps of a token shift are 1 - w and w.
+fn tap_of(e: u32, tap: u32) -> f32 {
+    let uniforms = forward_uniforms;
+    if uniforms.shift == 0u {
+        return weight[uniforms.weight.x + e * uniforms.taps + tap];
+    }
+    let mu = weight[uniforms.weight.x + e];
+    return select(mu, 1.0 - mu, tap == 0u);
+}
+
 @compute @workgroup_size(256)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
     let uniforms = forward_uniforms;
@@ -66,7 +79,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
         let there = select(rows > row + apart, row >= apart, uniforms.later == 0u);
         if there {
             let source = select(row + apart, row - apart, uniforms.later == 0u);
-            sum += weight[uniforms.weight.x + e * uniforms.taps + tap] * x[uniforms.x.x + source * uniforms.x.y + e];
+            sum += tap_of(e, tap) * x[uniforms.x.x + source * uniforms.x.y + e];
         }
     }
     let at = uniforms.y.x + row * uniforms.y.y + e;
@@ -77,11 +90,18 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
 fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
     let uniforms = backward_uniforms;
     let e = group.x * COLUMNS + local.x;
-    let apart = (uniforms.taps - 1u - group.y) * uniforms.batch;
+    let shifts = uniforms.shift == 1u;
+    let weights = select(uniforms.taps, 1u, shifts);
+    let apart = (weights - 1u - group.y) * uniforms.batch;
     var sum = 0.0;
     if e < uniforms.channels {
         for (var row = apart + local.y; row < uniforms.n_steps * uniforms.batch; row += STRANDS) {
-            sum += d_y[uniforms.d_y.x + row * uniforms.d_y.y + e] * backward_x[uniforms.x.x + (row - apart) * uniforms.x.y + e];
+            let source = uniforms.x.x + (row - apart) * uniforms.x.y + e;
+            var slope = backward_x[source];
+            if shifts && row >= uniforms.batch {
+                slope -= backward_x[source - uniforms.batch * uniforms.x.y];
+            }
+            sum += d_y[uniforms.d_y.x + row * uniforms.d_y.y + e] * slope;
         }
     }
     partial[local.y * COLUMNS + local.x] = sum;
@@ -90,7 +110,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         for (var strand = 1u; strand < STRANDS; strand++) {
             sum += partial[strand * COLUMNS + local.x];
         }
-        let at = uniforms.d_weight.x + e * uniforms.taps + group.y;
+        let at = uniforms.d_weight.x + e * weights + group.y;
         d_weight[at] = select(0.0, d_weight[at], uniforms.accumulate == 1u) + sum;
     }
 }

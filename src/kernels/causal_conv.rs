@@ -2,12 +2,16 @@
 //!
 //! `x` and `y` are `[T, B, E]`, `weight` `[E, K]` in whatever extents (the last tap is that of now), `bias` `[E]`:
 //! `torch.nn.Conv1d(E, E, K, groups=E, padding=K−1)` without its last K − 1 outputs. One tap is y = w ⊙ x. ∂L/∂x is the same sum with
-//! time turned round, and ∂L/∂w_j = Σ_t ∂L/∂y_t ⊙ x_{t−K+1+j}. Twin: `shaders/causal_conv.wgsl`.
+//! time turned round, and ∂L/∂w_j = Σ_t ∂L/∂y_t ⊙ x_{t−K+1+j}.
+//!
+//! The token shift of RWKV, y_t = μ ⊙ x_t + (1 − μ) ⊙ x_{t−1}, has two taps, 1 − μ and μ, and a `weight` μ `[E]`;
+//! ∂L/∂μ = Σ_t ∂L/∂y_t ⊙ (x_t − x_{t−1}). Peng et al. 2023 (arXiv:2305.13048). Twin: `shaders/causal_conv.wgsl`.
 
 use super::simd::{each, take};
 use super::{Arguments, Call, Entry, Kernel, Operand, Real, Tolerance, row_sum};
 use crate::shape::Tensor;
 use bytemuck::{Pod, Zeroable};
+use wide::f32x4;
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -24,6 +28,8 @@ struct Params {
     later: u32,
     /// 1: add to what is there, without a bias; 0: overwrite.
     accumulate: u32,
+    /// 1: two taps, 1 − w and w; 0: each tap has its own weight.
+    shift: u32,
 }
 
 impl Params {
@@ -39,6 +45,29 @@ impl Params {
     fn rows(&self) -> usize {
         self.n_steps as usize * self.batch as usize
     }
+
+    /// Weights of a channel.
+    fn weights(&self) -> usize {
+        if self.shift == 1 { 1 } else { self.taps as usize }
+    }
+
+    /// The weight of a channel's tap.
+    fn weight<F: Real>(&self, weight: &[F], e: usize, tap: usize) -> F {
+        match (self.shift, tap) {
+            (0, _) => weight[e * self.taps as usize + tap],
+            (_, 0) => F::ONE - weight[e],
+            _ => weight[e],
+        }
+    }
+
+    /// Which of a channel's weights the gradient of a tap is added to, and with which sign.
+    fn slope(&self, tap: usize) -> (usize, f32) {
+        match (self.shift, tap) {
+            (0, _) => (tap, 1.0),
+            (_, 0) => (0, -1.0),
+            _ => (0, 1.0),
+        }
+    }
 }
 
 /// Columns and strands of rows of a workgroup of the backward shader.
@@ -50,8 +79,16 @@ pub fn forward(x: Tensor, weight: Tensor, bias: Option<Tensor>, y: Tensor) -> Ca
     let [n_steps, batch, channels] = [0, 1, 2].map(|axis| x.shape.extent(axis) as u32);
     let taps = (weight.shape.len() / x.shape.columns()) as u32;
     assert_eq!(weight.shape.len() as u32, channels * taps, "causal_conv: weight is {}, x is {}", weight.shape, x.shape);
-    let params = Params { n_steps, batch, channels, taps, later: 0, accumulate: 0 };
+    let params = Params { n_steps, batch, channels, taps, later: 0, accumulate: 0, shift: 0 };
     Call::new(&FORWARD, params, &[Some(x), Some(weight), bias, Some(y)])
+}
+
+/// y_t = μ ⊙ x_t + (1 − μ) ⊙ x_{t−1}.
+pub fn token_shift(x: Tensor, mu: Tensor, y: Tensor) -> Call {
+    let call = forward(x, mu, None, y);
+    let params: Params = call.params();
+    assert_eq!(params.taps, 1, "token_shift: mu is {}, x is {}", mu.shape, x.shape);
+    call.with(Params { taps: 2, shift: 1, ..params })
 }
 
 /// The forward entry; also that of ∂L/∂x.
@@ -94,7 +131,7 @@ pub static BACKWARD: Entry = Entry {
     scratch,
     grid: |call| {
         let params: Params = call.params();
-        [params.channels.div_ceil(COLUMNS), params.taps, 1]
+        [params.channels.div_ceil(COLUMNS), params.weights() as u32, 1]
     },
     flop: |_| 0,
     parts: None,
@@ -114,7 +151,7 @@ fn reference_forward<F: Real>(mut args: Arguments<F>) {
             let mut sum = bias.as_ref().map_or(F::ZERO, |bias| bias.data[e]);
             for tap in 0..params.taps as usize {
                 if let Some(source) = params.source(row, tap) {
-                    sum += weight.data[e * params.taps as usize + tap] * x.row(source)[e];
+                    sum += params.weight(weight.data, e, tap) * x.row(source)[e];
                 }
             }
             let y = &mut y.row(row)[e];
@@ -126,16 +163,19 @@ fn reference_forward<F: Real>(mut args: Arguments<F>) {
 fn reference_backward<F: Real>(mut args: Arguments<F>) {
     let params: Params = args.params();
     let (d_y, x, d_weight) = (args.read(0), args.read(1), args.write(2));
-    for e in 0..params.channels as usize {
+    for (e, d) in d_weight.data.chunks_exact_mut(params.weights()).enumerate() {
+        if params.accumulate == 0 {
+            d.fill(F::ZERO);
+        }
         for tap in 0..params.taps as usize {
+            let (at, sign) = params.slope(tap);
             let mut sum = F::ZERO;
             for row in 0..params.rows() {
                 if let Some(source) = params.source(row, tap) {
                     sum += d_y.row(row)[e] * x.row(source)[e];
                 }
             }
-            let d = &mut d_weight.data[e * params.taps as usize + tap];
-            *d = if params.accumulate == 0 { sum } else { *d + sum };
+            d[at] += F::of(f64::from(sign)) * sum;
         }
     }
 }
@@ -147,7 +187,7 @@ fn cpu_forward(mut args: Arguments<f32>) {
     let channels = params.channels as usize;
     let packed = take(&mut args.scratch, channels * params.taps as usize);
     for (tap, row) in packed.chunks_exact_mut(channels).enumerate() {
-        row.iter_mut().enumerate().for_each(|(e, to)| *to = weight.data[e * params.taps as usize + tap]);
+        row.iter_mut().enumerate().for_each(|(e, to)| *to = params.weight(weight.data, e, tap));
     }
     for row in 0..params.rows() {
         let y = y.row(row);
@@ -168,18 +208,20 @@ fn cpu_backward(mut args: Arguments<f32>) {
     let params: Params = args.params();
     let (d_y, x, d_weight) = (args.read(0), args.read(1), args.write(2));
     let channels = params.channels as usize;
-    let sums = take(&mut args.scratch, channels * params.taps as usize);
+    let sums = take(&mut args.scratch, channels * params.weights());
     sums.fill(0.0);
     for row in 0..params.rows() {
-        for (tap, sum) in sums.chunks_exact_mut(channels).enumerate() {
+        for tap in 0..params.taps as usize {
             if let Some(source) = params.source(row, tap) {
-                each([d_y.row(row), x.row(source)], [sum], [], |[d_y, x], [sum]| ([sum + d_y * x], []));
+                let (at, sign) = params.slope(tap);
+                let (sum, sign) = (&mut sums[at * channels..][..channels], f32x4::splat(sign));
+                each([d_y.row(row), x.row(source)], [sum], [], |[d_y, x], [sum]| ([sum + sign * d_y * x], []));
             }
         }
     }
-    for (tap, sums) in sums.chunks_exact(channels).enumerate() {
+    for (at, sums) in sums.chunks_exact(channels).enumerate() {
         for (e, sum) in sums.iter().enumerate() {
-            let d = &mut d_weight.data[e * params.taps as usize + tap];
+            let d = &mut d_weight.data[e * params.weights() + at];
             *d = if params.accumulate == 0 { *sum } else { *d + sum };
         }
     }
@@ -188,7 +230,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     stem: "causal_conv",
-    summary: "a causal depthwise convolution over time",
+    summary: "a causal depthwise convolution over time, and the token shift",
     shader: shader!("../../shaders/causal_conv.wgsl"),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance { relative: 2e-6, reason: "the same products, what is there already added first" },

@@ -20,6 +20,7 @@ macro_rules! reference {
 
 pub mod activation;
 pub mod adam;
+pub mod additive_attention;
 pub mod attention;
 pub mod carry;
 pub mod causal_conv;
@@ -46,6 +47,7 @@ pub mod selective_scan;
 pub mod sgd;
 pub mod simd;
 pub mod update;
+pub mod wkv;
 
 use crate::shape::{Shape, Tensor};
 use bytemuck::{Pod, Zeroable};
@@ -55,6 +57,7 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 pub static KERNELS: &[&Kernel] = &[
     &activation::KERNEL,
     &adam::KERNEL,
+    &additive_attention::KERNEL,
     &attention::KERNEL,
     &carry::KERNEL,
     &causal_conv::KERNEL,
@@ -76,6 +79,7 @@ pub static KERNELS: &[&Kernel] = &[
     &row_sum::KERNEL,
     &selective_scan::KERNEL,
     &sgd::KERNEL,
+    &wkv::KERNEL,
 ];
 
 /// The WGSL of the weight gradients of a step as one dispatch, which stands for many calls and is no kernel of its own.

@@ -18,7 +18,7 @@ pub fn load(from: &[f32]) -> f32x4 {
 }
 
 /// Up to four numbers; missing lanes are 0.
-#[inline(always)]
+#[inline(never)]
 pub fn load_some(from: &[f32]) -> f32x4 {
     let mut lanes = [0.0; LANES];
     for (to, &from) in lanes.iter_mut().zip(from) {
@@ -34,7 +34,7 @@ pub fn store(value: f32x4, to: &mut [f32]) {
 }
 
 /// Writes as many numbers as there is room for, at most four.
-#[inline(always)]
+#[inline(never)]
 pub fn store_some(value: f32x4, to: &mut [f32]) {
     for (to, from) in to.iter_mut().zip(value.to_array()) {
         *to = from;

@@ -42,14 +42,19 @@ impl Agreement {
         self.backpropagation.abs().max(self.differences.abs())
     }
 
+    /// A number beside the size; 0 where it is 0.
+    fn share(&self, of: f64) -> f64 {
+        if of == 0.0 { 0.0 } else { of / self.size() }
+    }
+
     /// |difference| / the larger of the two.
     pub fn relative(&self) -> f64 {
-        (self.backpropagation - self.differences).abs() / self.size()
+        self.share((self.backpropagation - self.differences).abs())
     }
 
     /// How far apart the two may be, relative to the larger one: the uncertainty and a further 10⁻⁴ for sums in f32 in the gradient.
     pub fn tolerance(&self) -> f64 {
-        self.uncertainty / self.size() + 1e-4
+        self.share(self.uncertainty) + 1e-4
     }
 
     /// What the comparison says.

@@ -1,16 +1,18 @@
 //! What blocks are made of, against PyTorch: the values of `tests/golden/cores.json` that belong to no recurrent layer.
 
 use crate::golden::{cores, wave};
-use crate::support::{Machine, close, close_relative, norm, number, numbers};
+use crate::support::{Machine, close, close_relative, noise, norm, number, numbers, persistent, relative, session};
+use serde_json::json;
+use unroll::engine::Engine;
 use unroll::graph::{Graph, Mark};
 use unroll::kernels::activation::{self, Phi};
 use unroll::kernels::recurrence::{Layer, Params};
 use unroll::kernels::residual::{Scribe, Sizes};
-use unroll::kernels::{Call, attention, copy, layer_norm, mean_squared_error, product, selective_scan};
-use unroll::nn::{luong, mamba};
+use unroll::kernels::{Call, attention, copy, layer_norm, mean_squared_error, product, selective_scan, wkv};
+use unroll::nn::{ARCHITECTURES, Inputs, bahdanau, bahdanau_memory, luong, mamba};
 use unroll::options::{Chosen, Value};
 use unroll::shape::{Shape, Tensor};
-use unroll::train::EngineKind;
+use unroll::train::{Blueprint, EngineKind, Layout, LossAt, Purpose, TargetSlot, find_optimiser};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 /// A named parameter and its shape, in the order in which the file counts them.
@@ -27,6 +29,19 @@ fn luong_attention_is_pytorchs() {
         let weights = luong(graph, [of[0], of[1]], keys, query, y);
         graph.pin(weights);
         y
+    });
+}
+
+#[test]
+#[wasm_bindgen_test(unsupported = test)]
+fn bahdanau_attention_is_pytorchs() {
+    let parameters: &[Named] = &[("Wa", &[5, 4]), ("Ua", &[5, 3]), ("va", &[5])];
+    check("bahdanau", &[6, 2, 3], parameters, |graph, keys, of| {
+        // Both inputs are the beginning of the same wave.
+        let query = Tensor { shape: Shape::new(&[1, 2, 4]), stride: 4, ..keys };
+        let memory = bahdanau_memory(graph, of[1], keys);
+        let weights = graph.slot("alignment", &[1, 2, 6]);
+        bahdanau(graph, [of[0], of[2]], query, memory, weights)
     });
 }
 
@@ -158,6 +173,10 @@ impl Scribe for Desk<'_> {
     fn parameter(&self, name: &str) -> Tensor {
         self.parameters.iter().find(|(of, _)| *of == name).expect("a parameter").1
     }
+
+    fn hand_on(&mut self, _: Tensor, _: Tensor) {
+        unreachable!("no stream");
+    }
 }
 
 /// The parameters in the order of the file.
@@ -180,7 +199,7 @@ fn record_mamba(graph: &mut Graph, x: Tensor, of: &[Tensor], discretisation: &st
         ("discretisation".to_owned(), Value::Text(discretisation.to_owned())),
     ];
     let options = Chosen::defaults(mamba::CELL.options).with("model", mamba::CELL.options, &changes).expect("options");
-    let sizes = Sizes { n_steps: 7, batch: 2, width: 4, layers: 1, layer: 0, length: 7, options: &options };
+    let sizes = Sizes { n_steps: 7, batch: 2, width: 4, layers: 1, layer: 0, length: 7, read: None, options: &options };
     let y = graph.activation("y", &[7, 2, 4]);
     let parameters = std::array::from_fn(|at| (MIXER[at], of[at]));
     mamba::mix(&mut Desk { graph, parameters }, &sizes, x, y);
@@ -251,7 +270,7 @@ fn retained_in_chunks(q: &[[f64; 2]], k: &[[f64; 2]], v: &[[f64; 2]], gamma: f64
 #[wasm_bindgen_test(unsupported = test)]
 fn retention_is_the_same_in_parallel_in_chunks_and_step_by_step() {
     let n_steps = 50;
-    let values: Vec<Vec<f64>> = (0..3).map(|k| crate::support::noise(900 + k, n_steps * 4)).collect();
+    let values: Vec<Vec<f64>> = (0..3).map(|k| noise(900 + k, n_steps * 4)).collect();
     for (kind, tolerance) in [(EngineKind::Reference, 1e-12), (EngineKind::Cpu, 1e-5)] {
         let mut graph = Graph::new();
         let [q, k, v] = [(); 3].map(|()| graph.slot("given", &[n_steps, 1, 4]));
@@ -276,6 +295,106 @@ fn retention_is_the_same_in_parallel_in_chunks_and_step_by_step() {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Records the time loop of RWKV-4 on k, v `[T, B, C]`.
+fn read_fading(graph: &mut Graph, [w, u, k, v]: [Tensor; 4]) -> Tensor {
+    let [n_steps, batch, channels] = [0, 1, 2].map(|axis| k.shape.extent(axis));
+    let [means, y] = ["means", "y"].map(|name| graph.activation(name, &[n_steps, batch, channels]));
+    let shares = graph.activation("shares", &[n_steps, batch, 2 * channels]);
+    graph.record(wkv::forward(wkv::Operands { w, u, k, v, means, shares, y }));
+    y
+}
+
+const WKV: &[Named] = &[("w", &[4]), ("u", &[4]), ("k", &[7, 2, 4]), ("v", &[7, 2, 4])];
+
+#[wasm_bindgen_test(unsupported = test)]
+fn wkv_equals_torch() {
+    check("rwkv4_wkv", &[1], WKV, |graph, _, of| read_fading(graph, [of[0], of[1], of[2], of[3]]));
+}
+
+/// One channel as attention: all weights of all pairs, each relative to the largest of its row.
+fn read_fading_at_once(w: f64, u: f64, k: &[f64], v: &[f64]) -> Vec<f64> {
+    let row = |t: usize| {
+        let exponent = |s: usize| if s == t { u + k[t] } else { k[s] - (t - 1 - s) as f64 * libm::exp(w) };
+        let largest = (0..=t).map(exponent).fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = (0..=t).map(|s| libm::exp(exponent(s) - largest)).collect();
+        weights.iter().zip(v).map(|(weight, v)| weight * v).sum::<f64>() / weights.iter().sum::<f64>()
+    };
+    (0..k.len()).map(row).collect()
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn wkv_is_the_same_step_by_step_and_as_attention_however_large_its_keys() {
+    let (n_steps, channels) = (60, 6);
+    for (scale, tolerances) in [(2.0, [1e-12, 1e-5]), (500.0, [1e-10, 1e-3])] {
+        for (kind, tolerance) in [EngineKind::Reference, EngineKind::Cpu].into_iter().zip(tolerances) {
+            let mut graph = Graph::new();
+            let [w, u] = [(); 2].map(|()| graph.slot("given", &[channels]));
+            let [k, v] = [(); 2].map(|()| graph.slot("given", &[n_steps, 1, channels]));
+            let y = read_fading(&mut graph, [w, u, k, v]);
+            graph.pin(y);
+            let values = |stream: u32, slot: Tensor, scale: f64| -> Vec<f64> {
+                // Exact in f32, so that both precisions see the same numbers.
+                noise(stream, slot.shape.len()).iter().map(|n| f64::from((scale * n) as f32)).collect()
+            };
+            // Rates from e⁻⁵ to e³ a step, as at the start of training.
+            let rates = (0..channels).map(|c| 8.0 * c as f64 / (channels - 1) as f64 - 5.0);
+            let rates: Vec<f64> = rates.map(|w| f64::from(w as f32)).collect();
+            let [bonus, keys, read] =
+                [(920, u, 1.0), (921, k, scale), (922, v, 1.0)].map(|(n, of, scale)| values(n, of, scale));
+            let mut machine = Machine::new(&graph, kind);
+            [(w, &rates), (u, &bonus), (k, &keys), (v, &read)]
+                .iter()
+                .for_each(|(slot, values)| machine.write(*slot, values));
+            machine.run(Mark::Forward, Mark::Forward);
+            let outputs = machine.read(y);
+            for c in 0..channels {
+                let column = |of: &[f64]| of.iter().skip(c).step_by(channels).copied().collect::<Vec<f64>>();
+                let expected = read_fading_at_once(rates[c], bonus[c], &column(&keys), &column(&read));
+                for (t, (got, expected)) in column(&outputs).into_iter().zip(expected).enumerate() {
+                    close(&format!("keys up to {scale}, channel {c}, step {t}"), got, expected, tolerance, 1.0);
+                }
+            }
+        }
+    }
+}
+
+/// Pictures run programs in which no gradient of a parameter is asked for.
+#[wasm_bindgen_test(unsupported = test)]
+fn states_of_blocks_have_their_adjoints_without_those_of_parameters() {
+    for id in ["mamba", "rwkv"] {
+        let config = json!({
+            "task": { "id": "adding", "length": 6 }, "model": { "id": id, "hidden": 5, "layers": 2 }, "batch": 3,
+        });
+        let session = session(&config, EngineKind::Reference);
+        let (model, form) = (session.model(), session.form());
+        let layout = Layout::new(model, 3);
+        let optimiser = find_optimiser("adam").expect("an optimiser");
+        let blueprint = Blueprint { model, form, layout: &layout, n_steps: 6, batch: 3, last_only: false, optimiser };
+        let [pictures, caller] = [Purpose::Probe, Purpose::Caller].map(|purpose| {
+            let program = blueprint.compile(purpose);
+            let mut engine = Engine::reference(layout.len);
+            engine.reserve(&program.plan);
+            for (parameter, &place) in model.parameters().iter().zip(&layout.places) {
+                let len = parameter.len();
+                engine.write_f64(persistent(place, len), &noise(parameter.offset as u32, len));
+            }
+            let (Inputs::Features(x), TargetSlot::Values(target)) = (program.inputs, program.target) else {
+                panic!("the adding problem has values")
+            };
+            engine.write_f64(x, &noise(930, x.shape.len()));
+            engine.write_f64(target, &noise(931, target.shape.len()));
+            engine.write_f64(program.weight, &vec![1.0; program.weight.shape.len()]);
+            engine.run(&program.plan, program.plan.range(Mark::Forward, Mark::Backward));
+            program.rows.iter().map(|row| engine.read_f64(row.total(1))).collect::<Vec<_>>()
+        });
+        for (layer, (got, expected)) in pictures.iter().zip(&caller).enumerate() {
+            assert!(norm(expected) > 0.0, "{id}, layer {layer}: no adjoint");
+            let error = relative(got, expected);
+            assert!(error <= 1e-12, "{id}, layer {layer}: off by {error:.1e}");
         }
     }
 }
@@ -346,10 +465,7 @@ fn diagonal_recurrences_are_the_same_step_by_step_in_a_tree_and_in_chunks() {
             let layer = Layer { gates, weight_hh: None, bias_hh: None, state0: None, y, saved: Vec::new(), params };
             graph.record(cell.time_loop().expect("a recurrent layer")(&layer));
             let mut machine = Machine::new(&graph, kind);
-            machine.write(
-                gates,
-                &crate::support::noise(910, gates.shape.len()).iter().map(|v| 3.0 * v).collect::<Vec<_>>(),
-            );
+            machine.write(gates, &noise(910, gates.shape.len()).iter().map(|v| 3.0 * v).collect::<Vec<_>>());
             machine.run(Mark::Forward, Mark::Forward);
             let kept = machine.read(gates.columns(0, hidden));
             let candidate = machine.read(gates.columns((cell.width - 1) * hidden, hidden));
@@ -368,7 +484,7 @@ fn diagonal_recurrences_are_the_same_step_by_step_in_a_tree_and_in_chunks() {
         graph.record(selective_scan::forward(operands, false));
         let mut machine = Machine::new(&graph, kind);
         for (stream, slot) in (911..).zip([inputs, projected, a_log]) {
-            machine.write(slot, &crate::support::noise(stream, slot.shape.len()));
+            machine.write(slot, &noise(stream, slot.shape.len()));
         }
         machine.write(y, &vec![0.0; y.shape.len()]);
         machine.run(Mark::Forward, Mark::Forward);
@@ -382,5 +498,22 @@ fn diagonal_recurrences_are_the_same_step_by_step_in_a_tree_and_in_chunks() {
         });
         let added: Vec<f64> = added.collect();
         compare_scans("selective scan", &machine.read(kept), &added, &machine.read(states), n * channels, tolerance);
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn every_state_of_every_layer_gets_its_gradient() {
+    for cell in ARCHITECTURES {
+        let model = json!({ "id": cell.id, "hidden": 6, "layers": 2 });
+        let config = json!({ "task": { "id": "adding", "length": 9 }, "model": model, "batch": 3 });
+        let mut session = session(&config, EngineKind::Cpu);
+        session.run_probe(LossAt::Last).expect("a loss");
+        for row in &session.probe_program().rows {
+            for state in 0..cell.states {
+                let totals = session.engine().read_f64(row.total(state));
+                let last = &totals[totals.len() / 9 * 8..];
+                assert!(norm(last) > 0.0, "{}: state {state} of layer {}", cell.id, row.layer);
+            }
+        }
     }
 }

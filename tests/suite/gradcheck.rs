@@ -235,8 +235,8 @@ mod kernel {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     kernels! {
-        activation adam attention carry causal_conv copy cross_entropy elman fill gather gru layer_norm lstm mean_squared_error
-        mingru minlstm norm position product rmsprop row_sum selective_scan sgd
+        activation adam additive_attention attention carry causal_conv copy cross_entropy elman fill gather gru layer_norm lstm
+        mean_squared_error mingru minlstm norm position product rmsprop row_sum selective_scan sgd wkv
     }
 }
 
@@ -326,6 +326,7 @@ fn blocks_of_recurrences_have_the_gradient_of_their_loss() {
         json!({ "id": "mamba", "discretisation": "exact", "stateSize": 3 }),
         json!({ "id": "mamba", "selective": false }),
         json!({ "id": "retnet" }),
+        json!({ "id": "rwkv" }),
     ] {
         let mut config = json!({ "task": { "id": "adding", "length": 6 }, "model": options, "batch": 2, "seed": 11 });
         config["model"]["hidden"] = json!(6);

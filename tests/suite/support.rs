@@ -6,8 +6,9 @@ use unroll::engine::{Engine, Memory};
 use unroll::graph::{Graph, Mark, PERSISTENT, Plan};
 use unroll::kernels::recurrence::{Cell, Layer, Params};
 use unroll::kernels::{
-    activation, adam, attention, carry, causal_conv, copy, cross_entropy, elman, fill, gather, gru, layer_norm, lstm,
-    mean_squared_error, mingru, minlstm, norm as norm_kernel, position, product, rmsprop, selective_scan, sgd, update,
+    activation, adam, additive_attention, attention, carry, causal_conv, copy, cross_entropy, elman, fill, gather, gru,
+    layer_norm, lstm, mean_squared_error, mingru, minlstm, norm as norm_kernel, position, product, rmsprop,
+    selective_scan, sgd, update, wkv,
 };
 use unroll::nn::{Model, find};
 use unroll::options::{Chosen, Value};
@@ -357,6 +358,7 @@ pub static CASES: &[(&str, Cases)] = &[
     ("adam", |size| {
         [false, true].map(|decoupled| optimiser_case(if decoupled { "adamw" } else { "adam" }, &[0.03], size)).into()
     }),
+    ("additive_attention", additive_attention_cases),
     ("attention", attention_cases),
     ("carry", carry_cases),
     ("causal_conv", causal_conv_cases),
@@ -400,6 +402,7 @@ pub static CASES: &[(&str, Cases)] = &[
             .map(|options| optimiser_case("sgd", &options, size))
             .into()
     }),
+    ("wkv", wkv_cases),
 ];
 
 fn activation_cases(size: usize) -> Vec<Case> {
@@ -416,6 +419,29 @@ fn activation_cases(size: usize) -> Vec<Case> {
             case.score(&[z, gated]);
             cases.push(case);
         }
+    }
+    cases
+}
+
+/// Two readings of one memory, whose adjoints are added up.
+fn additive_attention_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for [n_queries, n_keys, width, columns] in [[2, size + 1, 3, 5], [size, 4, 5, 3], [1, 5, size, 2], [3, 2, 7, size]]
+    {
+        let batch = 3;
+        let what = format!("{n_queries} queries, {n_keys} keys of {width}, values of {columns}");
+        let mut case = Case::new(what);
+        let memory = case.input(&[n_keys, batch, width + columns + 1], 2.0).columns(1, width + columns);
+        let v = case.input(&[1, width], 1.0);
+        let outputs = [0; 2].map(|_| {
+            let queries = case.input(&[n_queries, batch, width], 2.0);
+            let weights = case.graph.activation("weights", &[n_queries, batch, n_keys + 1]).columns(0, n_keys);
+            let y = case.graph.activation("y", &[n_queries, batch, columns]);
+            case.graph.record(additive_attention::forward(queries, memory, v, weights, y));
+            y
+        });
+        case.score(&outputs);
+        cases.push(case);
     }
     cases
 }
@@ -720,7 +746,7 @@ fn recurrence_case(cell: &'static Cell, params: Params, given: bool) -> Case {
     case
 }
 
-/// Two convolutions of one input: four taps with a bias, then one tap without.
+/// Convolutions of one input: four taps with a bias, one tap without, and a token shift.
 fn causal_conv_cases(size: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     for [n_steps, batch, channels] in [[5, 3, size], [2, size, 5], [size, 1, 6]] {
@@ -728,10 +754,12 @@ fn causal_conv_cases(size: usize) -> Vec<Case> {
         let x = case.input(&[n_steps, batch, channels + 3], 1.0).columns(1, channels);
         let [weight, other] = [4, 1].map(|taps| case.input(&[channels, taps], 1.0));
         let bias = case.input(&[channels], 1.0);
-        let y = [(); 3].map(|()| case.graph.activation("y", &[n_steps, batch, channels]));
+        let mu = case.input(&[1, 1, channels], 1.0);
+        let y = [(); 4].map(|()| case.graph.activation("y", &[n_steps, batch, channels]));
         case.graph.record(causal_conv::forward(x, weight, Some(bias), y[0]));
         case.graph.record(causal_conv::forward(x, other, None, y[1]));
         case.graph.record(causal_conv::forward(y[0], weight, None, y[2]));
+        case.graph.record(causal_conv::token_shift(x, mu, y[3]));
         case.score(&y);
         cases.push(case);
     }
@@ -762,6 +790,29 @@ fn selective_scan_cases(size: usize) -> Vec<Case> {
             let operands = selective_scan::Operands { inputs, projected, a_log, states, kept, y };
             case.graph.record(selective_scan::forward(operands, exact));
             case.score(&[y]);
+            cases.push(case);
+        }
+    }
+    cases
+}
+
+/// Small and large keys, with and without adjoints of the means to look at; what is read is read twice.
+fn wkv_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for [n_steps, batch, channels] in [[4, 2, size], [3, size, 5], [size, 2, 3]] {
+        for (scale, looked_at) in [(1.0, false), (6.0, true)] {
+            let mut case = Case::new(format!("T {n_steps}, B {batch}, C {channels}, keys up to {scale}"));
+            let [w, u] = [(); 2].map(|()| case.input(&[channels], 1.0));
+            let [k, v] = [scale, 1.0].map(|scale| case.input(&[n_steps, batch, channels], scale));
+            let shape = [n_steps, batch, channels];
+            let [means, y] = ["means", "y"].map(|name| case.graph.activation(name, &shape));
+            let shares = case.graph.activation("shares", &[n_steps, batch, 2 * channels]);
+            if looked_at {
+                let totals = case.graph.slot("totals", &shape);
+                case.graph.keep_totals(means, totals);
+            }
+            case.graph.record(wkv::forward(wkv::Operands { w, u, k, v, means, shares, y }));
+            case.score(&[y, k]);
             cases.push(case);
         }
     }

@@ -156,7 +156,7 @@ export const GLOSSARY = {
   attention: {
     name: "Attention weight",
     formula: "a_tk = softmax_k(q_t · k_k / √d)",
-    text: "With which weight timestep t reads timestep k; over k they add up to 1. A recurrence that is linear in its state has weights too: those that its gates imply, which can be negative and add up to anything.",
+    text: "With which weight timestep t reads timestep k; over k they add up to 1. Bahdanau’s score is v · tanh(q_t + k_k). A recurrence that is linear in its state has weights too: those that its gates imply, which can be negative and add up to anything.",
     source: "Vaswani et al. 2017, arXiv:1706.03762",
   },
   ripple: {
@@ -192,8 +192,8 @@ export const GLOSSARY = {
   },
   "handed-on": {
     name: "Numbers handed on",
-    formula: "L · S · H",
-    text: "What a recurrent network carries from one timestep to the next: S states of H units in each of its L layers. It does not grow with the stream.",
+    formula: "L · S · H of states, or 2·L·H·n of keys and values",
+    text: "What a network carries from one timestep to the next. A recurrent one has S states of H units in each of its L layers, which do not grow with the stream; attention keeps a key and a value for each of n timesteps.",
   },
   engines: {
     name: "Distance of two gradients",

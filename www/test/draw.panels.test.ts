@@ -80,6 +80,7 @@ function drawn(
     case "update":
       draw.drawBars(made.ctx, area, draw.moveBars(view), palette, { progress: 1, colour: palette.ink });
       break;
+    case "pace":
     case "proof":
       throw new Error("a table, not a picture");
     default:

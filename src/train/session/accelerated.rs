@@ -110,7 +110,7 @@ impl Session {
         (self.engine.scalar(self.train.result, 0), gradient)
     }
 
-    /// Per parameter: ‖g − g′‖₂ / ‖g‖₂ for two gradients as they are laid out.
+    /// Per parameter: ‖g − g′‖₂ / ‖g‖₂ for two gradients as they are laid out; 0 where both are 0.
     pub fn apart(&self, g: &[f64], other: &[f32]) -> Vec<f64> {
         let apart = |(place, parameter): (&usize, &Parameter)| {
             let range = *place..place + parameter.len();
@@ -120,7 +120,7 @@ impl Session {
                 difference += apart * apart;
                 size += g * g;
             }
-            (difference / size).sqrt()
+            if difference == 0.0 { 0.0 } else { (difference / size).sqrt() }
         };
         self.layout.places.iter().zip(&self.parameters).map(apart).collect()
     }

@@ -11,7 +11,7 @@ export interface Blocks {
 }
 
 /** What a block does, of each architecture. */
-const BLOCKS: Record<string, (blocks: Blocks) => string[]> = { mamba, retnet };
+const BLOCKS: Record<string, (blocks: Blocks) => string[]> = { mamba, retnet, rwkv };
 
 /** Lines behind those that load the weights, or null for an architecture that has none here. */
 export function equationsOf(model: string, blocks: Blocks): string[] | null {
@@ -19,11 +19,19 @@ export function equationsOf(model: string, blocks: Blocks): string[] | null {
   if (block === undefined) return null;
   const inputs = String(blocks.shapes.get("embed.weight")?.[1] ?? 0);
   const outputs = String(blocks.shapes.get("head.weight")?.[0] ?? 0);
+  const centred = blocks.shapes.has("ln_out.weight");
   return [
     "",
     "",
-    "def norm(u, weight):",
-    "    return u * torch.rsqrt(u.pow(2).mean(-1, keepdim=True) + 1e-5) * weight",
+    ...(centred
+      ? [
+          "def norm(u, w, name):",
+          '    return F.layer_norm(u, u.shape[-1:], w[f"{name}.weight"], w[f"{name}.bias"])',
+        ]
+      : [
+          "def norm(u, weight):",
+          "    return u * torch.rsqrt(u.pow(2).mean(-1, keepdim=True) + 1e-5) * weight",
+        ]),
     "",
     "",
     "def block(u, w):",
@@ -37,7 +45,8 @@ export function equationsOf(model: string, blocks: Blocks): string[] | null {
     `    for k in range(${String(blocks.layers)}):`,
     '        prefix = f"blocks.{k}."',
     "        u = block(u, {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)})",
-    '    return F.linear(norm(u, weights["norm.weight"]), weights["head.weight"], weights["head.bias"])',
+    `    u = norm(u, ${centred ? 'weights, "ln_out"' : 'weights["norm.weight"]'})`,
+    '    return F.linear(u, weights["head.weight"], weights["head.bias"])',
     "",
     "",
     `print(network(torch.zeros(5, 1, ${inputs})).shape)`,
@@ -88,5 +97,30 @@ function retnet({ decay }: Blocks): string[] {
     '    u = u + F.linear(F.silu(F.linear(v, w["retention.gate.weight"])) * read, w["retention.out.weight"])',
     '    hidden = F.gelu(F.linear(norm(u, w["norm_2.weight"]), w["mlp.fc1.weight"]))',
     '    return u + F.linear(hidden, w["mlp.fc2.weight"])',
+  ];
+}
+
+function rwkv(): string[] {
+  return [
+    "    def shifted(part, mu, name):",
+    "        before = torch.cat([torch.zeros_like(n[:1]), n[:-1]])",
+    '        mu = w[f"{part}.time_mix_{mu}"]',
+    '        return F.linear(mu * n + (1 - mu) * before, w[f"{part}.{name}.weight"])',
+    "",
+    '    u = norm(u, w, "ln0") if "ln0.weight" in w else u',
+    '    n = norm(u, w, "ln1")',
+    '    k, v, r = shifted("att", "k", "key"), shifted("att", "v", "value"), shifted("att", "r", "receptance")',
+    "    # The logarithm of the sum of the weights so far, and the mean of the values.",
+    "    level, mean, read = torch.full_like(k[0], -1e30), torch.zeros_like(k[0]), []",
+    "    for t in range(len(u)):",
+    '        own = torch.sigmoid(w["att.time_first"] + k[t] - level)',
+    "        read.append(mean + own * (v[t] - mean))",
+    '        level = level - torch.exp(w["att.time_decay"])',
+    "        mean = mean + torch.sigmoid(k[t] - level) * (v[t] - mean)",
+    "        level = torch.logaddexp(level, k[t])",
+    '    u = u + F.linear(torch.sigmoid(r) * torch.stack(read), w["att.output.weight"])',
+    '    n = norm(u, w, "ln2")',
+    '    hidden = F.linear(shifted("ffn", "k", "key").relu() ** 2, w["ffn.value.weight"])',
+    '    return u + torch.sigmoid(shifted("ffn", "r", "receptance")) * hidden',
   ];
 }

@@ -59,39 +59,48 @@ function layerOf({ model, nonlinearity }: Network): Layer | null {
   return own === null ? null : { ...own, extra: "" };
 }
 
-/** An encoder and a decoder, with Luong attention or without. */
+/** An encoder and a decoder, with attention or without: its linear layers and its place in the pass follow from what is in the file. */
 function encoderDecoder(
   { hidden, layers, source }: Network,
   { name, extra }: Layer,
   [inputs, outputs]: [number, number],
-  attends: boolean,
+  shapes: ReadonlyMap<string, number[]>,
 ): string[] {
   const [h, i, o, s] = [hidden, inputs, outputs, source ?? 1].map(String);
-  const stack = `${name}(${i ?? ""}, ${h ?? ""}, num_layers=${String(layers)}${extra})`;
-  const linear = (from: string): string => `torch.nn.Linear(${from}, ${h ?? ""}, bias=False)`;
+  const stack = (from: number): string =>
+    `${name}(${String(from)}, ${h ?? ""}, num_layers=${String(layers)}${extra})`;
+  const linear = (of: string): string[] => {
+    const [to = 0, from = 0] = shapes.get(`attention.${of}.weight`) ?? [];
+    return to === 0 ? [] : [`            "${of}": torch.nn.Linear(${String(from)}, ${String(to)}, bias=False),`];
+  };
+  const attention = ["score", "combine", "query", "key", "energy"].flatMap(linear);
   return [
     "",
     "",
     "class Network(torch.nn.Module):",
     "    def __init__(self):",
     "        super().__init__()",
-    `        self.rnn = ${stack}  # the encoder`,
-    `        self.decoder = ${stack}`,
-    ...(attends
-      ? [
-          "        self.attention = torch.nn.ModuleDict({",
-          `            "score": ${linear(h ?? "")},`,
-          `            "combine": ${linear(String(2 * hidden))},`,
-          "        })",
-        ]
-      : []),
+    `        self.rnn = ${stack(inputs)}  # the encoder`,
+    `        self.decoder = ${stack(shapes.get("decoder.weight_ih_l0")?.[1] ?? inputs)}`,
+    ...(attention.length > 0 ? ["        self.attention = torch.nn.ModuleDict({", ...attention, "        })"] : []),
     `        self.head = torch.nn.Linear(${h ?? ""}, ${o ?? ""})`,
     "",
     `    def forward(self, x, source=${s ?? ""}):`,
     `        """x: [T, B, ${i ?? ""}], symbols as one-hot rows: the source, then the answer, one step late. Returns [T - source, B, ${o ?? ""}]."""`,
     "        encoded, state = self.rnn(x[:source])",
-    "        h, _ = self.decoder(x[source:], state)",
-    ...(attends
+    ...(shapes.has("attention.energy.weight")
+      ? [
+          "        h, outputs = encoded[-1:], []",
+          "        for step in x[source:]:",
+          '            scores = self.attention["query"](h) + self.attention["key"](encoded)',
+          '            weights = self.attention["energy"](torch.tanh(scores)).softmax(dim=0)',
+          "            context = (weights * encoded).sum(dim=0)",
+          "            h, state = self.decoder(torch.cat([step, context], dim=-1)[None], state)",
+          "            outputs.append(h)",
+          "        h = torch.cat(outputs)",
+        ]
+      : ["        h, _ = self.decoder(x[source:], state)"]),
+    ...(shapes.has("attention.score.weight")
       ? [
           '        scores = torch.einsum("tbh,sbh->tbs", h, self.attention["score"](encoded))',
           '        context = torch.einsum("tbs,sbh->tbh", scores.softmax(dim=-1), encoded)',
@@ -155,8 +164,7 @@ export function pytorchScript(network: Network, shapes: ReadonlyMap<string, numb
   }
   const begin = layer.lines.length > 0 ? [...functional, ...layer.lines] : head;
   if (shapes.has("decoder.weight_ih_l0")) {
-    const attends = shapes.has("attention.score.weight");
-    return [...begin, ...encoderDecoder(network, layer, [inputs, outputs], attends)].join("\n");
+    return [...begin, ...encoderDecoder(network, layer, [inputs, outputs], shapes)].join("\n");
   }
   const both = shapes.has("rnn.weight_ih_l0_reverse");
   const sizes = `${String(inputs)}, ${String(network.hidden)}, num_layers=${String(network.layers)}`;

@@ -316,9 +316,21 @@ group("networks", () => {
     expect(plain).toContain("def forward(self, x, source=5):");
     expect(plain).toContain("h, _ = self.decoder(x[source:], state)");
     expect(plain).not.toContain("attention");
-    const attends = pytorchScript(network, new Map([...two, ["attention.score.weight", [16, 16]]]));
+    const luong = [
+      ["attention.score.weight", [16, 16]],
+      ["attention.combine.weight", [16, 32]],
+    ] as const;
+    const attends = pytorchScript(network, new Map([...two, ...luong].map(([name, shape]) => [name, [...shape]])));
     expect(attends).toContain('"combine": torch.nn.Linear(32, 16, bias=False)');
     expect(attends).toContain("torch.cat([context, h], dim=-1)");
+    const bahdanau = pytorchScript(
+      network,
+      new Map([...shapes, ["decoder.weight_ih_l0", [64, 34]], ["attention.energy.weight", [1, 16]]]),
+    );
+    expect(bahdanau).toContain("self.decoder = torch.nn.LSTM(34, 16, num_layers=2)");
+    expect(bahdanau).toContain('"energy": torch.nn.Linear(16, 1, bias=False)');
+    expect(bahdanau).toContain("self.decoder(torch.cat([step, context], dim=-1)[None], state)");
+    expect(bahdanau).not.toContain("combine");
   });
 
   test("share_program_has_the_equations_of_mamba", () => {
@@ -338,6 +350,18 @@ group("networks", () => {
     expect(fixed).not.toContain("x_proj");
     expect(fixed).toContain("gain = (keep - 1) / a\n");
     expect(pytorchScript({ ...common, model: "retnet", decay: 5 }, mamba)).toContain("gamma = 1 - 2.0 ** -(5 + ");
+  });
+
+  test("share_program_has_the_equations_of_rwkv", () => {
+    const rwkv = new Map([
+      ["embed.weight", [16, 18]],
+      ["ln_out.weight", [16]],
+      ["head.weight", [2, 16]],
+    ]);
+    const text = pytorchScript({ ...common, model: "rwkv" }, rwkv);
+    for (const line of ["def norm(u, w, name):", 'norm(u, weights, "ln_out")', "torch.logaddexp(level, k[t])"])
+      expect(text).toContain(line);
+    expect(text).not.toContain("rsqrt");
   });
 
   test.each([
