@@ -2,8 +2,6 @@
 //
 // Twin: src/kernels/attention.rs. One workgroup owns one query of one sequence and head, or one key for the adjoints of keys and values.
 
-const WIDTH = 64u;
-
 // The offset of an operand that a call leaves out.
 const ABSENT = 0xffffffffu;
 
@@ -87,33 +85,6 @@ struct Keys {
 @group(0) @binding(3) var<storage, read_write> keys_weights: array<f32>;
 @group(0) @binding(4) var<storage, read_write> keys_d_scores: array<f32>;
 @group(0) @binding(5) var<storage, read_write> d_memory: array<f32>;
-
-var<workgroup> shared_values: array<vec2<f32>, WIDTH>;
-
-// The largest or the sum over all invocations, for each of them. All of them come here together.
-fn largest(index: u32, own: f32) -> f32 {
-    workgroupBarrier();
-    shared_values[index].x = own;
-    workgroupBarrier();
-    var value = own;
-    for (var other = 0u; other < WIDTH; other++) {
-        // What is not a number stays.
-        let next = shared_values[other].x;
-        value = select(value, next, next > value || next != next);
-    }
-    return value;
-}
-
-fn total(index: u32, own: f32) -> f32 {
-    workgroupBarrier();
-    shared_values[index].x = own;
-    workgroupBarrier();
-    var sum = 0.0;
-    for (var other = 0u; other < WIDTH; other++) {
-        sum += shared_values[other].x;
-    }
-    return sum;
-}
 
 // Columns are shared out to invocations, and the terms of their sums to slices of them: column, slice, slices.
 fn share(index: u32, width: u32) -> vec3<u32> {

@@ -69,8 +69,13 @@
 //! network: the keep gate's bias, the spectral radius of a block of W_hh, the truncation window, which makes new programs. The loss
 //! cliff ([`lens::cliff`]) asks no session.
 //!
-//! **A stream** (`train::session::stream`) is a program of one timestep whose states are read after each run and written before the
-//! next: constant work and memory, with the weights of now.
+//! **A stream** (`train::session::stream`) is a program of one timestep: what it hands on is read after each run and written before the
+//! next, with the weights of now. A residual block says what that is while it records itself (`Scribe::hand_on`, `residual::behind`): the
+//! states of a scan, the latest inputs of a convolution, the state of a retention in its recurrent form, all of constant size; or the
+//! keys and values of all timesteps so far, whose program is made anew as they grow, until the learnt positions end.
+//!
+//! **What a pass costs** (`train::session::pace`) is counted in the program that runs: the longest chain of calls that wait for one another
+//! ([`graph::Graph::depth`]), a loop over time as long as its timesteps, operations, numbers handed on; and it is timed.
 //!
 //! **Beside training**, without a trace (`train::session::trial`): a loss as a function of the parameters, for the check of the
 //! gradient by finite differences ([`lens::agreements`]); the next update, done and taken back, and pictures of the next batch, for

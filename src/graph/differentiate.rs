@@ -33,9 +33,10 @@ impl Graph {
         for call in self.calls() {
             let operands = || call.entry.operands.iter().zip(&call.operands).filter_map(|(s, t)| t.map(|t| (s, t)));
             // Who keeps the total adjoint of a state needs those of all that its call writes.
-            let kept = |tensor: Tensor| self.totals.iter().any(|&(state, _)| state == tensor);
-            let needs = |access, tensor: Tensor| access != Access::Write && needed[tensor.buffer as usize];
-            if operands().any(|(spec, tensor)| kept(tensor) || needs(spec.access, tensor)) {
+            let is_asked = |tensor: Tensor| self.totals.iter().any(|(of, _)| of.buffer == tensor.buffer);
+            if operands().any(|(spec, tensor)| spec.access != Access::Write && needed[tensor.buffer as usize])
+                || call.written().any(is_asked)
+            {
                 for (_, tensor) in operands().filter(|(spec, _)| spec.access != Access::Read) {
                     needed[tensor.buffer as usize] = true;
                 }

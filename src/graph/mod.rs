@@ -9,7 +9,7 @@ mod plan;
 
 pub use plan::{ARENA, INDEX, PERSISTENT, Plan};
 
-use crate::kernels::Call;
+use crate::kernels::{Access, Call};
 use crate::shape::{Shape, Tensor};
 
 /// The part of a training step that a call belongs to; a plan can stop after each.
@@ -145,6 +145,22 @@ impl Graph {
     /// Appends a call.
     pub fn record(&mut self, call: Call) {
         self.calls.push((self.mark, call));
+    }
+
+    /// Length of the longest chain of calls of which each waits for what the one before wrote, each call as long as `length` says.
+    pub fn depth(&self, length: impl Fn(&Call) -> usize) -> usize {
+        let mut ends = vec![0; self.buffers.len()];
+        for call in self.calls() {
+            let operands = call.entry.operands.iter().zip(&call.operands);
+            let of = |skipped: Access| {
+                let kept = operands.clone().filter(move |(spec, _)| spec.access != skipped);
+                kept.filter_map(|(_, tensor)| tensor.map(|tensor| tensor.buffer as usize))
+            };
+            let start = of(Access::Write).map(|buffer| ends[buffer]).max().unwrap_or(0);
+            let end = start + length(call);
+            of(Access::Read).for_each(|buffer| ends[buffer] = end.max(ends[buffer]));
+        }
+        ends.into_iter().max().unwrap_or(0)
     }
 
     /// The calls so far.

@@ -132,7 +132,7 @@ fn plain<F: Real>(phi: Phi, x: F) -> [F; 2] {
 /// φ(x) and φ'(x).
 // Not inlined: five functions in four loops are a kilobyte to download.
 #[inline(never)]
-fn lanes(curves: &Curves, phi: Phi, x: f32x4) -> [f32x4; 2] {
+pub(super) fn lanes(curves: &Curves, phi: Phi, x: f32x4) -> [f32x4; 2] {
     let (zero, one, half) = (f32x4::splat(0.0), f32x4::splat(1.0), f32x4::splat(0.5));
     match phi {
         Phi::Identity => [x, one],

@@ -402,8 +402,33 @@ fn decay(row: &mut [f32], rate: f32, scale: f32x4) {
     });
 }
 
+/// softmax(scale·x) in place of x.
+pub(super) fn soften(row: &mut [f32], scale: f32x4) {
+    let curves = Curves::get();
+    let max = row.iter().fold(row[0], |max, &x| if x > max { x } else { max });
+    each([], [&mut *row], [], |[], [x]| ([curves.exp((x - f32x4::splat(max)) * scale)], []));
+    let mut sum = f32x4::splat(0.0);
+    each([&*row], [], [], |[e], []| {
+        sum += e;
+        ([], [])
+    });
+    let share = f32x4::splat(1.0 / simd::total(sum));
+    each([], [row], [], |[], [e]| ([e * share], []));
+}
+
+/// The adjoint of x in [`soften`], which made `a` of it, in place of that of `a`.
+pub(super) fn soften_backward(a: &[f32], row: &mut [f32], scale: f32x4) {
+    let mut along = f32x4::splat(0.0);
+    each([a, &*row], [], [], |[a, d], []| {
+        along += a * d;
+        ([], [])
+    });
+    let along = f32x4::splat(simd::total(along));
+    each([a], [row], [], |[a], [d]| ([a * (d - along) * scale], []));
+}
+
 fn cpu_forward(mut args: Arguments<f32>) {
-    let (params, curves): (Params, _) = (args.params(), Curves::get());
+    let params: Params = args.params();
     let (queries, memory, mut weights, mut y) = (args.read(0), args.read_optional(1), args.write(2), args.write(3));
     let memory = memory.unwrap_or(queries);
     let [u, s, d, batch] = [params.n_queries, params.n_keys, params.width, params.batch].map(|n| n as usize);
@@ -422,15 +447,7 @@ fn cpu_forward(mut args: Arguments<f32>) {
                 decay(row, rate, scale);
                 continue;
             }
-            let max = row.iter().fold(row[0], |max, &x| if x > max { x } else { max });
-            each([], [&mut *row], [], |[], [x]| ([curves.exp((x - f32x4::splat(max)) * scale)], []));
-            let mut sum = f32x4::splat(0.0);
-            each([&*row], [], [], |[e], []| {
-                sum += e;
-                ([], [])
-            });
-            let share = f32x4::splat(1.0 / simd::total(sum));
-            each([], [row], [], |[], [e]| ([e * share], []));
+            soften(row, scale);
         }
         let a = products.side(&weights.view(), b, head * s);
         products.multiply(a, false, v, false, [u, d, s], target(&mut y, batch, b, head * d, false));
@@ -459,13 +476,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
                 decay(row, rate, scale);
                 continue;
             }
-            let mut along = f32x4::splat(0.0);
-            each([a, &*row], [], [], |[a, d], []| {
-                along += a * d;
-                ([], [])
-            });
-            let along = f32x4::splat(simd::total(along));
-            each([a], [row], [], |[a], [d]| ([a * (d - along) * scale], []));
+            soften_backward(a, row, scale);
         }
         if let Some(d_queries) = &mut d_queries {
             let d_a = products.side(&d_scores.view(), b, head * s);
@@ -498,7 +509,7 @@ fn cpu_keys(mut args: Arguments<f32>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "attention",
     summary: "scaled dot-product attention of several heads",
-    shader: shader!("../../shaders/attention.wgsl"),
+    shader: shader!("../../shaders/attention.wgsl", "../../shaders/helpers/shared.wgsl"),
     entries: &[&FORWARD, &BACKWARD, &KEYS],
     tolerance: Tolerance {
         relative: 6e-6,

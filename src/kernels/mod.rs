@@ -20,6 +20,7 @@ macro_rules! reference {
 
 pub mod activation;
 pub mod adam;
+pub mod additive_attention;
 pub mod attention;
 pub mod carry;
 pub mod causal_conv;
@@ -56,6 +57,7 @@ use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 pub static KERNELS: &[&Kernel] = &[
     &activation::KERNEL,
     &adam::KERNEL,
+    &additive_attention::KERNEL,
     &attention::KERNEL,
     &carry::KERNEL,
     &causal_conv::KERNEL,

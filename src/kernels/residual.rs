@@ -4,8 +4,8 @@
 //! (a scan, attention, a convolution) is its own business: it records calls. Ahead of the first block an embedding makes the stream;
 //! behind the last, `leave` makes what the head reads. He et al. 2016 (arXiv:1512.03385); Vaswani et al. 2017 (arXiv:1706.03762).
 
-use super::Call;
 use super::recurrence::{Body, Cell, Channel, Role, Slope, Source};
+use super::{Call, copy};
 use crate::options::Chosen;
 use crate::shape::Tensor;
 
@@ -24,6 +24,8 @@ pub struct Sizes<'a> {
     pub layer: usize,
     /// The largest T that the model is made for: that of its task.
     pub length: usize,
+    /// In a stream, how many timesteps were read before those that are recorded; `None` where a sequence begins.
+    pub read: Option<usize>,
     /// The architecture's own options.
     pub options: &'a Chosen,
 }
@@ -69,6 +71,21 @@ pub trait Scribe {
     fn record(&mut self, call: Call);
     /// A parameter, by the name in its [`Spec`].
     fn parameter(&self, name: &str) -> Tensor;
+    /// Says what a stream hands on: `before` gets what `after` held when the timesteps before had been read, zeros at the beginning.
+    fn hand_on(&mut self, before: Tensor, after: Tensor);
+}
+
+/// x `[T, B, W]` behind the last `count` timesteps before it, `[count + T, B, W]`: a stream hands them on, and the last `kept` of all.
+/// Where a sequence begins, x alone.
+pub fn behind(scribe: &mut dyn Scribe, sizes: &Sizes, x: Tensor, count: usize, kept: usize) -> Tensor {
+    if sizes.read.is_none() {
+        return x;
+    }
+    let all = count + sizes.n_steps;
+    let whole = scribe.activation("earlier and now", &[all, sizes.batch, x.shape.columns()]);
+    scribe.record(copy::forward(x, whole.outer(count, sizes.n_steps), false));
+    scribe.hand_on(whole.outer(0, count), whole.outer(all - kept, kept));
+    whole
 }
 
 /// How an architecture of residual blocks is built.

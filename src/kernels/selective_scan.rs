@@ -77,6 +77,12 @@ pub fn forward(operands: Operands, exact: bool) -> Call {
     Call::new(&FORWARD, params, &operands)
 }
 
+/// The same from timestep `first` on: row `first` − 1 of the states holds those before it, and no other row before it is read.
+pub fn from(call: Call, first: usize) -> Call {
+    let params: Params = call.params();
+    call.with(Params { first: first as u32, ..params })
+}
+
 /// The forward entry.
 pub static FORWARD: Entry = Entry {
     label: "selective_scan.forward",

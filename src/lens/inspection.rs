@@ -2,7 +2,7 @@
 //!
 //! An [`Inspection`] holds named series, so that a view can draw any cell without knowing it.
 
-use super::{credit, factors, ledger, pipe, poke, portrait, proof, spectrum, update};
+use super::{credit, factors, ledger, pace, pipe, poke, portrait, proof, spectrum, update};
 use crate::error::{Error, Result};
 use crate::kernels::recurrence::Channel;
 use crate::shape::{Shape, Tensor};
@@ -26,12 +26,14 @@ pub struct Query {
     pub unit: usize,
     /// By how much.
     pub by: f64,
+    /// Milliseconds, where time is measured; NaN without a clock.
+    pub now: fn() -> f64,
 }
 
 impl Query {
     /// What a panel shows by itself.
     pub fn new(panel: Panel) -> Self {
-        Self { panel, row: 0, sequence: 0, block: None, step: None, unit: 0, by: 1.0 }
+        Self { panel, row: 0, sequence: 0, block: None, step: None, unit: 0, by: 1.0, now: || f64::NAN }
     }
 }
 
@@ -58,6 +60,8 @@ pub enum Panel {
     Proof,
     /// What the next training step will do.
     Update,
+    /// What a pass forward costs at several lengths.
+    Pace,
 }
 
 /// Which state a portrait traces.
@@ -103,6 +107,7 @@ impl Panel {
         ("portrait-of-memory", Self::Portrait(Traced::Memory)),
         ("proof", Self::Proof),
         ("update", Self::Update),
+        ("pace", Self::Pace),
     ];
 }
 
@@ -235,6 +240,7 @@ pub fn inspect(session: &mut Session, query: Query) -> Result<Inspection> {
         Panel::Portrait(of) => portrait::portrait(session, row, of, query, &mut inspection)?,
         Panel::Proof => proof::proof(session, &mut inspection)?,
         Panel::Update => update::update(session, &mut inspection)?,
+        Panel::Pace => pace::pace(session, query.now, &mut inspection)?,
     }
     Ok(inspection)
 }

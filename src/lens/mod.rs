@@ -9,6 +9,7 @@ mod credit;
 mod factors;
 mod inspection;
 mod ledger;
+mod pace;
 mod pipe;
 mod poke;
 mod portrait;

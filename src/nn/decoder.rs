@@ -6,13 +6,20 @@
 //! Luong attention, general (Luong, Pham and Manning 2015, arXiv:1508.04025): with h̄_s the outputs of the encoder and h_t that of the
 //! decoder, α_ts = softmax_s(h_tᵀ W_a h̄_s), c_t = Σ_s α_ts h̄_s, h̃_t = tanh(W_c [c_t; h_t]), and the head reads h̃_t. W_a is
 //! `attention.score.weight` `[H, H]`, W_c `attention.combine.weight` `[H, 2H]`: those of `torch.nn.Linear` without a bias.
+//!
+//! Bahdanau attention (Bahdanau, Cho and Bengio 2015, arXiv:1409.0473) asks before the step, with the state of the last layer one step
+//! before, s_{i−1}, that which is handed over at first: e_ij = vᵀ tanh(W_a s_{i−1} + U_a h_j), α_ij = softmax_j(e_ij), c_i = Σ_j α_ij h_j,
+//! and c_i is an input of the decoder's first layer, behind what it reads anyway: `decoder.weight_ih_l0` is `[G·H, I + H]`. W_a is
+//! `attention.query.weight` and U_a `attention.key.weight`, both `[H, H]`, v `attention.energy.weight` `[1, H]`. Other than in the paper,
+//! the encoder reads in one direction, its last states are handed over as they are, and the head reads s_i alone. What a step reads
+//! depends on the one before, so that the time loop of the decoder is recorded step by step: on a GPU, several dispatches for each.
 
 use super::{Bound, Inputs, Model, Pass, Recorded};
 use crate::graph::Graph;
 use crate::kernels::activation::{self, Phi};
 use crate::kernels::attention::{self, Heads};
 use crate::kernels::recurrence::Layer;
-use crate::kernels::{Call, copy, product};
+use crate::kernels::{Call, additive_attention, copy, product};
 use crate::shape::Tensor;
 
 /// How a decoder reads the source again.
@@ -22,6 +29,8 @@ pub enum Attention {
     None,
     /// Luong, general.
     Luong,
+    /// Bahdanau.
+    Bahdanau,
 }
 
 /// The second half of an encoder-decoder.
@@ -34,8 +43,12 @@ pub struct Decoder {
 }
 
 /// The choices of a configuration, with titles; the first is a network that reads on.
-pub const DECODERS: &[(&str, &str)] =
-    &[("same", "the same network"), ("own", "weights of its own"), ("luong", "attention (Luong)")];
+pub const DECODERS: &[(&str, &str)] = &[
+    ("same", "the same network"),
+    ("own", "weights of its own"),
+    ("luong", "attention (Luong)"),
+    ("bahdanau", "attention (Bahdanau)"),
+];
 
 impl Decoder {
     /// Of a choice among [`DECODERS`]; `None` for a network that reads on.
@@ -43,6 +56,7 @@ impl Decoder {
         let attention = match id {
             "own" => Attention::None,
             "luong" => Attention::Luong,
+            "bahdanau" => Attention::Bahdanau,
             _ => return None,
         };
         Some(Self { source, attention })
@@ -53,6 +67,11 @@ impl Decoder {
         match self.attention {
             Attention::None => Vec::new(),
             Attention::Luong => vec![("attention.score.weight", [h, h]), ("attention.combine.weight", [h, 2 * h])],
+            Attention::Bahdanau => vec![
+                ("attention.query.weight", [h, h]),
+                ("attention.key.weight", [h, h]),
+                ("attention.energy.weight", [1, h]),
+            ],
         }
     }
 
@@ -72,37 +91,75 @@ impl Decoder {
             Inputs::Features(x) => Inputs::Features(x.outer(first, count)),
             Inputs::Symbols(x) => Inputs::Symbols(x.outer(first, count)),
         };
-        let mut rows = model.recur(time_loop, graph, bound, "rnn", part(0, source), [source, batch], &[]);
-        let mut hand_over = |row: &Recorded| {
-            let states = model.cell.states;
-            let state0 = graph.activation("state handed over", &[states, batch, h]);
-            for index in 0..states {
-                graph.record(copy::forward(row.state(index).outer(source - 1, 1), state0.outer(index, 1), false));
-            }
-            state0
-        };
-        let state0: Vec<Tensor> = rows.iter().map(&mut hand_over).collect();
-        let encoded = rows.last().expect("a model has a layer").y;
-        let later = part(source, answer);
-        let decoder = model.recur(time_loop, graph, bound, "decoder", later, [answer, batch], &state0);
-        rows.extend(decoder.into_iter().map(|row| Recorded { first: source, ..row }));
-        let decoded = rows.last().expect("a model has a layer").y;
-
+        let mut rows = model.recur(time_loop, graph, bound, "rnn", part(0, source), [source, batch], &[], None);
+        let last = |rows: &[Recorded]| rows.last().expect("a model has a layer").y;
+        let encoded = last(&rows);
         let read = graph.activation("what the head reads", &[n_steps, batch, h]);
         graph.record(copy::forward(encoded, read.outer(0, source), false));
-        let to = read.outer(source, answer);
-        let alignment = match self.attention {
-            Attention::None => {
-                graph.record(copy::forward(decoded, to, false));
-                None
-            }
-            Attention::Luong => {
+        // Of Bahdanau: what is read, and with which weights.
+        let reading = (self.attention == Attention::Bahdanau).then(|| {
+            let memory = bahdanau_memory(graph, bound.get("attention.key.weight"), encoded);
+            (memory, graph.activation("alignment", &[answer, batch, source]))
+        });
+        let mut alignment = reading.map(|(_, weights)| weights);
+        let count = if reading.is_some() { 1 } else { answer };
+        let (mut before, mut at) = (rows.clone(), source - 1);
+        for first in (source..n_steps).step_by(count.max(1)) {
+            let context = reading.map(|(memory, weights)| {
+                let of = ["attention.query.weight", "attention.energy.weight"].map(|name| bound.get(name));
+                bahdanau(graph, of, last(&before).outer(at, 1), memory, weights.outer(first - source, 1))
+            });
+            let states = model.cell.states;
+            let hand_over = |row: &Recorded| {
+                let state0 = graph.activation("state handed over", &[states, batch, h]);
+                for index in 0..states {
+                    graph.record(copy::forward(row.state(index).outer(at, 1), state0.outer(index, 1), false));
+                }
+                state0
+            };
+            let state0: Vec<Tensor> = before.iter().map(hand_over).collect();
+            let x = part(first, count);
+            before = model.recur(time_loop, graph, bound, "decoder", x, [count, batch], &state0, context);
+            at = 0;
+            rows.extend(before.iter().map(|row| Recorded { first, ..row.clone() }));
+            let (decoded, to) = (last(&before), read.outer(first, count));
+            if self.attention == Attention::Luong {
                 let weights = ["attention.score.weight", "attention.combine.weight"].map(|name| bound.get(name));
-                Some(luong(graph, weights, encoded, decoded, to))
+                alignment = Some(luong(graph, weights, encoded, decoded, to));
+            } else {
+                graph.record(copy::forward(decoded, to, false));
             }
-        };
-        Pass { rows, read, alignment }
+        }
+        Pass { rows, read, alignment, handed_on: Vec::new() }
     }
+}
+
+/// Records what Bahdanau attention reads: for h `[S, B, H]` and U_a `[A, H]`, U_a h and h side by side, `[S, B, A + H]`.
+pub fn bahdanau_memory(graph: &mut Graph, key: Tensor, encoded: Tensor) -> Tensor {
+    let [n, batch, h] = [0, 1, 2].map(|axis| encoded.shape.extent(axis));
+    let width = key.shape.rows();
+    let memory = graph.activation("keys and values", &[n, batch, width + h]);
+    let keys = memory.columns(0, width).flat();
+    graph.record(product::forward(product::plain(encoded.flat()), product::transposed(key), keys, false));
+    graph.record(copy::forward(encoded, memory.columns(width, h), false));
+    memory
+}
+
+/// Records Bahdanau attention, with W_a and v, of `state` `[U, B, ·]` to a [`bahdanau_memory`]; α goes to `weights` `[U, B, S]`. Returns c,
+/// `[U, B, H]`.
+pub fn bahdanau(
+    graph: &mut Graph,
+    [query, energy]: [Tensor; 2],
+    state: Tensor,
+    memory: Tensor,
+    weights: Tensor,
+) -> Tensor {
+    let ([n, batch], width) = ([0, 1].map(|axis| state.shape.extent(axis)), query.shape.rows());
+    let queries = graph.activation("queries", &[n, batch, width]);
+    graph.record(product::forward(product::plain(state.flat()), product::transposed(query), queries.flat(), false));
+    let context = graph.activation("context", &[n, batch, memory.shape.columns() - width]);
+    graph.record(additive_attention::forward(queries, memory, energy, weights, context));
+    context
 }
 
 /// Records Luong attention, with W_a and W_c, of `decoded` `[U, B, H]` to `encoded` `[S, B, H]`; h̃ goes to `to` `[U, B, H]`. Returns α,

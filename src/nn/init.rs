@@ -80,6 +80,9 @@ impl Init {
     }
 }
 
+/// Sets the values of a block: what draws them, rows, columns, which block, the values.
+type SetBlock<'a> = dyn FnMut(&mut Rng, usize, usize, usize, &mut [f64]) + 'a;
+
 impl Draft<'_> {
     /// U(−1/√H, 1/√H) for the recurrent part, U(−1/√fan_in, 1/√fan_in) for the head, as for the other linear layers of a cell
     /// without recurrent weights.
@@ -90,7 +93,7 @@ impl Draft<'_> {
                 (name, _) if name.starts_with("head.") => model.directions() * model.hidden,
                 (name, _) if name.starts_with("attention.") => parameter.shape[1],
                 (_, false) => model.hidden,
-                (name, true) if name.split('_').any(|part| part == "l0") => model.inputs,
+                (name, true) if name.split('_').any(|part| part == "l0") => model.fed(name),
                 (_, true) => model.directions() * model.hidden,
             };
             let bound = 1.0 / (fan_in as f64).sqrt();
@@ -122,7 +125,7 @@ impl Draft<'_> {
     }
 
     /// Calls `set` for each block of each parameter of a stack whose name there starts with `prefix`: rows, columns, block and values.
-    fn each_block(&mut self, prefix: &str, set: &mut dyn FnMut(&mut Rng, usize, usize, usize, &mut [f64])) {
+    fn each_block(&mut self, prefix: &str, set: &mut SetBlock) {
         let blocks = self.model.cell.blocks.len();
         let starts = |p: &&Parameter| {
             let own = ["rnn.", "decoder."].iter().find_map(|stack| p.name.strip_prefix(stack));

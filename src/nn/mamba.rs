@@ -185,13 +185,27 @@ fn record(scribe: &mut dyn Scribe, sizes: &Sizes, x: Tensor, y: Tensor) -> Vec<T
 
 /// Records what a block adds to the stream, y = Mamba(u), and returns what it keeps.
 pub fn mix(scribe: &mut dyn Scribe, sizes: &Sizes, u: Tensor, y: Tensor) -> Vec<Tensor> {
-    let [channels, states, rank, _] = extents(sizes);
+    let [channels, states, rank, taps] = extents(sizes);
     let selective = sizes.options.switch("selective");
-    let mut memory = |name: &str, columns: usize| scribe.activation(name, &[sizes.n_steps, sizes.batch, columns]);
-    let [both, inputs] = ["in_proj", "inputs"].map(|name| memory(name, 2 * channels));
-    let [h, kept] = ["h", "kept"].map(|name| memory(name, states * channels));
-    let [convolved, read, gated] = ["conv1d", "read", "gated"].map(|name| memory(name, channels));
-    let projected = memory("x_proj", 2 * states + if selective { rank } else { 0 });
+    let n_steps = sizes.n_steps;
+    // In a stream, what the scan works on has a row for the states before.
+    let first = usize::from(sizes.read.is_some());
+    let mut memory = |name: &str, rows: usize, columns: usize| scribe.activation(name, &[rows, sizes.batch, columns]);
+    let both = memory("in_proj", n_steps, 2 * channels);
+    let gated = memory("gated", n_steps, channels);
+    let whole = [
+        ("inputs", 2 * channels),
+        ("x_proj", 2 * states + if selective { rank } else { 0 }),
+        ("h", states * channels),
+        ("kept", states * channels),
+        ("read", channels),
+    ]
+    .map(|(name, columns)| memory(name, first + n_steps, columns));
+    let scanned = |a_log| {
+        let [inputs, projected, states, kept, y] = whole;
+        selective_scan::Operands { inputs, projected, a_log, states, kept, y }
+    };
+    let [inputs, projected, h, kept, read] = whole.map(|whole| whole.outer(first, n_steps));
     let linear = |scribe: &mut dyn Scribe, x: Tensor, name: &str, y: Tensor| {
         let weight = product::transposed(scribe.parameter(name));
         scribe.record(product::forward(product::plain(x.flat()), weight, y.flat(), false));
@@ -199,7 +213,10 @@ pub fn mix(scribe: &mut dyn Scribe, sizes: &Sizes, u: Tensor, y: Tensor) -> Vec<
 
     linear(scribe, u, "mixer.in_proj.weight", both);
     let (weight, bias) = (scribe.parameter("mixer.conv1d.weight"), scribe.parameter("mixer.conv1d.bias"));
-    scribe.record(causal_conv::forward(both.columns(0, channels), weight, Some(bias), convolved));
+    let seen = residual::behind(scribe, sizes, both.columns(0, channels), taps - 1, taps - 1);
+    let convolved = scribe.activation("conv1d", &seen.shape.extents());
+    scribe.record(causal_conv::forward(seen, weight, Some(bias), convolved));
+    let convolved = convolved.outer(seen.shape.extent(0) - n_steps, n_steps);
     let [x, delta] = [0, channels].map(|first| inputs.columns(first, channels));
     scribe.record(activation::forward(Phi::Silu, convolved, None, x));
     if selective {
@@ -210,7 +227,7 @@ pub fn mix(scribe: &mut dyn Scribe, sizes: &Sizes, u: Tensor, y: Tensor) -> Vec<
         scribe.record(product::linear(product::plain(low_rank), weight, bias, delta.flat()));
     } else {
         // The same at every step: a column of ones times a row.
-        let ones = scribe.activation("ones", &[sizes.n_steps * sizes.batch, 1]);
+        let ones = scribe.activation("ones", &[n_steps * sizes.batch, 1]);
         scribe.record(fill::forward(ones, 1.0));
         for (name, to) in [("mixer.BC", projected), ("mixer.dt", delta)] {
             let row = product::plain(scribe.parameter(name));
@@ -220,10 +237,12 @@ pub fn mix(scribe: &mut dyn Scribe, sizes: &Sizes, u: Tensor, y: Tensor) -> Vec<
     // D ⊙ x first: the scan adds to it.
     let skip = scribe.parameter("mixer.D");
     scribe.record(causal_conv::forward(x, skip, None, read));
-    let a_log = scribe.parameter("mixer.A_log");
+    let operands = scanned(scribe.parameter("mixer.A_log"));
     let exact = sizes.options.choice("discretisation") == "exact";
-    let operands = selective_scan::Operands { inputs, projected, a_log, states: h, kept, y: read };
-    scribe.record(selective_scan::forward(operands, exact));
+    scribe.record(selective_scan::from(selective_scan::forward(operands, exact), first));
+    if first > 0 {
+        scribe.hand_on(operands.states.outer(0, 1), operands.states.outer(n_steps, 1));
+    }
     scribe.record(activation::forward(Phi::Silu, both.columns(channels, channels), Some(read), gated));
     linear(scribe, gated, "mixer.out_proj.weight", y);
     vec![h, delta, kept, projected]

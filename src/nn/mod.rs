@@ -11,7 +11,7 @@ mod retnet;
 mod rwkv;
 mod transformer;
 
-pub use decoder::{Attention, DECODERS, Decoder, luong};
+pub use decoder::{Attention, DECODERS, Decoder, bahdanau, bahdanau_memory, luong};
 pub use init::{INITS, Init, InitSpec, Initial, eigenvalues, find_init, spectral_radius};
 
 use crate::graph::Graph;
@@ -129,6 +129,8 @@ pub struct Pass {
     pub read: Tensor,
     /// `[U, B, S]`: the weights with which each step of a decoder reads the source, where it has attention.
     pub alignment: Option<Tensor>,
+    /// What a stream hands on, where one was recorded: what is written ahead of a timestep, and what is read behind the one before.
+    pub handed_on: Vec<(Tensor, Tensor)>,
 }
 
 impl Recorded {
@@ -144,6 +146,7 @@ struct BlockScribe<'a> {
     bound: &'a Bound,
     /// What stands before the names of its parameters.
     prefix: String,
+    handed_on: &'a mut Vec<(Tensor, Tensor)>,
 }
 
 impl Scribe for BlockScribe<'_> {
@@ -157,6 +160,10 @@ impl Scribe for BlockScribe<'_> {
 
     fn parameter(&self, name: &str) -> Tensor {
         self.bound.get(&format!("{}{name}", self.prefix))
+    }
+
+    fn hand_on(&mut self, before: Tensor, after: Tensor) {
+        self.handed_on.push((before, after));
     }
 }
 
@@ -197,9 +204,20 @@ impl Model {
         self.cell.block().is_none() && self.decoder.is_none()
     }
 
+    /// True when it can read one timestep after the other without an end in sight.
+    pub fn streams(&self) -> bool {
+        !self.bidirectional && self.decoder.is_none()
+    }
+
     /// D.
     pub fn directions(&self) -> usize {
         if self.bidirectional { 2 } else { 1 }
+    }
+
+    /// What the first layer of a stack, or of that of a parameter, reads at each timestep: I, and the context of Bahdanau attention.
+    fn fed(&self, stack: &str) -> usize {
+        let has_context = self.decoder.is_some_and(|decoder| decoder.attention == Attention::Bahdanau);
+        self.inputs + if has_context && stack.starts_with("decoder") { self.hidden } else { 0 }
     }
 
     /// Suffix of the names of a layer and direction.
@@ -216,7 +234,7 @@ impl Model {
     /// What the blocks of a residual architecture see: block `layer` of a pass over T timesteps of B sequences.
     fn sizes(&self, layer: usize, [n_steps, batch]: [usize; 2]) -> Sizes<'_> {
         let Self { hidden: width, layers, length, ref options, .. } = *self;
-        Sizes { n_steps, batch, width, layers, layer, length, options }
+        Sizes { n_steps, batch, width, layers, layer, length, read: None, options }
     }
 
     /// Says what is wrong with sizes and options that do not fit together: field, what was expected, what came.
@@ -227,6 +245,20 @@ impl Model {
     /// The same for sequences of another length than the task's.
     pub fn misfit_of(&self, n_steps: usize) -> Option<[String; 3]> {
         (self.cell.block()?.check)(&self.sizes(0, [n_steps, 1]))
+    }
+
+    /// The longest sequence that it can read; `None` where there is no end.
+    pub fn longest(&self) -> Option<usize> {
+        let fits = |n_steps| self.misfit_of(n_steps).is_none();
+        let (mut fit, mut misfit) = (self.length, 1 << 20);
+        if fits(misfit) {
+            return None;
+        }
+        while misfit - fit > 1 {
+            let middle = usize::midpoint(fit, misfit);
+            *(if fits(middle) { &mut fit } else { &mut misfit }) = middle;
+        }
+        Some(fit)
     }
 
     /// The parameters of an architecture of residual blocks, with the block that each belongs to.
@@ -262,7 +294,7 @@ impl Model {
         let recurrent_rows = stacks.flat_map(|stack| self.rows().map(move |row| (stack, row)));
         for (stack, (layer, reverse)) in recurrent_rows.filter(|_| self.cell.block().is_none()) {
             let suffix = Self::suffix(layer, reverse);
-            let inputs = if layer == 0 { self.inputs } else { d * h };
+            let inputs = if layer == 0 { self.fed(stack) } else { d * h };
             add(format!("{stack}.weight_ih{suffix}"), &[g * h, inputs]);
             let recurrent = !self.cell.recurrent.is_empty();
             if recurrent {
@@ -313,22 +345,46 @@ impl Model {
     /// begin with zeros.
     pub fn layers(&self, graph: &mut Graph, bound: &Bound, x: Inputs, size: [usize; 2], state0: &[Tensor]) -> Pass {
         match (self.cell.block(), self.cell.time_loop()) {
-            (Some(block), _) => self.stream(block, graph, bound, x, size),
+            (Some(block), _) => self.stream(block, graph, bound, x, size, None),
             (None, Some(time_loop)) => {
                 if let Some(decoder) = &self.decoder {
                     return decoder.record(self, time_loop, graph, bound, x, size);
                 }
-                let rows = self.recur(time_loop, graph, bound, "rnn", x, size, state0);
+                let rows = self.recur(time_loop, graph, bound, "rnn", x, size, state0, None);
                 let last = rows.last().expect("a model has a layer").y;
                 let read = graph.whole(last.buffer);
-                Pass { rows, read, alignment: None }
+                Pass { rows, read, alignment: None, handed_on: Vec::new() }
             }
             (None, None) => unreachable!("a layer is one or the other"),
         }
     }
 
+    /// As [`Model::layers`], in a stream that has `read` so many timesteps.
+    pub fn layers_after(&self, graph: &mut Graph, bound: &Bound, x: Inputs, size: [usize; 2], read: usize) -> Pass {
+        if let Some(block) = self.cell.block() {
+            return self.stream(block, graph, bound, x, size, Some(read));
+        }
+        let (states, [n_steps, batch]) = (self.cell.states, size);
+        let shape = [states, batch, self.hidden];
+        let state0: Vec<Tensor> = self.rows().map(|_| graph.slot("initial state", &shape)).collect();
+        let mut pass = self.layers(graph, bound, x, size, &state0);
+        for (row, state0) in pass.rows.iter().zip(state0) {
+            let pair = |index| (state0.outer(index, 1), row.state(index).outer(n_steps - 1, 1));
+            pass.handed_on.extend((0..states).map(pair));
+        }
+        pass
+    }
+
     /// Records the embedding and all residual blocks.
-    fn stream(&self, block: &Block, graph: &mut Graph, bound: &Bound, x: Inputs, [n_steps, batch]: [usize; 2]) -> Pass {
+    fn stream(
+        &self,
+        block: &Block,
+        graph: &mut Graph,
+        bound: &Bound,
+        x: Inputs,
+        [n_steps, batch]: [usize; 2],
+        read: Option<usize>,
+    ) -> Pass {
         let shape = [n_steps, batch, self.hidden];
         let mut stream = graph.activation("embedded input", &shape);
         let (weight, bias) = (bound.get("embed.weight"), bound.get("embed.bias"));
@@ -338,25 +394,26 @@ impl Model {
             }
             Inputs::Symbols(symbols) => gather::linear(symbols, weight, bias, stream),
         });
-        let mut rows = Vec::new();
+        let (mut rows, mut pairs) = (Vec::new(), Vec::new());
+        let handed_on = &mut pairs;
         for layer in 0..self.layers {
-            let sizes = self.sizes(layer, [n_steps, batch]);
+            let sizes = Sizes { read, ..self.sizes(layer, [n_steps, batch]) };
             if let Some(enter) = block.enter.filter(|_| layer == 0) {
-                enter(&mut BlockScribe { graph, bound, prefix: String::new() }, &sizes, stream);
+                enter(&mut BlockScribe { graph, bound, prefix: String::new(), handed_on }, &sizes, stream);
             }
             let y = graph.activation(&format!("stream after layer {layer}"), &shape);
-            let mut scribe = BlockScribe { graph, bound, prefix: format!("blocks.{layer}.") };
+            let mut scribe = BlockScribe { graph, bound, prefix: format!("blocks.{layer}."), handed_on };
             let saved = (block.record)(&mut scribe, &sizes, stream, y);
             rows.push(Recorded { first: 0, layer, reverse: false, y, saved, gates: None });
             stream = y;
         }
-        let read = graph.activation("normalised stream", &shape);
+        let normalised = graph.activation("normalised stream", &shape);
         let sizes = self.sizes(self.layers, [n_steps, batch]);
-        (block.leave)(&mut BlockScribe { graph, bound, prefix: String::new() }, &sizes, stream, read);
-        Pass { rows, read, alignment: None }
+        (block.leave)(&mut BlockScribe { graph, bound, prefix: String::new(), handed_on }, &sizes, stream, normalised);
+        Pass { rows, read: normalised, alignment: None, handed_on: pairs }
     }
 
-    /// Records all recurrent layers, with the parameters of a stack of them.
+    /// Records all recurrent layers, with the parameters of a stack of them. The first one reads a context, too, where there is one.
     #[allow(clippy::too_many_arguments)]
     fn recur(
         &self,
@@ -367,6 +424,7 @@ impl Model {
         x: Inputs,
         [n_steps, batch]: [usize; 2],
         state0: &[Tensor],
+        context: Option<Tensor>,
     ) -> Vec<Recorded> {
         let (g, h, d) = (self.cell.blocks.len(), self.hidden, self.directions());
         let nonlinearity = self.nonlinearity();
@@ -379,7 +437,10 @@ impl Model {
                 let parameter = |name: &str| bound.get(&format!("{stack}.{name}{suffix}"));
                 let gates =
                     graph.activation(&format!("gates of layer {layer}"), &[n_steps, batch, self.cell.width * h]);
-                let (input, weight) = (gates.columns(0, g * h), parameter("weight_ih"));
+                let (input, whole) = (gates.columns(0, g * h), parameter("weight_ih"));
+                let context = context.filter(|_| layer == 0);
+                let fed = whole.shape.columns() - context.map_or(0, |context| context.shape.columns());
+                let weight = whole.columns(0, fed);
                 graph.record(match x {
                     Inputs::Features(x) => product::linear(
                         product::plain(x.flat()),
@@ -389,6 +450,10 @@ impl Model {
                     ),
                     Inputs::Symbols(symbols) => gather::linear(symbols, weight, parameter("bias_ih"), input),
                 });
+                if let Some(context) = context {
+                    let weight = product::transposed(whole.columns(fed, context.shape.columns()));
+                    graph.record(product::forward(product::plain(context.flat()), weight, input.flat(), true));
+                }
                 let save = |name: &&str| graph.activation(&format!("{name} of layer {layer}"), &[n_steps, batch, h]);
                 let saved: Vec<_> = self.cell.saved.iter().map(save).collect();
                 let y = output.columns(direction * h, h);

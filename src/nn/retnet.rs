@@ -8,7 +8,7 @@ use crate::kernels::activation::{self, Phi};
 use crate::kernels::attention::{self, Heads};
 use crate::kernels::recurrence::{Cell, Channel, Role, Source};
 use crate::kernels::residual::{self, Block, STREAM, Scribe, Sizes, Spec, Start, check_heads};
-use crate::kernels::{copy, layer_norm, product};
+use crate::kernels::{causal_conv, copy, fill, layer_norm, product};
 use crate::options::{Kind, OptionSpec};
 use crate::shape::{Shape, Tensor};
 
@@ -131,8 +131,13 @@ fn record(scribe: &mut dyn Scribe, sizes: &Sizes, x: Tensor, y: Tensor) -> Vec<T
     normalise(scribe, "norm_1.weight", x, normed);
     linear(scribe, normed, "retention.qkv.weight", packed);
     linear(scribe, normed, "retention.gate.weight", gate);
-    let how = Heads { count: heads, variance: width / heads, causal: true };
-    scribe.record(attention::retention(how, sizes.options.integer("decay"), packed, weights, read));
+    let decay = sizes.options.integer("decay");
+    if sizes.read.is_some() {
+        step(scribe, packed, read, heads, decay);
+    } else {
+        let how = Heads { count: heads, variance: width / heads, causal: true };
+        scribe.record(attention::retention(how, decay, packed, weights, read));
+    }
     // Each head is a row.
     let rows = |tensor: Tensor| {
         let size = [sizes.n_steps * sizes.batch * heads, width / heads];
@@ -149,4 +154,28 @@ fn record(scribe: &mut dyn Scribe, sizes: &Sizes, x: Tensor, y: Tensor) -> Vec<T
     linear(scribe, hidden, "mlp.fc2.weight", y);
     scribe.record(copy::forward(between, y, true));
     vec![weights, read, gated]
+}
+
+/// One timestep of one sequence in the recurrent form: S ← γ S + kᵀ v / √d, o = q S for each head, whose S `[d, d]` is handed on.
+fn step(scribe: &mut dyn Scribe, packed: Tensor, read: Tensor, heads: usize, decay: usize) {
+    let width = read.shape.columns();
+    let size = width / heads;
+    // y = w ⊙ x is a convolution with one tap.
+    let scaled = |scribe: &mut dyn Scribe, x: Tensor, by: f64, y: Tensor| {
+        let weight = scribe.activation("factor", &[x.shape.columns()]);
+        scribe.record(fill::forward(weight, by as f32));
+        scribe.record(causal_conv::forward(x, weight, None, y));
+    };
+    let keys = scribe.activation("keys", &[1, 1, width]);
+    scaled(scribe, packed.columns(width, width), 1.0 / libm::sqrt(size as f64), keys);
+    for head in 0..heads {
+        let [before, after] = ["S", "S after"].map(|name| scribe.activation(name, &[size, 1, size]));
+        scaled(scribe, before, 1.0 - libm::ldexp(1.0, -((decay + head) as i32)), after);
+        let part = |of: Tensor, first: usize| of.columns(first + head * size, size).flat();
+        let (key, value) = (product::transposed(part(keys, 0)), product::plain(part(packed, 2 * width)));
+        scribe.record(product::forward(key, value, after.flat(), true));
+        let query = product::plain(part(packed, 0));
+        scribe.record(product::forward(query, product::plain(after.flat()), part(read, 0), false));
+        scribe.hand_on(before, after);
+    }
 }

@@ -98,9 +98,10 @@ pub static CELL: Cell = Cell {
             specs.extend(norm("norm.weight", "norm.bias", sizes.width));
             specs
         },
-        enter: Some(|scribe, _, x| {
+        enter: Some(|scribe, sizes, x| {
             let weight = scribe.parameter("position.weight");
-            scribe.record(position::forward(weight, x));
+            let first = sizes.read.unwrap_or(0);
+            scribe.record(position::forward(weight.outer(first, weight.shape.rows() - first), x));
         }),
         leave: |scribe, _, x, y| normalise(scribe, ["norm.weight", "norm.bias"], x, y),
         check,
@@ -178,14 +179,22 @@ fn record(scribe: &mut dyn Scribe, sizes: &Sizes, x: Tensor, y: Tensor) -> Vec<T
     let inner = width * sizes.options.integer("mlpFactor");
     let mut memory = |name: &str, columns: usize| scribe.activation(name, &[sizes.n_steps, sizes.batch, columns]);
     let [normed, packed, read] = [("ln_1", width), ("c_attn", 3 * width), ("read", width)].map(|(n, w)| memory(n, w));
-    let (weights, between) = (memory("attention", heads * sizes.n_steps), memory("between", width));
+    // A stream keeps the keys and values of all timesteps: a cache that grows.
+    let earlier = sizes.read.unwrap_or(0);
+    let keys = earlier + sizes.n_steps;
+    let (weights, between) = (memory("attention", heads * keys), memory("between", width));
     let [normed_again, before, hidden] =
         [("ln_2", width), ("c_fc", inner), ("hidden", inner)].map(|(n, w)| memory(n, w));
 
     normalise(scribe, ["ln_1.weight", "ln_1.bias"], x, normed);
     linear(scribe, ["attn.c_attn.weight", "attn.c_attn.bias"], normed, packed);
     let how = attention::Heads { count: heads, variance: width / heads, causal: true };
-    scribe.record(attention::forward(how, packed, None, weights, read));
+    let cache = residual::behind(scribe, sizes, packed.columns(width, 2 * width), earlier, keys);
+    let (queries, cache) = match sizes.read {
+        Some(_) => (packed.columns(0, width), Some(cache)),
+        None => (packed, None),
+    };
+    scribe.record(attention::forward(how, queries, cache, weights, read));
     linear(scribe, ["attn.c_proj.weight", "attn.c_proj.bias"], read, between);
     scribe.record(copy::forward(x, between, true));
 

@@ -14,4 +14,6 @@ pub use optimisers::{OPTIMISERS, OptimiserSpec, Vectors, find_optimiser};
 pub use program::{Blueprint, Layout, LossAt, Program, Purpose, Row, Seeded, Stretch, TargetSlot};
 #[cfg(target_arch = "wasm32")]
 pub use session::Recipe;
-pub use session::{CallerGradients, Diverged, EngineKind, Evaluation, Rehearsal, Session, StepReport, Streamed, Trial};
+pub use session::{
+    CallerGradients, Diverged, EngineKind, Evaluation, Pace, Rehearsal, Session, StepReport, Streamed, Trial,
+};

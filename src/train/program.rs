@@ -2,7 +2,7 @@
 
 use super::optimisers::{OptimiserSpec, Vectors};
 use crate::graph::{Graph, Mark, Plan};
-use crate::kernels::{copy, cross_entropy, mean_squared_error, norm, update};
+use crate::kernels::{Call, copy, cross_entropy, mean_squared_error, norm, update};
 use crate::nn::{Inputs, Model, Pass, Recorded};
 use crate::shape::{Shape, Tensor};
 use crate::tasks::{Form, Input, Target};
@@ -179,12 +179,17 @@ pub struct Stretch {
     pub plan: Plan,
     /// Features or symbols.
     pub inputs: Inputs,
-    /// Per row: its initial states, `[S, B, H]`; none for residual blocks.
+    /// Per row: its initial states, `[S, B, H]`; none for residual blocks, and in a stream.
     pub state0: Vec<Tensor>,
+    /// In a stream: what is written ahead of its timesteps, and what is read behind those before.
+    pub handed_on: Vec<(Tensor, Tensor)>,
     /// `[T·B, O]`: logits or values.
     pub output: Tensor,
     /// Lowest layer first; gates are not kept.
     pub rows: Vec<Row>,
+    /// Length of the longest chain of calls, a loop over time as long as its timesteps; and if those that are linear in their state were
+    /// done in a tree.
+    pub depth: [usize; 2],
 }
 
 /// Everything that a program is made from.
@@ -358,27 +363,52 @@ impl Blueprint<'_> {
         }
     }
 
-    /// Records and plans a pass forward from given initial states.
-    pub fn compile_stretch(&self) -> Stretch {
+    /// Records and plans a pass forward from given initial states, or in a stream that has `read` so many timesteps.
+    pub fn compile_stretch(&self, read: Option<usize>) -> Stretch {
         let Self { model, n_steps, batch, .. } = *self;
         let mut graph = Graph::new();
         let inputs = self.inputs(&mut graph);
         let bound = model.bind_fixed(&mut graph, &self.layout.places);
         let shape = [model.cell.states, batch, model.hidden];
-        let state0: Vec<Tensor> = match model.hands_on() {
+        let state0: Vec<Tensor> = match model.hands_on() && read.is_none() {
             true => model.rows().map(|_| graph.slot("initial state", &shape)).collect(),
             false => Vec::new(),
         };
-        let pass = model.layers(&mut graph, &bound, inputs, [n_steps, batch], &state0);
+        let size = [n_steps, batch];
+        let pass = match read {
+            Some(read) => model.layers_after(&mut graph, &bound, inputs, size, read),
+            None => model.layers(&mut graph, &bound, inputs, size, &state0),
+        };
+        pass.handed_on.iter().flat_map(|&(before, after)| [before, after]).for_each(|tensor| graph.pin(tensor));
         let output = graph.slot("output", &[n_steps * batch, model.outputs]);
         let read = self.readout(&mut graph, &pass);
         model.head(&mut graph, &bound, read, output);
+        // The call that writes a second state is a loop, too.
+        let writes_state = |call: &Call| {
+            let mut states = pass.rows.iter().filter(|_| model.cell.states > 1).map(|row| row.state(1));
+            states.any(|state| call.written().any(|written| written == state))
+        };
+        let steps_of = |call: &Call| match call.entry.parts {
+            Some(parts) => Some(parts(call, 1).len()),
+            None => writes_state(call).then_some(n_steps),
+        };
+        let depth = [false, true].map(|is_tree| {
+            graph.depth(|call| match steps_of(call) {
+                Some(steps) if is_tree && model.cell.recurrent.is_empty() => {
+                    steps.next_power_of_two().ilog2().max(1) as usize
+                }
+                Some(steps) => steps,
+                None => 1,
+            })
+        });
         let rows = self.joined(&mut graph, &pass.rows);
         keep_states(&mut graph, &rows);
         let plan = graph.plan();
         Stretch {
+            depth,
             inputs: place_inputs(&plan, inputs),
             state0: state0.iter().map(|&state| plan.place(state)).collect(),
+            handed_on: pass.handed_on.iter().map(|&(before, after)| (plan.place(before), plan.place(after))).collect(),
             output: plan.place(output),
             rows: place_rows(&plan, &rows, &[], &[], &[]),
             plan,

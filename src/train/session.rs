@@ -3,11 +3,13 @@
 #[cfg(any(target_arch = "wasm32", feature = "native-gpu"))]
 mod accelerated;
 mod copies;
+mod pace;
 mod stream;
 mod trial;
 
 #[cfg(target_arch = "wasm32")]
 pub use accelerated::Recipe;
+pub use pace::Pace;
 pub use stream::Streamed;
 pub use trial::{Rehearsal, Trial};
 

@@ -280,7 +280,7 @@ fn query(object: Value, [n_steps, n_sequences]: [usize; 2]) -> Result<(Query, bo
         let names: Vec<&str> = Panel::ALL.iter().map(|(id, _)| *id).collect();
         return Err(Error::invalid("query.panel", format!("one of {}", names.join(", ")), panel));
     };
-    let mut query = Query::new(panel);
+    let mut query = Query { now, ..Query::new(panel) };
     query.row = whole(&mut fields, "row", ROWS)?.unwrap_or(0);
     query.sequence = whole(&mut fields, "sequence", n_sequences as u32 - 1)?.unwrap_or(0);
     query.block = whole(&mut fields, "block", BLOCKS)?;
@@ -446,6 +446,7 @@ impl Session {
             set(&object, "output", &floats(&step.output));
             set(&object, "hidden", &hidden);
             set(&object, "handedOn", &JsValue::from_f64(step.n_handed_on as f64));
+            set(&object, "longest", &step.longest.map_or(JsValue::NULL, |n| JsValue::from_f64(n as f64)));
             Ok(object)
         })
     }

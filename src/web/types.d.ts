@@ -90,7 +90,10 @@ export interface SessionConfig {
   /** `length` is T; further options are those of the task. */
   task: { id: string; [option: string]: number | string | boolean | null };
   model: ModelConfig;
-  optimiser?: { id?: string; [option: string]: number | string | boolean | null | undefined };
+  optimiser?: {
+    id?: string;
+    [option: string]: number | string | boolean | null | undefined;
+  };
   /** `at` is the largest global norm, or the largest absolute value of an element. */
   clip?: Clip | null;
   /** B. */
@@ -109,10 +112,13 @@ export interface ModelConfig {
   /** A second row of each layer reads the sequence from its end; not for tasks whose targets lie ahead, and not with `carry`. */
   bidirectional?: boolean;
   /** For a task with a source: the same network reads on, or a decoder with weights of its own answers, without or with attention. */
-  decoder?: "same" | "own" | "luong";
+  decoder?: "same" | "own" | "luong" | "bahdanau";
   /** Elman only. */
   nonlinearity?: "tanh" | "relu" | "identity";
-  init?: { id?: string; [option: string]: number | string | boolean | null | undefined };
+  init?: {
+    id?: string;
+    [option: string]: number | string | boolean | null | undefined;
+  };
   /** W: the state adjoint is cut every W steps; null for none. */
   window?: number | null;
   /** Hand the last state to the next batch; streaming tasks only. */
@@ -267,8 +273,16 @@ export interface Fit {
 
 /** The probe sequence itself. */
 export interface Probe {
-  input: { kind: "symbols" | "features"; names: string[]; /** [T] symbols or [T, I] features. */ offset: number };
-  target: { kind: "class" | "value"; names: string[]; /** [T] classes (−1 where none is asked) or [T, O] values. */ offset: number };
+  input: {
+    kind: "symbols" | "features";
+    names: string[];
+    /** [T] symbols or [T, I] features. */ offset: number;
+  };
+  target: {
+    kind: "class" | "value";
+    names: string[];
+    /** [T] classes (−1 where none is asked) or [T, O] values. */ offset: number;
+  };
   /** [T, O]: probabilities for classes, values otherwise. */
   outputOffset: number;
   /** [T]: 1 where the loss counts. */
@@ -311,13 +325,32 @@ export interface StreamStep {
   output: Float32Array;
   /** h of each row, [H]. */
   hidden: Float32Array[];
-  /** Numbers that are handed on to the next timestep. It does not depend on how many were read. */
+  /**
+   * Numbers that are handed on to the next timestep: states, the latest inputs of a convolution, or the keys and values of all timesteps that
+   * were read; only these grow, until the context is full.
+   */
   handedOn: number;
+  /** The most timesteps that the stream can read; null where it has no end. */
+  longest: number | null;
 }
 
 /** What a panel asks for. */
 export interface InspectionQuery {
-  panel: "factors" | "pipe" | "credit" | "credit-of-loss" | "attention" | "spectrum" | "ledger" | "poke-input" | "poke-state" | "portrait" | "portrait-of-memory" | "proof" | "update";
+  panel:
+    | "factors"
+    | "pipe"
+    | "credit"
+    | "credit-of-loss"
+    | "attention"
+    | "spectrum"
+    | "ledger"
+    | "poke-input"
+    | "poke-state"
+    | "portrait"
+    | "portrait-of-memory"
+    | "proof"
+    | "update"
+    | "pace";
   /** Place among the rows of a frame, 0 by default; the last one when there are fewer. */
   row?: number;
   /** Which sequence of the probe batch, 0 by default. */
@@ -379,6 +412,12 @@ export interface InspectionQuery {
  * `update`: the next training step, taken back. `loss` [2], `accuracy` [2] on its batch before and after, `norm` [1] of the gradient before
  * clipping, `coefficient` [1] that it is multiplied by, `clipped` [1]; for each parameter of `header.names`, `gradients` [P] ‖∂L/∂p‖
  * before clipping, `changes` [P] ‖Δp‖, `lengths` [P] ‖p‖ before.
+ *
+ * `pace`: at n `lengths` T [n], a quarter of the task's, half of it and all (as far as they are longer than a decoder's source): `depth` [n],
+ * the longest chain of kernel calls of a pass forward of which each waits for the one before, a loop over time as long as its timesteps;
+ * `tree` [n], the same with every loop that is linear in its state in ⌈log₂ T⌉ rounds; `apart` [n], steps in time from the first position to
+ * the last, T − 1 through a state, 1 by attention; `work` [n], operations of products a timestep; `memory` [n], numbers that a stream hands
+ * on after T timesteps; `time` [n], milliseconds of a pass over one sequence on the CPU, measured now.
  */
 export interface Inspection {
   header: InspectionHeader;

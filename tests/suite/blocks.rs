@@ -9,10 +9,10 @@ use unroll::kernels::activation::{self, Phi};
 use unroll::kernels::recurrence::{Layer, Params};
 use unroll::kernels::residual::{Scribe, Sizes};
 use unroll::kernels::{Call, attention, copy, layer_norm, mean_squared_error, product, selective_scan, wkv};
-use unroll::nn::{Inputs, luong, mamba};
+use unroll::nn::{ARCHITECTURES, Inputs, bahdanau, bahdanau_memory, luong, mamba};
 use unroll::options::{Chosen, Value};
 use unroll::shape::{Shape, Tensor};
-use unroll::train::{Blueprint, EngineKind, Layout, Purpose, TargetSlot, find_optimiser};
+use unroll::train::{Blueprint, EngineKind, Layout, LossAt, Purpose, TargetSlot, find_optimiser};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 /// A named parameter and its shape, in the order in which the file counts them.
@@ -29,6 +29,19 @@ fn luong_attention_is_pytorchs() {
         let weights = luong(graph, [of[0], of[1]], keys, query, y);
         graph.pin(weights);
         y
+    });
+}
+
+#[test]
+#[wasm_bindgen_test(unsupported = test)]
+fn bahdanau_attention_is_pytorchs() {
+    let parameters: &[Named] = &[("Wa", &[5, 4]), ("Ua", &[5, 3]), ("va", &[5])];
+    check("bahdanau", &[6, 2, 3], parameters, |graph, keys, of| {
+        // Both inputs are the beginning of the same wave.
+        let query = Tensor { shape: Shape::new(&[1, 2, 4]), stride: 4, ..keys };
+        let memory = bahdanau_memory(graph, of[1], keys);
+        let weights = graph.slot("alignment", &[1, 2, 6]);
+        bahdanau(graph, [of[0], of[2]], query, memory, weights)
     });
 }
 
@@ -160,6 +173,10 @@ impl Scribe for Desk<'_> {
     fn parameter(&self, name: &str) -> Tensor {
         self.parameters.iter().find(|(of, _)| *of == name).expect("a parameter").1
     }
+
+    fn hand_on(&mut self, _: Tensor, _: Tensor) {
+        unreachable!("no stream");
+    }
 }
 
 /// The parameters in the order of the file.
@@ -182,7 +199,7 @@ fn record_mamba(graph: &mut Graph, x: Tensor, of: &[Tensor], discretisation: &st
         ("discretisation".to_owned(), Value::Text(discretisation.to_owned())),
     ];
     let options = Chosen::defaults(mamba::CELL.options).with("model", mamba::CELL.options, &changes).expect("options");
-    let sizes = Sizes { n_steps: 7, batch: 2, width: 4, layers: 1, layer: 0, length: 7, options: &options };
+    let sizes = Sizes { n_steps: 7, batch: 2, width: 4, layers: 1, layer: 0, length: 7, read: None, options: &options };
     let y = graph.activation("y", &[7, 2, 4]);
     let parameters = std::array::from_fn(|at| (MIXER[at], of[at]));
     mamba::mix(&mut Desk { graph, parameters }, &sizes, x, y);
@@ -286,7 +303,7 @@ fn retention_is_the_same_in_parallel_in_chunks_and_step_by_step() {
 fn read_fading(graph: &mut Graph, [w, u, k, v]: [Tensor; 4]) -> Tensor {
     let [n_steps, batch, channels] = [0, 1, 2].map(|axis| k.shape.extent(axis));
     let [means, y] = ["means", "y"].map(|name| graph.activation(name, &[n_steps, batch, channels]));
-    let shares = graph.activation("shares", &[n_steps, batch, 2 * channels]);
+    let shares = graph.activation("shares", &[n_steps, batch, 4 * channels]);
     graph.record(wkv::forward(wkv::Operands { w, u, k, v, means, shares, y }));
     y
 }
@@ -481,5 +498,22 @@ fn diagonal_recurrences_are_the_same_step_by_step_in_a_tree_and_in_chunks() {
         });
         let added: Vec<f64> = added.collect();
         compare_scans("selective scan", &machine.read(kept), &added, &machine.read(states), n * channels, tolerance);
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn every_state_of_every_layer_gets_its_gradient() {
+    for cell in ARCHITECTURES {
+        let model = json!({ "id": cell.id, "hidden": 6, "layers": 2 });
+        let config = json!({ "task": { "id": "adding", "length": 9 }, "model": model, "batch": 3 });
+        let mut session = session(&config, EngineKind::Cpu);
+        session.run_probe(LossAt::Last).expect("a loss");
+        for row in &session.probe_program().rows {
+            for state in 0..cell.states {
+                let totals = session.engine().read_f64(row.total(state));
+                let last = &totals[totals.len() / 9 * 8..];
+                assert!(norm(last) > 0.0, "{}: state {state} of layer {}", cell.id, row.layer);
+            }
+        }
     }
 }

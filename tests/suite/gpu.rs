@@ -82,8 +82,13 @@ async fn check(stem: &str) {
 /// Fifty steps on batches of a task, by both engines side by side; the losses agree within 10⁻³ of each other.
 /// `chunk` cuts the time loops, which changes no number: chunked and whole losses are the same to the last bit.
 async fn train(gpu: &Gpu, task: &Value, cell: &str, layers: usize, optimiser: &Value, chunk: Option<u32>) -> Vec<f32> {
-    let what = format!("{cell}, {layers} layers, {task}");
     let model = json!({ "id": cell, "hidden": 17, "layers": layers });
+    train_model(gpu, task, &model, optimiser, chunk).await
+}
+
+/// As [`train`], for any model.
+async fn train_model(gpu: &Gpu, task: &Value, model: &Value, optimiser: &Value, chunk: Option<u32>) -> Vec<f32> {
+    let what = format!("{model}, {task}");
     let config = json!({ "task": task, "model": model, "optimiser": optimiser, "batch": 5, "seed": 3,
         "clip": { "kind": "norm", "at": 1.0 } });
     let Trainer { session, layout, mut program, mut memory } = Trainer::new(&config, false);
@@ -97,10 +102,11 @@ async fn train(gpu: &Gpu, task: &Value, cell: &str, layers: usize, optimiser: &V
     let calls = 0..program.plan.calls().len();
     let recording = gpu.record(&program.plan, calls.clone(), &resident).await;
     let recording = recording.unwrap_or_else(|error| panic!("{error}"));
+    let layers = session.model().layers;
     let loops = 2 * layers * chunk.map_or(1, |chunk| form.n_steps.div_ceil(chunk as usize));
     // Beside the loops: input part, head, loss, its way back, weight gradients, update; for a further layer, both ways of its input.
-    let residual = session.model().cell.block().is_some();
-    assert!(residual || recording.dispatches() == loops + 6 + 2 * (layers - 1), "{what}: {}", recording.dispatches());
+    let other = session.model().cell.block().is_some() || session.model().decoder.is_some();
+    assert!(other || recording.dispatches() == loops + 6 + 2 * (layers - 1), "{what}: {}", recording.dispatches());
     let mut losses = Vec::new();
 
     let mut batch = Batch::zeros(form, config.batch);
@@ -174,6 +180,16 @@ async fn whole_models_train_as_on_the_cpu() {
 }
 
 #[wasm_bindgen_test(unsupported = pollster::test)]
+async fn encoders_and_decoders_train_as_on_the_cpu() {
+    let gpu = Gpu::new().await.unwrap_or_else(|error| panic!("{error}"));
+    let (task, adam) = (json!({ "id": "reversal", "length": 9, "alphabet": 3 }), json!({ "id": "adam", "lr": 0.01 }));
+    for (cell, decoder) in [("gru", "own"), ("gru", "luong"), ("lstm", "bahdanau"), ("mingru", "bahdanau")] {
+        let model = json!({ "id": cell, "hidden": 17, "layers": 2, "decoder": decoder });
+        train_model(&gpu, &task, &model, &adam, None).await;
+    }
+}
+
+#[wasm_bindgen_test(unsupported = pollster::test)]
 async fn time_loops_in_chunks_give_the_same_numbers() {
     let gpu = Gpu::new().await.unwrap_or_else(|error| panic!("{error}"));
     let (task, adam) = (json!({ "id": "adding", "length": 37 }), json!({ "id": "adam", "lr": 0.01 }));
@@ -206,7 +222,7 @@ mod kernel {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     kernels! {
-        activation adam attention carry causal_conv copy cross_entropy elman fill gather gru layer_norm lstm mean_squared_error
-        mingru minlstm norm position product rmsprop row_sum selective_scan sgd wkv
+        activation adam additive_attention attention carry causal_conv copy cross_entropy elman fill gather gru layer_norm lstm
+        mean_squared_error mingru minlstm norm position product rmsprop row_sum selective_scan sgd wkv
     }
 }

@@ -4,9 +4,10 @@ use crate::identities::{Edit, Plain, Step, config, jacobian};
 use crate::support::{close, close_relative, session};
 use nalgebra::DMatrix;
 use serde_json::json;
+use std::sync::atomic::{AtomicU32, Ordering};
 use unroll::lens::cliff::{Point, fixed_point, folds, wall};
 use unroll::lens::{FrameOptions, Inspection, Of, Panel, Poked, Query, Traced, frame, inspect, quantile};
-use unroll::nn::cells;
+use unroll::nn::{ARCHITECTURES, cells};
 use unroll::train::{EngineKind, LossAt, Session};
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -724,5 +725,65 @@ fn states_in_a_plane_have_two_components() {
         session.set_parameter("rnn.weight_ih_l0", &[0.0; 40]);
         let still = look(&mut session, Panel::Portrait(Traced::Output), 0);
         assert!(still.data.iter().all(|value| value.is_finite()));
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn pace_counts_what_each_body_must_wait_for() {
+    // Tens of milliseconds at every look.
+    fn clock() -> f64 {
+        static LOOKS: AtomicU32 = AtomicU32::new(0);
+        f64::from(LOOKS.fetch_add(10, Ordering::Relaxed))
+    }
+    let (t, h, layers) = (40, 6, 2);
+    let tall = [10.0, 20.0, 40.0_f32];
+    for cell in ARCHITECTURES {
+        for directions in [1, 2] {
+            if directions == 2 && cell.block().is_some() {
+                continue;
+            }
+            let model = json!({ "id": cell.id, "hidden": h, "layers": layers, "bidirectional": directions == 2 });
+            let mut session = session(
+                &json!({ "task": { "id": "first-symbol", "length": t }, "model": model, "batch": 3 }),
+                EngineKind::Cpu,
+            );
+            assert_eq!(session.form().n_steps, t);
+            let seen = inspect(&mut session, Query { now: clock, ..Query::new(Panel::Pace) }).expect("it fits");
+            let series = |id: &str| seen.series(id).expect("a series").to_vec();
+            assert_eq!(series("lengths"), tall, "{}", cell.id);
+            assert_eq!(series("time"), [10.0; 3], "{}", cell.id);
+            let [depth, tree, apart, memory] = ["depth", "tree", "apart", "memory"].map(series);
+            let loops = cell.id != "transformer" && cell.id != "retnet";
+            let linear = cell.recurrent.is_empty();
+            let rounds = |t: f32| f32::ceil(libm::log2f(t));
+            // Both directions run beside each other.
+            let constant = depth[2] - if loops { layers as f32 * 40.0 } else { 0.0 };
+            assert!(constant >= 2.0, "{}: {depth:?}", cell.id);
+            for (at, t) in tall.into_iter().enumerate() {
+                let name = format!("{}, {directions} directions, T {t}", cell.id);
+                let looped = if loops { layers as f32 * t } else { 0.0 };
+                assert_eq!(depth[at], constant + looped, "{name}");
+                let short = if loops && linear { layers as f32 * rounds(t) } else { looped };
+                assert_eq!(tree[at], constant + short, "{name}");
+                assert_eq!(apart[at], if loops { t - 1.0 } else { 1.0 }, "{name}");
+            }
+            // The sums of RWKV's loop are not handed on.
+            if directions == 2 || cell.id == "rwkv" {
+                assert!(memory.iter().all(|n| n.is_nan()), "{}: {memory:?}", cell.id);
+                continue;
+            }
+            for read in 1..=t {
+                let streamed = session.stream(&[], &[1]).expect("a symbol");
+                if let Some(at) = tall.iter().position(|&t| t == read as f32) {
+                    assert_eq!(memory[at], streamed.n_handed_on as f32, "{} at {read}", cell.id);
+                }
+            }
+            if cell.id == "elman" {
+                // W_hh in both layers, W_ih in the upper one and the head; one-hot inputs are gathered.
+                let outputs = session.form().target.size();
+                let work = (2 * (3 * h * h + h * outputs)) as f32;
+                assert_eq!(series("work"), [work; 3]);
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Streams: one timestep after the other says what a pass over the whole sequence says.
 
 use super::support::session;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use unroll::kernels::Real;
 use unroll::nn::cells;
 use unroll::train::EngineKind;
@@ -10,38 +10,112 @@ use wasm_bindgen_test::wasm_bindgen_test;
 /// Timesteps that are compared.
 const T: usize = 1000;
 
+/// Models of two layers, with what they hand on after n timesteps: a fixed part, and one that grows with n.
+fn models() -> Vec<(Json, [usize; 2])> {
+    let model = |id: &str, hidden: usize, options: Json, handed_on: [usize; 2]| {
+        let mut model = json!({ "id": id, "hidden": hidden, "layers": 2 });
+        let own = options.as_object().expect("options").clone();
+        model.as_object_mut().expect("an object").extend(own);
+        (model, handed_on)
+    };
+    let mut models: Vec<_> = cells().map(|cell| model(cell.id, 7, json!({}), [2 * 7 * cell.states, 0])).collect();
+    models.extend([
+        model("transformer", 7, json!({ "context": T }), [0, 2 * 2 * 7]),
+        model("transformer", 8, json!({ "context": T, "heads": 4 }), [0, 2 * 2 * 8]),
+        // E channels of N states, and the last 3 inputs of the convolution.
+        model("mamba", 7, json!({}), [2 * 14 * (4 + 3), 0]),
+        model(
+            "mamba",
+            6,
+            json!({ "expansion": 1, "stateSize": 2, "convolution": 1, "discretisation": "exact", "selective": false }),
+            [2 * 6 * 2, 0],
+        ),
+        // A mean, the sum of its weights and their largest exponent; the timestep before, for both token shifts.
+        model("rwkv", 7, json!({}), [2 * 7 * (3 + 2), 0]),
+        // A d × d state for each head.
+        model("retnet", 7, json!({}), [2 * 7 * 7, 0]),
+        model("retnet", 8, json!({ "heads": 2, "decay": 6 }), [2 * 2 * 4 * 4, 0]),
+    ]);
+    models
+}
+
+/// The inputs of T timesteps: features, or symbols.
+fn signal(task: &str, n_symbols: u32) -> (Vec<f32>, Vec<u32>) {
+    match task {
+        "sine" => ((0..T).map(|t| Real::tanh((t as f32 * 0.37 + 1.0) % 2.0 - 1.0)).collect(), Vec::new()),
+        _ => (Vec::new(), (0..T as u32).map(|t| (t * t / 3 + t) % n_symbols).collect()),
+    }
+}
+
+/// Reads T timesteps one by one, and all at once; fails where output or top layer differ by more than `tolerance` of their size.
+fn compare(task: &str, model: &Json, [fixed, growing]: [usize; 2], kind: EngineKind, n_steps: usize, tolerance: f64) {
+    let config = json!({ "task": { "id": task }, "model": model, "batch": 4, "seed": 3 });
+    let mut session = session(&config, kind);
+    (0..20).for_each(|_| assert!(session.train_step().is_ok()));
+    let (features, read) = signal(task, session.form().input.size() as u32);
+    let (features, read) = (&features[..n_steps.min(features.len())], &read[..n_steps.min(read.len())]);
+    let (cell, h) = (session.model().cell, session.model().hidden);
+    let zeros = vec![vec![0.0; cell.states * h]; 2];
+    let program = session.run_stretch([n_steps, 1], features, read, &zeros).expect("it fits");
+    let whole = session.engine().read_f64(program.rows[1].y);
+    let mut outputs = session.engine().read_f64(program.output);
+    let wide = outputs.len() / n_steps;
+    if task == "reber" {
+        for row in outputs.chunks_mut(wide) {
+            let sum: f64 = row.iter().map(|logit| libm::exp(*logit)).sum();
+            row.iter_mut().for_each(|logit| *logit = libm::exp(*logit) / sum);
+        }
+    }
+    for t in 0..n_steps {
+        let one = features.get(t..=t).unwrap_or_default();
+        let streamed = session.stream(one, read.get(t..=t).unwrap_or_default()).expect("an input of the task");
+        assert_eq!(streamed.n_handed_on, fixed + growing * (t + 1), "{model} at {t}");
+        let pairs = streamed.hidden[1].iter().zip(&whole[h * t..]);
+        for (streamed, whole) in pairs.chain(streamed.output.iter().zip(&outputs[wide * t..])) {
+            let allowed = tolerance * whole.abs().max(1.0);
+            assert!((streamed - whole).abs() < allowed, "{model} on {task} at {t}: {streamed}, {whole}");
+        }
+    }
+    if growing > 0 && n_steps == T {
+        for _ in 0..2 {
+            let full = session.stream(features.get(..1).unwrap_or_default(), read.get(..1).unwrap_or_default());
+            let message = full.expect_err("no position is left").to_string();
+            assert!(message.contains("at most 1000 timesteps") && message.contains("1001"), "{message}");
+        }
+    }
+    session.begin_stream();
+    let again = session.stream(features.get(..1).unwrap_or_default(), read.get(..1).unwrap_or_default());
+    let again = again.expect("the first input");
+    assert_eq!((again.n_read, again.n_handed_on), (1, fixed + growing));
+    assert_eq!(again.longest, (growing > 0).then_some(T));
+}
+
 #[wasm_bindgen_test(unsupported = test)]
 fn the_first_thousand_outputs_of_a_stream_are_those_of_the_whole_sequence() {
-    for cell in cells() {
+    for (model, handed_on) in models() {
         for task in ["sine", "reber"] {
-            let model = json!({ "id": cell.id, "hidden": 7, "layers": 2 });
-            let config = json!({ "task": { "id": task }, "model": model, "batch": 4, "seed": 3 });
-            let mut session = session(&config, EngineKind::Cpu);
-            (0..20).for_each(|_| assert!(session.train_step().is_ok()));
-            let symbols = session.form().input.size() as u32;
-            let (mut features, mut read) = (Vec::new(), Vec::new());
-            match task {
-                "sine" => features = (0..T).map(|t| Real::tanh((t as f32 * 0.37 + 1.0) % 2.0 - 1.0)).collect(),
-                _ => read = (0..T as u32).map(|t| (t * t / 3 + t) % symbols).collect(),
-            }
-            let zeros = vec![vec![0.0; cell.states * 7]; 2];
-            let program = session.run_stretch([T, 1], &features, &read, &zeros).expect("it fits");
-            let whole = session.engine().read_f64(program.rows[1].y);
-            for t in 0..T {
-                let one = features.get(t..=t).unwrap_or_default();
-                let streamed = session.stream(one, read.get(t..=t).unwrap_or_default()).expect("an input of the task");
-                assert_eq!(streamed.n_handed_on, 2 * 7 * cell.states);
-                for (unit, (streamed, whole)) in streamed.hidden[1].iter().zip(&whole[7 * t..]).enumerate() {
-                    assert!(
-                        (streamed - whole).abs() < 1e-5,
-                        "{} on {task}: unit {unit} at {t}: {streamed}, {whole}",
-                        cell.id
-                    );
-                }
-            }
-            session.begin_stream();
-            let again = session.stream(features.get(..1).unwrap_or_default(), read.get(..1).unwrap_or_default());
-            assert_eq!(again.expect("the first input").n_read, 1);
+            compare(task, &model, handed_on, EngineKind::Cpu, T, 1e-5);
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn streams_equal_the_parallel_forms_in_double_precision() {
+    for (mut model, [fixed, growing]) in models() {
+        // 1/√d is a number of single precision for d = 4 and 1.
+        if model["id"] == "retnet" {
+            model["hidden"] = json!(4);
+            model["heads"] = json!(if fixed == 2 * 7 * 7 { 1 } else { 4 });
+            compare(
+                "sine",
+                &model,
+                [if fixed == 2 * 7 * 7 { 2 * 16 } else { 2 * 4 }, growing],
+                EngineKind::Reference,
+                60,
+                1e-12,
+            );
+        } else {
+            compare("sine", &model, [fixed, growing], EngineKind::Reference, 60, 1e-12);
         }
     }
 }

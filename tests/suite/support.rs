@@ -6,9 +6,9 @@ use unroll::engine::{Engine, Memory};
 use unroll::graph::{Graph, Mark, PERSISTENT, Plan};
 use unroll::kernels::recurrence::{Cell, Layer, Params};
 use unroll::kernels::{
-    activation, adam, attention, carry, causal_conv, copy, cross_entropy, elman, fill, gather, gru, layer_norm, lstm,
-    mean_squared_error, mingru, minlstm, norm as norm_kernel, position, product, rmsprop, selective_scan, sgd, update,
-    wkv,
+    activation, adam, additive_attention, attention, carry, causal_conv, copy, cross_entropy, elman, fill, gather, gru,
+    layer_norm, lstm, mean_squared_error, mingru, minlstm, norm as norm_kernel, position, product, rmsprop,
+    selective_scan, sgd, update, wkv,
 };
 use unroll::nn::{Model, find};
 use unroll::options::{Chosen, Value};
@@ -358,6 +358,7 @@ pub static CASES: &[(&str, Cases)] = &[
     ("adam", |size| {
         [false, true].map(|decoupled| optimiser_case(if decoupled { "adamw" } else { "adam" }, &[0.03], size)).into()
     }),
+    ("additive_attention", additive_attention_cases),
     ("attention", attention_cases),
     ("carry", carry_cases),
     ("causal_conv", causal_conv_cases),
@@ -418,6 +419,29 @@ fn activation_cases(size: usize) -> Vec<Case> {
             case.score(&[z, gated]);
             cases.push(case);
         }
+    }
+    cases
+}
+
+/// Two readings of one memory, whose adjoints are added up.
+fn additive_attention_cases(size: usize) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for [n_queries, n_keys, width, columns] in [[2, size + 1, 3, 5], [size, 4, 5, 3], [1, 5, size, 2], [3, 2, 7, size]]
+    {
+        let batch = 3;
+        let what = format!("{n_queries} queries, {n_keys} keys of {width}, values of {columns}");
+        let mut case = Case::new(what);
+        let memory = case.input(&[n_keys, batch, width + columns + 1], 2.0).columns(1, width + columns);
+        let v = case.input(&[1, width], 1.0);
+        let outputs = [0; 2].map(|_| {
+            let queries = case.input(&[n_queries, batch, width], 2.0);
+            let weights = case.graph.activation("weights", &[n_queries, batch, n_keys + 1]).columns(0, n_keys);
+            let y = case.graph.activation("y", &[n_queries, batch, columns]);
+            case.graph.record(additive_attention::forward(queries, memory, v, weights, y));
+            y
+        });
+        case.score(&outputs);
+        cases.push(case);
     }
     cases
 }
@@ -782,7 +806,7 @@ fn wkv_cases(size: usize) -> Vec<Case> {
             let [k, v] = [scale, 1.0].map(|scale| case.input(&[n_steps, batch, channels], scale));
             let shape = [n_steps, batch, channels];
             let [means, y] = ["means", "y"].map(|name| case.graph.activation(name, &shape));
-            let shares = case.graph.activation("shares", &[n_steps, batch, 2 * channels]);
+            let shares = case.graph.activation("shares", &[n_steps, batch, 4 * channels]);
             if looked_at {
                 let totals = case.graph.slot("totals", &shape);
                 case.graph.keep_totals(means, totals);

@@ -111,7 +111,7 @@ mod kernel {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     kernels! {
-        activation adam attention carry causal_conv copy cross_entropy elman fill gather gru layer_norm lstm mean_squared_error
-        mingru minlstm norm position product rmsprop row_sum selective_scan sgd wkv
+        activation adam additive_attention attention carry causal_conv copy cross_entropy elman fill gather gru layer_norm lstm
+        mean_squared_error mingru minlstm norm position product rmsprop row_sum selective_scan sgd wkv
     }
 }

@@ -22,7 +22,7 @@ export const GLOSSARY = {
   speed: {
     name: "Steps per second",
     formula: "updates / time",
-    text: "Of the slowest lane, waiting for others included. Pictures and evaluations count.",
+    text: "Of the slowest lane, waiting for others included; in the proof, of each lane. Pictures and evaluations count.",
   },
   loss: {
     name: "Training loss L",
@@ -32,7 +32,7 @@ export const GLOSSARY = {
   accuracy: {
     name: "Right answers",
     formula: "right / asked",
-    text: "Share on held-out data that no training step sees. A value counts as right when its error is below the task's limit.",
+    text: "Share on held-out data that no training step sees; in slow motion, on the training batch. A value counts as right when its error is below the task's limit.",
   },
   solved: {
     name: "Solved at step",
@@ -42,7 +42,7 @@ export const GLOSSARY = {
   gradient: {
     name: "Gradient at a timestep",
     formula: "B·‖∂L/∂h_t‖_2",
-    text: "How much the loss would change with the state at timestep t (c_t of an LSTM, with the way through h_t). The norm is over the units; B takes the mean over the batch back, so each sequence counts for itself. Shown is the median over the probe sequences.",
+    text: "How much the loss would change with the state at timestep t (c_t of an LSTM, with the way through h_t). The norm is over the units; B takes the mean over the batch back, so each sequence counts for itself. Shown is the median over the probe sequences, in slow motion over those of the training batch.",
     source: PASCANU,
   },
   factor: {
@@ -116,6 +116,38 @@ export const GLOSSARY = {
     formula: "‖G‖_{F} = √(Σ G_ij²)",
     text: "Of the gradient of the recurrent weights (W_ih where there are none), on the probe sequences, before clipping.",
   },
+  "total-norm": {
+    name: "Norm of all gradients ‖g‖",
+    formula: "‖g‖_2 = √(Σ (∂L/∂p)²)",
+    text: "Over the elements of all parameters p, on one training batch, before clipping.",
+    source: PASCANU,
+  },
+  coefficient: {
+    name: "Clip factor",
+    formula: "min(1, limit / ‖g‖)",
+    text: "What clipping by norm multiplies the whole gradient by: the direction stays. 1 where nothing is clipped.",
+    source: PASCANU,
+  },
+  move: {
+    name: "Update ‖Δ‖",
+    formula: "‖Δ‖_2 = √(Σ (p_new − p_old)²)",
+    text: "How far one step moves the weights, over the elements of all parameters p.",
+  },
+  saturated: {
+    name: "Saturated units",
+    formula: "mean over t of 1 − h_t², or of 4g_t(1 − g_t), below 0.1",
+    text: "Units of a tanh network, or gates g, that stand near the ends of their range, where the slope is small and hands little gradient back.",
+  },
+  dead: {
+    name: "Dead units",
+    formula: "max h_t − min h_t < 10⁻⁴ over t",
+    text: "Units that keep one value over the whole sequence shown.",
+  },
+  baseline: {
+    name: "Loss without memory",
+    formula: "min L over answers that ignore what was read before",
+    text: "What the best predictor without memory reaches. It is the task's own number, in the unit of its loss.",
+  },
   credit: {
     name: "Credit",
     formula: "‖∂y_t/∂m_k‖_{F}, or ‖∂L_t/∂m_k‖_2",
@@ -124,13 +156,18 @@ export const GLOSSARY = {
   attention: {
     name: "Attention weight",
     formula: "a_tk = softmax_k(q_t · k_k / √d)",
-    text: "With which weight timestep t reads timestep k; over k they add up to 1. A recurrence that is linear in its state has weights too: those that its gates imply, which can be negative and add up to anything.",
+    text: "With which weight timestep t reads timestep k; over k they add up to 1. Bahdanau’s score is v · tanh(q_t + k_k). A recurrence that is linear in its state has weights too: those that its gates imply, which can be negative and add up to anything.",
     source: "Vaswani et al. 2017, arXiv:1706.03762",
   },
   ripple: {
     name: "Ripple",
     formula: "‖m_t(changed) − m_t‖_2",
     text: "How far the run with the change by hand is from the run without it, at timestep t.",
+  },
+  "output-ripple": {
+    name: "Ripple of the answer",
+    formula: "‖y_t(changed) − y_t‖_2",
+    text: "How far the outputs before softmax are from those of the run without the change by hand, at timestep t.",
   },
   variance: {
     name: "Share of the variance",
@@ -155,8 +192,18 @@ export const GLOSSARY = {
   },
   "handed-on": {
     name: "Numbers handed on",
-    formula: "L · S · H",
-    text: "What a recurrent network carries from one timestep to the next: S states of H units in each of its L layers. It does not grow with the stream.",
+    formula: "L · S · H of states, or 2·L·H·n of keys and values",
+    text: "What a network carries from one timestep to the next. A recurrent one has S states of H units in each of its L layers, which do not grow with the stream; attention keeps a key and a value for each of n timesteps.",
+  },
+  engines: {
+    name: "Distance of two gradients",
+    formula: "‖g − g′‖_2 / ‖g‖_2",
+    text: "Of one parameter, g by the CPU and g′ by WebGPU, for the same training step.",
+  },
+  seed: {
+    name: "Seed",
+    formula: "random number = f(seed, purpose, step)",
+    text: "Where all random numbers begin. The same seed and settings give the same weights and the same batches.",
   },
   fingerprint: {
     name: "Fingerprint",
@@ -171,3 +218,17 @@ export const GLOSSARY = {
 } as const satisfies Record<string, Definition>;
 
 export type TermId = keyof typeof GLOSSARY;
+
+/** A piece of a sentence: a number with the definition that belongs to it, or plain text. */
+export interface Defined {
+  text: string;
+  term: TermId | null;
+}
+
+/** Takes a sentence apart where numbers are marked, as in `L = [0.70](loss)`. */
+export function definedParts(sentence: string): Defined[] {
+  return sentence.split(/(\[[^\]]+\]\([a-z-]+\))/).flatMap((part): Defined[] => {
+    const [, text = part, id = ""] = /^\[([^\]]+)\]\(([a-z-]+)\)$/.exec(part) ?? [];
+    return text === "" ? [] : [{ text, term: id in GLOSSARY ? (id as TermId) : null }];
+  });
+}

@@ -110,6 +110,7 @@ export const PANELS = [
   { id: "poke", title: "Poke" },
   { id: "portrait", title: "Portrait" },
   { id: "stream", title: "Stream" },
+  { id: "pace", title: "Pace" },
   { id: "history", title: "History" },
   { id: "cliff", title: "Cliff" },
   { id: "horizon", title: "Horizon" },

@@ -250,4 +250,33 @@ describe("the names of lines in a ribbon", () => {
       }
     }
   });
+
+  it("never stand on the line between a source and its answer, nor does the label of the fit", () => {
+    const nSteps = 20;
+    const median = Float32Array.from({ length: nSteps }, (_, t) => 0.9 ** Math.abs(t - 10));
+    const fit = { ...fitOf([...median], false), factor: 1.02, atTo: 1, from: 0, to: nSteps - 1 } as draw.Fit;
+    const of = (id: string, by: number): draw.RibbonView => {
+      const line = median.map((value) => by * value);
+      return { id, title: id, reverse: false, reference: nSteps - 1, median: line, lower: line, upper: line, fit };
+    };
+    const ribbons = [of("h", 1), of("c", 0.1)];
+    const row = { id: "l0", layer: 0, reverse: false, channels: [], ribbons } as unknown as draw.RowView;
+    const said = new Set<boolean>();
+    for (let width = 240; width <= 800; width += 10) {
+      const made = recorder();
+      const cursors = { hover: null, pins: [], answer: 10 };
+      const options = { domain: [-8, 1], lane: 0, fit: true, cursors } as const;
+      draw.drawRibbon(made.ctx, box(width, 130), row, 1e-38, draw.palettes.light, options);
+      const divider = draw.timeAxis(nSteps, box(width, 130)).left(10);
+      for (const { name, args } of made.calls) {
+        const text = String(args[0]);
+        if (name !== "fillText" || !/^(×|h$|c$)/.test(text)) continue;
+        if (text.startsWith("×")) said.add(text.endsWith("a step back"));
+        const [left, right] = [Number(args[1]), Number(args[1]) + made.ctx.measureText(text).width];
+        expect(right < divider || left > divider, `${text} at ${String(width)} px`).toBe(true);
+      }
+    }
+    // In full where it fits, the number alone where it does not.
+    expect(said).toEqual(new Set([true, false]));
+  });
 });

@@ -48,7 +48,18 @@ describe("ribbonDomain", () => {
 
   it("reaches the floor of f32 and no further", () => {
     const [low] = ribbonDomain([frame("elman", 200, 0.3)], null);
-    expect(low).toBe(-39);
+    expect(low).toBe(-38);
+  });
+
+  it("does not count timesteps that no gradient reaches at all", () => {
+    const view = frame("elman", 25);
+    const row = view.rows[0];
+    const ribbon = row?.ribbons[0];
+    if (row === undefined || ribbon === undefined) throw new Error("no ribbon");
+    const none = (values: Float32Array): Float32Array => values.map((value, t) => (t < 24 ? 0 : value));
+    const last = { ...ribbon, lower: none(ribbon.lower), upper: none(ribbon.upper) };
+    const [low, high] = ribbonDomain([{ ...view, rows: [{ ...row, ribbons: [last] }] }], null);
+    expect(high - low).toBe(6);
   });
 
   it("does not count timesteps after the last loss", () => {

@@ -51,8 +51,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "test",
-        usage: "[--list] [--only STAGE[,STAGE…]] [--native-gpu]",
-        about: "check and test everything, in Rust, in Chromium and on the page",
+        usage: "[--list] [--only STAGE[,STAGE…]] [--long] [--native-gpu]",
+        about: "check and test everything, in Rust, in Chromium and on the page; --long adds the tests that train for minutes",
         run: test::command,
     },
 ];

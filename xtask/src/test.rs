@@ -1,7 +1,8 @@
 //! `cargo xtask test`: every check and every test, from cheap to dear, to the end even when one fails.
 //!
 //! [`STAGES`] is the only place that lists them; `--native-gpu` runs [`NATIVE_GPU`] instead. What was skipped counts as failed, and so
-//! does a stage of tests in which no test ran.
+//! does a stage of tests in which no test ran. Tests in a Rust module named `long` train for minutes: they are part of the stage `host`
+//! with `--long` alone.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -56,6 +57,8 @@ const NATIVE_GPU: &[Stage] = &[
 /// What the stages of one run share.
 struct Session<'a> {
     workspace: &'a Workspace,
+    /// Run the long tests too.
+    long: bool,
     /// Outcome of the build, once some stage has asked for it.
     site: Option<Result<()>>,
 }
@@ -83,7 +86,9 @@ struct Report {
 
 /// The command.
 pub fn command(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
-    let stages = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let (long, arguments): (Vec<&str>, Vec<&str>) =
+        arguments.iter().map(String::as_str).partition(|&argument| argument == "--long");
+    let stages = match arguments[..] {
         [] => select(None)?,
         ["--list"] => {
             for stage in STAGES {
@@ -96,7 +101,7 @@ pub fn command(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
         [option] if option.starts_with("--only=") => select(option.strip_prefix("--only="))?,
         _ => {
             return Err(format!(
-                "expected --list, --only STAGE[,STAGE…] or --native-gpu, got `{}`",
+                "expected --list, --only STAGE[,STAGE…] or --native-gpu, and --long, got `{}`",
                 arguments.join(" ")
             ));
         }
@@ -106,7 +111,7 @@ pub fn command(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
             "RUSTFLAGS is set: it holds for the host and is left out for wasm, where it would switch off SIMD",
         );
     }
-    let mut session = Session { workspace, site: None };
+    let mut session = Session { workspace, long: !long.is_empty(), site: None };
     let mut reports = Vec::new();
     for stage in stages {
         println!("\n━━ {}: {}", stage.id, stage.title);
@@ -221,10 +226,9 @@ fn lint_wasm(session: &mut Session) -> Result<Tally> {
 
 fn host(session: &mut Session) -> Result<Tally> {
     let mut command = session.workspace.cargo();
-    // The long runs of the newest architectures take more than all others together: `cargo test --test suite long::` runs them.
-    command.args(["test", "--workspace", "--no-fail-fast", "--"]);
-    for long in ["seq2seq::long", "long::parity_extrapolates", "long::every_recipe"] {
-        command.args(["--skip", long]);
+    command.args(["test", "--workspace", "--no-fail-fast"]);
+    if !session.long {
+        command.args(["--", "--skip", "::long::"]);
     }
     many(command, summary::libtest)
 }

@@ -50,7 +50,7 @@ impl Session {
         symbols: &[u32],
         state0: &[Vec<f64>],
     ) -> Result<Stretch> {
-        let program = self.blueprint(n_steps, batch).compile_stretch();
+        let program = self.blueprint(n_steps, batch).compile_stretch(None);
         check_memory(SIZES, program.plan.bytes() as u64 + self.bytes())?;
         self.engine.reserve(&program.plan);
         self.run_stretch_of(&program, features, symbols, state0);

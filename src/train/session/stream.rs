@@ -1,4 +1,5 @@
-//! Streaming: a network that reads one timestep after the other, with nothing but its states handed on.
+//! Streaming: a network that reads one timestep after the other, with nothing handed on but what it carries: the states of a recurrence, a
+//! scan or a retention, the latest inputs of a convolution, or the keys and values of all timesteps before.
 
 use super::super::program::Stretch;
 use super::{Session, softmax};
@@ -7,13 +8,14 @@ use crate::options::Value;
 use crate::tasks::{Input, Target};
 
 /// A stream under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Streaming {
-    program: Stretch,
-    /// Per row, `[S, 1, H]`.
-    states: Vec<Vec<f64>>,
+    /// The program of its last timestep.
+    program: Option<Stretch>,
+    /// What the next timestep gets, in the order of [`Stretch::handed_on`].
+    handed_on: Vec<Vec<f64>>,
     /// Timesteps read.
-    n_read: u64,
+    n_read: usize,
 }
 
 /// What one timestep of a stream says.
@@ -23,29 +25,37 @@ pub struct Streamed {
     pub n_read: u64,
     /// `[O]`: probabilities of the classes, or values.
     pub output: Vec<f64>,
-    /// Per row, h.
+    /// Per row, h, or the stream behind the block.
     pub hidden: Vec<Vec<f64>>,
-    /// Numbers that are handed on to the next timestep.
+    /// Numbers that are handed on to the next timestep. They grow where keys and values are among them.
     pub n_handed_on: usize,
+    /// The most timesteps that the stream can read, where it has an end.
+    pub longest: Option<usize>,
 }
 
 impl Session {
-    /// Begins a stream anew: states are zero.
+    /// Begins a stream anew: what was handed on is forgotten.
     pub fn begin_stream(&mut self) {
         self.streaming = None;
     }
 
     /// Reads one timestep, `[I]` features or one symbol, from where the stream is, with the parameters of now. Memory and work do not
-    /// depend on how much was read before.
+    /// depend on how much was read before, but for a network of attention: both grow with every timestep until it has read its context.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an input in another form, and for a network that has to see the end of a sequence first.
+    /// [`Error::Invalid`] for an input in another form, for a network that has to see the end of a sequence first, and where the context is
+    /// full; then the stream stays as it was.
     pub fn stream(&mut self, features: &[f32], symbols: &[u32]) -> Result<Streamed> {
         let (form, model) = (self.task.form(), &self.model);
-        if model.bidirectional || model.cell.block().is_some() {
-            let expected = "a recurrent network in one direction for a stream";
-            let got = if model.bidirectional { "one that reads in both directions" } else { model.cell.title };
+        if !model.streams() {
+            let expected = "one network in one direction for a stream";
+            let got =
+                if model.bidirectional { "one that reads in both directions" } else { "an encoder with a decoder" };
             return Err(Error::invalid("session", expected, got));
+        }
+        let n_read = self.streaming.as_ref().map_or(0, |streaming| streaming.n_read);
+        if let Some([_, expected, got]) = model.misfit_of(n_read + 1) {
+            return Err(Error::invalid("stream", expected, got));
         }
         let (width, is_symbol) = match form.input {
             Input::Features(n) => (n, false),
@@ -62,35 +72,45 @@ impl Session {
             let got = symbols.first().map_or_else(|| format!("[{}]", shown.join(", ")), u32::to_string);
             return Err(Error::invalid("x", expected, got));
         }
-        let (states, hidden) = (model.cell.states, model.hidden);
         let is_class = matches!(form.target, Target::Class(_));
-        let mut streaming = match self.streaming.take() {
-            Some(streaming) => streaming,
-            None => {
-                let program = self.blueprint(1, 1).compile_stretch();
-                self.engine.reserve(&program.plan);
-                let states = program.rows.iter().map(|_| vec![0.0; states * hidden]).collect();
-                Streaming { program, states, n_read: 0 }
-            }
+        let Streaming { program, mut handed_on, n_read } = self.streaming.take().unwrap_or_default();
+        // A cache that has grown needs a program of its size.
+        let fits = |program: &Stretch| {
+            let mut pairs = program.handed_on.iter().zip(&handed_on);
+            pairs.all(|((before, _), values)| before.shape.len() == values.len())
         };
-        self.run_stretch_of(&streaming.program, features, symbols, &streaming.states);
-        let engine = &self.engine;
-        for (row, kept) in streaming.program.rows.iter().zip(&mut streaming.states) {
-            kept.clear();
-            (0..states).for_each(|index| kept.extend(engine.read_f64(row.state(index))));
+        let program = program.filter(fits).unwrap_or_else(|| {
+            let program = self.blueprint(1, 1).compile_stretch(Some(n_read));
+            self.engine.reserve(&program.plan);
+            program
+        });
+        if program.handed_on.is_empty() {
+            let expected = "a network that can begin in the middle of a sequence, for a stream";
+            return Err(Error::invalid("session", expected, self.model.cell.title));
         }
-        streaming.n_read += 1;
-        let mut output = engine.read_f64(streaming.program.output);
+        handed_on.resize_with(program.handed_on.len(), Vec::new);
+        for ((before, _), values) in program.handed_on.iter().zip(&mut handed_on) {
+            values.resize(before.shape.len(), 0.0);
+            self.engine.write_f64(*before, values);
+        }
+        self.run_stretch_of(&program, features, symbols, &[]);
+        let engine = &self.engine;
+        for ((_, after), values) in program.handed_on.iter().zip(&mut handed_on) {
+            *values = engine.read_f64(*after);
+        }
+        let mut output = engine.read_f64(program.output);
         if is_class {
             softmax(&mut output);
         }
+        let n_read = n_read + 1;
         let streamed = Streamed {
-            n_read: streaming.n_read,
+            n_read: n_read as u64,
             output,
-            hidden: streaming.states.iter().map(|states| states[..hidden].to_vec()).collect(),
-            n_handed_on: streaming.states.iter().map(Vec::len).sum(),
+            hidden: program.rows.iter().map(|row| engine.read_f64(row.y)).collect(),
+            n_handed_on: handed_on.iter().map(Vec::len).sum(),
+            longest: self.model.longest(),
         };
-        self.streaming = Some(streaming);
+        self.streaming = Some(Streaming { program: Some(program), handed_on, n_read });
         Ok(streamed)
     }
 }

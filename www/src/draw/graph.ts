@@ -539,7 +539,8 @@ function drawOutputs(ctx: Canvas2D, layout: GraphLayout, frame: FrameView, palet
     const x = axis.centre(step);
     if (roomy) {
       const width = widthOf(text);
-      const left = Math.min(Math.max(x - width / 2, axis.x0), axis.x1 - width + 12);
+      // A mark may stand beside the plot; a number would stand on the title of the scale.
+      const left = Math.min(Math.max(x - width / 2, axis.x0), axis.x1 - width + (right === null ? 0 : 12));
       drawText(ctx, text, left, y + 0.5, { colour: palette.ink, weight: 600, baseline: "middle" });
       if (right !== null) drawVerdict(ctx, right, left + width - 5, y, 4, palette);
     } else if (right === null) {

@@ -69,7 +69,8 @@ export function logOf(value: number, floor: number): number {
 }
 
 /**
- * A domain that covers the bands of all ribbons, in whole decades, for all lanes together.
+ * A domain that covers the bands of all ribbons, in whole decades, for all lanes together. Where no gradient comes at all it is 0: that
+ * is no height, and a mark at the lower end says so.
  *
  * Steady: it grows at once and by the decade, and shrinks only when more than three decades have become empty. It always
  * spans at least six decades, so that a flat ribbon looks flat.
@@ -85,8 +86,8 @@ export function ribbonDomain(
       for (const ribbon of row.ribbons) {
         for (let t = 0; t < frame.nSteps; t += 1) {
           if (!inReach(ribbon, t)) continue;
-          low = Math.min(low, logOf(ribbon.lower[t] ?? 0, frame.floor));
-          high = Math.max(high, logOf(ribbon.upper[t] ?? 0, frame.floor));
+          if (ribbon.lower[t] !== 0) low = Math.min(low, logOf(ribbon.lower[t] ?? 0, frame.floor));
+          if (ribbon.upper[t] !== 0) high = Math.max(high, logOf(ribbon.upper[t] ?? 0, frame.floor));
         }
       }
     }
@@ -218,11 +219,13 @@ export function drawRibbon(
 
     const { y, height } = plot.box;
     drawCursors(ctx, plot.axis, y, y + height, options.cursors ?? NO_CURSORS, palette, pixelRatio);
-    const taken: Box[] = [];
+    const answer = options.cursors?.answer ?? null;
+    const divider = answer === null ? null : plot.axis.left(answer);
+    const taken: Box[] = divider === null ? [] : [{ x: divider - 3, y, width: 6, height }];
     // A line through several windows, which no gradient crosses, would say nothing.
     const isWhole = main !== undefined && (main.window === undefined || (main.cut ?? 0) >= nSteps - main.window);
     if (options.fit !== false && main !== undefined && isWhole && main.fit !== null)
-      taken.push(...drawFit(ctx, plot, main, main.fit, palette));
+      taken.push(...drawFit(ctx, plot, main, main.fit, palette, divider));
     if (main !== undefined) drawNames(ctx, plot, main, row.ribbons, options.ghosts ?? [], lane, palette, taken);
     drawCursorDots(ctx, plot, row.ribbons, options.cursors ?? NO_CURSORS, lane, palette);
     horizontal(ctx, plot.axis.x0, plot.axis.x1, y + height, 1, palette.line, pixelRatio);
@@ -254,7 +257,8 @@ function drawZones(ctx: Canvas2D, box: Box, plot: Plot, ribbon: RibbonView, pale
     const two = share !== "" && bottom - top >= 30;
     const style = { colour: ink, baseline: "middle", maxWidth: box.x + box.width - axis.x1 - 11 } as const;
     const middle = (top + bottom) / 2;
-    drawText(ctx, zone, axis.x1 + 11, middle - (two ? 7 : 0), { ...style, size: FONT.tick, weight: 600 });
+    const name = textWidth(ctx, zone, FONT.tick, 600) <= style.maxWidth ? zone : `${zone.slice(0, 4)}.`;
+    drawText(ctx, name, axis.x1 + 11, middle - (two ? 7 : 0), { ...style, size: FONT.tick, weight: 600 });
     if (two) drawText(ctx, share, axis.x1 + 11, middle + 7, { ...style, size: FONT.tick });
   }
 }
@@ -409,8 +413,15 @@ export function fitAt(fit: Fit, step: number, reverse: boolean): number {
   return Math.log10(fit.atTo) + (far - near) * Math.log10(fit.factor);
 }
 
-/** Returns where its label stands. */
-function drawFit(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, fit: Fit, palette: Palette): Box[] {
+/** Returns where its label stands: on one side of a `divider`. */
+function drawFit(
+  ctx: Canvas2D,
+  plot: Plot,
+  ribbon: RibbonView,
+  fit: Fit,
+  palette: Palette,
+  divider: number | null,
+): Box[] {
   const { reverse } = ribbon;
   if (!(fit.factor > 0) || !Number.isFinite(fit.factor) || !(fit.atTo > 0) || !Number.isFinite(fit.atTo)) return [];
   const { axis } = plot;
@@ -426,23 +437,41 @@ function drawFit(ctx: Canvas2D, plot: Plot, ribbon: RibbonView, fit: Fit, palett
   ctx.stroke();
   ctx.setLineDash([]);
 
-  const label = `${factor(fit.factor)} a step back`;
+  // Not over what a window cuts off, where nothing was fitted.
+  const cut = ribbon.cut ?? 0;
+  const leftmost = axis.left(reverse ? 0 : cut) + 6;
+  const end = axis.left(reverse ? axis.nSteps - cut : axis.nSteps) - 6;
+  const sides =
+    divider === null
+      ? [[leftmost, end]]
+      : [
+          [leftmost, Math.min(end, divider - 8)],
+          [Math.max(leftmost, divider + 8), end],
+        ];
+  const room = Math.max(...sides.map(([left = 0, right = 0]) => right - left));
+  const whole = `${factor(fit.factor)} a step back`;
+  const label = divider !== null && textWidth(ctx, whole, FONT.heading, 600) > room ? factor(fit.factor) : whole;
   const width = textWidth(ctx, label, FONT.heading, 600);
+  if (width > room) return [];
   // The label stands on the open side of the line: above it and towards the lower end.
   const rising = to.y < from.y;
   const middle = { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 };
   const steep = Math.abs(to.y - from.y) > 40;
   const wanted = steep ? (rising ? middle.x - width - 10 : middle.x + 10) : middle.x - width / 2;
-  // Not over what a window cuts off, where nothing was fitted.
-  const cut = ribbon.cut ?? 0;
-  const leftmost = axis.left(reverse ? 0 : cut) + 6;
-  const rightmost = axis.left(reverse ? axis.nSteps - cut : axis.nSteps) - width - 6;
-  if (leftmost > rightmost) return [];
-  const x = Math.min(Math.max(wanted, leftmost), rightmost);
+  const places = sides
+    .filter(([left = 0, right = 0]) => right - left >= width)
+    .map(([left = 0, right = 0]) => Math.min(Math.max(wanted, left), right - width));
+  const x = places.sort((a, b) => Math.abs(a - wanted) - Math.abs(b - wanted))[0] ?? leftmost;
+  // Clear of the fit and of the median, which bends away from it.
   const slope = (to.y - from.y) / Math.max(1, to.x - from.x);
-  const lineTop = Math.min(from.y + slope * (x - from.x), from.y + slope * (x + width - from.x));
-  const y = Math.min(steep ? middle.y - 8 : middle.y - 10, lineTop - 8);
-  const inside = y < plot.box.y + 12 ? Math.min(plot.box.y + plot.box.height - 6, Math.max(from.y, to.y) + 22) : y;
+  const heights = [from.y + slope * (x - from.x), from.y + slope * (x + width - from.x)];
+  for (let t = axis.stepAt(x) ?? 0; t <= (axis.stepAt(x + width) ?? 0); t += 1) {
+    const value = ribbon.median[t] ?? 0;
+    if (inReach(ribbon, t) && value >= plot.floor) heights.push(plot.yOf(logOf(value, plot.floor)));
+  }
+  const y = Math.min(steep ? middle.y - 8 : middle.y - 10, Math.min(...heights) - 8);
+  const below = Math.max(from.y, to.y, ...heights) + 22;
+  const inside = y < plot.box.y + 12 ? Math.min(plot.box.y + plot.box.height - 6, below) : y;
   drawText(ctx, label, x, inside, {
     colour: palette.ink,
     size: FONT.heading,

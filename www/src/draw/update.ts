@@ -108,16 +108,16 @@ export interface Told {
   optimiser: string;
 }
 
-/** One sentence for each stage. */
+/** One sentence for each stage; numbers are marked with their definitions, as in `L = [0.70](loss)`. */
 export const SENTENCES = {
   forward: ({ update, nSteps, sequence }: Told): string =>
     `${count(update.sequences)} sequences of batch ${count(update.step + 1)} run through ${count(nSteps)} timesteps with the same weights; pictures show sequence ${count(sequence + 1)}.`,
   loss: ({ update }: Told): string =>
-    `Answers are compared with targets: L = ${significant(first(update, "loss"), 4)}, ${significant(100 * first(update, "accuracy"), 2)} % right.`,
+    `Answers are compared with targets: L = [${significant(first(update, "loss"), 4)}](loss), [${significant(100 * first(update, "accuracy"), 2)} %](accuracy) right.`,
   backward: ({ gradient }: Told): string =>
     gradient === null
       ? "No gradient comes back: no loss reaches these states."
-      : `∂L/∂${gradient.state} runs back: ${significant(gradient.last, 2)} at t ${String(gradient.from + 1)}, ${significant(gradient.first, 2)} left at t 1.`,
+      : `∂L/∂${gradient.state} runs back: [${significant(gradient.last, 2)}](gradient) at t ${String(gradient.from + 1)}, [${significant(gradient.first, 2)}](gradient) left at t 1.`,
   ledger: ({ ledger }: Told): string => {
     if (ledger === undefined) return "";
     const segments = [...(ledger.series.get("segments")?.values ?? [])];
@@ -125,10 +125,10 @@ export const SENTENCES = {
     const most = segments.reduce((best, value, t) => (value > (segments[best] ?? 0) ? t : best), 0);
     const share = norm > 0 ? (100 * (segments[most] ?? 0)) / norm : 0;
     const what = ledger.series.get("norm")?.title ?? "";
-    return `Every timestep adds its share: ${what} = ${significant(norm, 3)}, of which t ${String(most + 1)} pays ${significant(share, 2)} %.`;
+    return `Every timestep adds its share: ${what} = [${significant(norm, 3)}](norm), of which t ${String(most + 1)} pays [${significant(share, 2)} %](segment).`;
   },
   clip: ({ update, clip }: Told): string => {
-    const norm = significant(first(update, "norm"), 3);
+    const norm = `[${significant(first(update, "norm"), 3)}](total-norm)`;
     if (clip === null) return `The norm of all gradients is ${norm}; clipping is off.`;
     const at = significant(clip.at, 3);
     if (clip.kind === "value") {
@@ -136,11 +136,11 @@ export const SENTENCES = {
       return `The norm of all gradients is ${norm}; clipped by value at ${at}: ${what}.`;
     }
     return first(update, "clipped") > 0
-      ? `The norm of all gradients, ${norm}, is above ${at}: all are multiplied by ${significant(first(update, "coefficient"), 3)}.`
-      : `The norm of all gradients, ${norm}, is not above ${at}: nothing is clipped (factor 1).`;
+      ? `The norm of all gradients, ${norm}, is above ${at}: all are multiplied by [${significant(first(update, "coefficient"), 3)}](coefficient).`
+      : `The norm of all gradients, ${norm}, is not above ${at}: nothing is clipped (factor [1](coefficient)).`;
   },
   weights: ({ update, optimiser }: Told): string => {
     const moved = Math.hypot(...(update.series.get("changes")?.values ?? []));
-    return `${optimiser} moves all weights by ‖Δ‖ = ${significant(moved, 2)}; on the same batch L goes from ${significant(first(update, "loss"), 4)} to ${significant(first(update, "loss", 1), 4)}. Step ${count(update.step + 1)} is done.`;
+    return `${optimiser} moves all weights by ‖Δ‖ = [${significant(moved, 2)}](move); on the same batch L goes from [${significant(first(update, "loss"), 4)}](loss) to [${significant(first(update, "loss", 1), 4)}](loss). Step ${count(update.step + 1)} is done.`;
   },
 } as const;

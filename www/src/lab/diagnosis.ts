@@ -53,7 +53,7 @@ export interface Remedy {
 export interface Finding {
   kind: FindingKind;
   title: string;
-  /** One or two sentences with numbers of the running network. */
+  /** One or two sentences with numbers of the running network, marked with their definitions: `[×0.42](factor) a step back`. */
   evidence: string;
   remedies: readonly Remedy[];
 }
@@ -164,30 +164,30 @@ function see(symptoms: Symptoms, before: FindingKind | null): Seen | null {
   if (largest !== null && largest.fit.ratio > LIMITS.explodingRatio / slack("exploding")) {
     const far = largest.row.reverse ? frame.nSteps : 1;
     const times = significant(largest.fit.ratio);
-    const evidence = `The gradient grows ${factor(largest.fit.factor)} a step back: step ${count(far)} receives ${times} times the signal.`;
+    const evidence = `The gradient grows [${factor(largest.fit.factor)}](factor) a step back: step ${count(far)} receives [${times} times](share) the signal.`;
     return { kind: "exploding", title: "Exploding gradient", evidence };
   }
   const coefficient = median(clipCoefficients);
   if (clipCoefficients.length >= 10 && coefficient < LIMITS.clipCoefficient * slack("exploding")) {
-    const evidence = `Clipping leaves ${share(coefficient)} of the gradient, by the median of the last ${clipCoefficients.length} reports: its norm is ${significant(median(norms))}.`;
+    const evidence = `Clipping leaves [${share(coefficient)}](coefficient) of the gradient, by the median of the last ${clipCoefficients.length} reports: its norm is [${significant(median(norms))}](total-norm).`;
     return { kind: "exploding", title: "Exploding gradient", evidence };
   }
   const usual = median(norms);
   const now = median(norms.slice(-3));
   if (norms.length >= 10 && usual > 0 && now > (LIMITS.normOverMedian * usual) / slack("exploding")) {
-    const evidence = `The gradient's norm is ${significant(now)}, ${count(now / usual)} times its median of ${significant(usual)}.`;
+    const evidence = `The gradient's norm is [${significant(now)}](total-norm), ${count(now / usual)} times its median of [${significant(usual)}](total-norm).`;
     return { kind: "exploding", title: "Exploding gradient", evidence };
   }
   const isLong = frame.nSteps >= 3;
   const saturated = saturatedUnits(frame);
   if (isLong && saturated.of > 0 && saturated.units / saturated.of >= saturated.limit / shareSlack("saturated")) {
     const ends = saturated.what === "gates" ? "0 or 1" : "−1 or 1";
-    const evidence = `${saturated.units} of ${saturated.of} ${saturated.what} stand at ${ends}, where the slope is less than ${LIMITS.slope * 100} % of the largest one.`;
+    const evidence = `[${saturated.units} of ${saturated.of}](saturated) ${saturated.what} stand at ${ends}, where the slope is less than ${LIMITS.slope * 100} % of the largest one.`;
     return { kind: "saturated", title: "Saturated", evidence };
   }
   const dead = deadUnits(frame);
   if (isLong && dead.of > 0 && dead.units / dead.of >= LIMITS.units / shareSlack("dead")) {
-    const evidence = `${dead.units} of ${dead.of} units keep one value over the whole sequence shown: they answer nothing.`;
+    const evidence = `[${dead.units} of ${dead.of}](dead) units keep one value over the whole sequence shown: they answer nothing.`;
     return { kind: "dead", title: "Dead units", evidence };
   }
   const smallest = fits.reduce<(typeof fits)[number] | null>(
@@ -198,14 +198,14 @@ function see(symptoms: Symptoms, before: FindingKind | null): Seen | null {
     const { row, fit, ribbon } = smallest;
     const far = row.reverse ? frame.nSteps : 1;
     const back = Math.abs((ribbon?.reference ?? 0) + 1 - far);
-    const arrives = fit.ratio > 0 ? share(fit.ratio) : "nothing that f32 can hold";
-    const evidence = `${factor(fit.factor)} a step back: step ${count(far)} receives ${arrives}${fit.ratio > 0 ? " of the signal" : ""}, and the loss lies ${count(back)} steps from there.`;
+    const arrives = fit.ratio > 0 ? `[${share(fit.ratio)}](share)` : "nothing that f32 can hold";
+    const evidence = `[${factor(fit.factor)}](factor) a step back: step ${count(far)} receives ${arrives}${fit.ratio > 0 ? " of the signal" : ""}, and the loss lies ${count(back)} steps from there.`;
     return { kind: "vanishing", title: "Vanishing gradient", evidence };
   }
   const since = plateauSince(symptoms);
   const last = symptoms.evaluations.at(-1);
   if (since !== null && baseline !== null && last !== undefined && last.step - since >= LIMITS.plateauSteps) {
-    const evidence = `The held-out loss, ${significant(last.loss)}, has stood for ${count(last.step - since)} steps where a predictor without memory stands (${baseline.what}: ${significant(baseline.loss)}).`;
+    const evidence = `The held-out loss, [${significant(last.loss)}](loss), has stood for ${count(last.step - since)} steps where a predictor without memory stands (${baseline.what}: [${significant(baseline.loss)}](baseline)).`;
     return { kind: "plateau", title: "Plateau", evidence };
   }
   return null;

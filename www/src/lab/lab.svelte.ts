@@ -952,6 +952,7 @@ export class Lab {
         const of = this.value("poke-of") === "state" ? "poke-state" : "poke-input";
         return { panel: of, ...common, ...pinned, unit, by };
       }
+      case "pace":
       case "proof":
         return { panel };
       case "factors":

@@ -29,11 +29,13 @@ export interface Reading {
   generation: number;
   /** Timesteps read since it began. */
   read: number;
-  /** Numbers that are handed on from timestep to timestep. */
-  handedOn: number;
+  /** Numbers that were handed on behind each timestep. */
+  handedOn: readonly number[];
+  /** The most timesteps that it can read; null where there is no end. */
+  longest: number | null;
   /** The last timesteps, the newest at the end. */
   steps: readonly Read[];
-  /** Why the network cannot be streamed. */
+  /** Why the network cannot be streamed, or reads no further. */
   failure: string | null;
 }
 
@@ -112,21 +114,24 @@ export class Stream {
   private async read(lane: Lane): Promise<void> {
     const { client, frame, generation } = lane;
     if (client === null || frame === null || lane.status !== "ready") return;
-    let reading = this.readings.get(lane.key);
+    const last = this.readings.get(lane.key);
+    const reading: Reading =
+      last?.generation === generation
+        ? last
+        : { generation, read: 0, handedOn: [], longest: null, steps: [], failure: null };
+    if (reading.failure !== null) return;
     try {
-      if (reading?.generation !== generation) {
-        await client.call("stream", { x: null });
-        reading = { generation, read: 0, handedOn: 0, steps: [], failure: null };
-      }
+      if (reading.read === 0) await client.call("stream", { x: null });
       const x = this.next(frame, reading);
       const one = frame.probe.input.kind === "symbols" ? (x[0] ?? 0) : Float32Array.from(x);
       const said: StreamStep | null = await client.call("stream", { x: one });
       if (said === null || lane.generation !== generation) return;
       const steps = [...reading.steps, { x, output: said.output, hidden: said.hidden }].slice(-SHOWN);
-      this.readings.set(lane.key, { generation, read: said.read, handedOn: said.handedOn, steps, failure: null });
+      const handedOn = [...reading.handedOn, said.handedOn];
+      this.readings.set(lane.key, { ...reading, read: said.read, handedOn, longest: said.longest, steps });
     } catch (error) {
       const failure = error instanceof Error ? error.message : String(error);
-      this.readings.set(lane.key, { generation, read: 0, handedOn: 0, steps: [], failure });
+      this.readings.set(lane.key, { ...reading, failure });
     }
   }
 

@@ -1,6 +1,7 @@
 // A Python program that reads a saved network with PyTorch. Sizes come from the file itself, so that they fit.
 
 import { equationsOf } from "./equations";
+import { recurrentClass } from "./pytorch.recurrent";
 import { transformerModules } from "./pytorch.transformer";
 
 /** Shapes of the tensors in a safetensors file: eight bytes with the header's length, then the header as JSON. */
@@ -19,7 +20,7 @@ export function shapesOf(weights: Uint8Array): Map<string, number[]> {
 export interface Network {
   /** Id of the architecture in the catalogue. */
   model: string;
-  /** Of an Elman network, or null. */
+  /** Of an Elman network, or of the candidate of a minGRU or minLSTM; else null. */
   nonlinearity: string | null;
   /** Of a Mamba network: the exact step instead of Euler's. */
   exact: boolean;
@@ -39,55 +40,66 @@ export interface Network {
   about: string;
 }
 
-/** PyTorch's module of an architecture, or null where it has none. */
-function moduleOf({ model, nonlinearity }: Network): { name: string; extra: string } | null {
-  switch (model) {
-    case "elman":
-      return nonlinearity === "tanh" || nonlinearity === "relu"
-        ? { name: "RNN", extra: `, nonlinearity="${nonlinearity}"` }
-        : null;
-    case "lstm":
-      return { name: "LSTM", extra: "" };
-    case "gru":
-      return { name: "GRU", extra: "" };
-    default:
-      return null;
-  }
+/** A recurrent layer in Python. */
+interface Layer {
+  /** What it is called by. */
+  name: string;
+  /** Further arguments. */
+  extra: string;
+  /** Its class, where PyTorch has none. */
+  lines: readonly string[];
 }
 
-/** An encoder and a decoder, with Luong attention or without. */
+/** The layer of an architecture, or null where there is none. */
+function layerOf({ model, nonlinearity }: Network): Layer | null {
+  if (model === "lstm" || model === "gru") return { name: `torch.nn.${model.toUpperCase()}`, extra: "", lines: [] };
+  if (model === "elman" && nonlinearity !== "identity")
+    return { name: "torch.nn.RNN", extra: `, nonlinearity="${nonlinearity ?? "tanh"}"`, lines: [] };
+  const own = recurrentClass(model, nonlinearity);
+  return own === null ? null : { ...own, extra: "" };
+}
+
+/** An encoder and a decoder, with attention or without: its linear layers and its place in the pass follow from what is in the file. */
 function encoderDecoder(
   { hidden, layers, source }: Network,
-  { name, extra }: { name: string; extra: string },
+  { name, extra }: Layer,
   [inputs, outputs]: [number, number],
-  attends: boolean,
+  shapes: ReadonlyMap<string, number[]>,
 ): string[] {
   const [h, i, o, s] = [hidden, inputs, outputs, source ?? 1].map(String);
-  const stack = `torch.nn.${name}(${i ?? ""}, ${h ?? ""}, num_layers=${String(layers)}${extra})`;
-  const linear = (from: string): string => `torch.nn.Linear(${from}, ${h ?? ""}, bias=False)`;
+  const stack = (from: number): string => `${name}(${String(from)}, ${h ?? ""}, num_layers=${String(layers)}${extra})`;
+  const linear = (of: string): string[] => {
+    const [to = 0, from = 0] = shapes.get(`attention.${of}.weight`) ?? [];
+    return to === 0 ? [] : [`            "${of}": torch.nn.Linear(${String(from)}, ${String(to)}, bias=False),`];
+  };
+  const attention = ["score", "combine", "query", "key", "energy"].flatMap(linear);
   return [
     "",
     "",
     "class Network(torch.nn.Module):",
     "    def __init__(self):",
     "        super().__init__()",
-    `        self.rnn = ${stack}  # the encoder`,
-    `        self.decoder = ${stack}`,
-    ...(attends
-      ? [
-          "        self.attention = torch.nn.ModuleDict({",
-          `            "score": ${linear(h ?? "")},`,
-          `            "combine": ${linear(String(2 * hidden))},`,
-          "        })",
-        ]
-      : []),
+    `        self.rnn = ${stack(inputs)}  # the encoder`,
+    `        self.decoder = ${stack(shapes.get("decoder.weight_ih_l0")?.[1] ?? inputs)}`,
+    ...(attention.length > 0 ? ["        self.attention = torch.nn.ModuleDict({", ...attention, "        })"] : []),
     `        self.head = torch.nn.Linear(${h ?? ""}, ${o ?? ""})`,
     "",
     `    def forward(self, x, source=${s ?? ""}):`,
     `        """x: [T, B, ${i ?? ""}], symbols as one-hot rows: the source, then the answer, one step late. Returns [T - source, B, ${o ?? ""}]."""`,
     "        encoded, state = self.rnn(x[:source])",
-    "        h, _ = self.decoder(x[source:], state)",
-    ...(attends
+    ...(shapes.has("attention.energy.weight")
+      ? [
+          "        h, outputs = encoded[-1:], []",
+          "        for step in x[source:]:",
+          '            scores = self.attention["query"](h) + self.attention["key"](encoded)',
+          '            weights = self.attention["energy"](torch.tanh(scores)).softmax(dim=0)',
+          "            context = (weights * encoded).sum(dim=0)",
+          "            h, state = self.decoder(torch.cat([step, context], dim=-1)[None], state)",
+          "            outputs.append(h)",
+          "        h = torch.cat(outputs)",
+        ]
+      : ["        h, _ = self.decoder(x[source:], state)"]),
+    ...(shapes.has("attention.score.weight")
       ? [
           '        scores = torch.einsum("tbh,sbh->tbs", h, self.attention["score"](encoded))',
           '        context = torch.einsum("tbs,sbh->tbh", scores.softmax(dim=-1), encoded)',
@@ -109,7 +121,7 @@ function encoderDecoder(
 
 /** The program. */
 export function pytorchScript(network: Network, shapes: ReadonlyMap<string, number[]>): string {
-  const module = moduleOf(network);
+  const layer = layerOf(network);
   const inputs = shapes.get("rnn.weight_ih_l0")?.[1] ?? 0;
   const [outputs = 0, width = 0] = shapes.get("head.weight") ?? [];
   const head = [
@@ -137,11 +149,9 @@ export function pytorchScript(network: Network, shapes: ReadonlyMap<string, numb
     return [...head, "", "", ...modules, ...load(shapes.get("embed.weight")?.[1] ?? 0)].join("\n");
   }
   const equations = equationsOf(network.model, { ...network, shapes });
-  if (equations !== null) {
-    const functional = head.toSpliced(head.indexOf("import torch") + 1, 0, "import torch.nn.functional as F");
-    return [...functional, ...equations].join("\n");
-  }
-  if (module === null) {
+  const functional = head.toSpliced(head.indexOf("import torch") + 1, 0, "import torch.nn.functional as F");
+  if (equations !== null) return [...functional, ...equations].join("\n");
+  if (layer === null) {
     return [
       ...head,
       "",
@@ -151,21 +161,20 @@ export function pytorchScript(network: Network, shapes: ReadonlyMap<string, numb
       "",
     ].join("\n");
   }
+  const begin = layer.lines.length > 0 ? [...functional, ...layer.lines] : head;
   if (shapes.has("decoder.weight_ih_l0")) {
-    return [...head, ...encoderDecoder(network, module, [inputs, outputs], shapes.has("attention.score.weight"))].join(
-      "\n",
-    );
+    return [...begin, ...encoderDecoder(network, layer, [inputs, outputs], shapes)].join("\n");
   }
   const both = shapes.has("rnn.weight_ih_l0_reverse");
   const sizes = `${String(inputs)}, ${String(network.hidden)}, num_layers=${String(network.layers)}`;
   return [
-    ...head,
+    ...begin,
     "",
     "",
     "class Network(torch.nn.Module):",
     "    def __init__(self):",
     "        super().__init__()",
-    `        self.rnn = torch.nn.${module.name}(${sizes}${module.extra}${both ? ", bidirectional=True" : ""})`,
+    `        self.rnn = ${layer.name}(${sizes}${layer.extra}${both ? ", bidirectional=True" : ""})`,
     `        self.head = torch.nn.Linear(${String(width)}, ${String(outputs)})`,
     "",
     "    def forward(self, x):",

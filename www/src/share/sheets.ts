@@ -123,7 +123,10 @@ export function curveSheet(lanes: readonly { letter: string; curve: Curve }[], t
 }
 
 /** The last timesteps of a stream that has read `read` of them. */
-export function streamSheet({ steps, inputNames, targetNames, isSymbol, kind }: StreamView, read: number): Sheet {
+export function streamSheet(
+  { steps, inputNames, targetNames, isSymbol, kind }: StreamView,
+  { read, handedOn }: { read: number; handedOn: readonly number[] },
+): Sheet {
   const first = read - steps.length + 1;
   const of = (valueOf: (step: StreamView["steps"][number]) => number | null) => steps.map(valueOf);
   const inputs: Column[] = isSymbol
@@ -138,6 +141,7 @@ export function streamSheet({ steps, inputNames, targetNames, isSymbol, kind }: 
     { title: "timestep", unit: "index", cells: steps.map((_, at) => first + at) },
     ...inputs,
     ...answers,
+    pure("numbers handed on", handedOn.slice(first - 1)),
   ]);
 }
 

@@ -45,6 +45,27 @@ test("page_numbers_say_what_they_are_by_click_and_by_key", async () => {
   expect(errors).toEqual([]);
 });
 
+test("page_numbers_of_slow_motion_proof_and_horizon_say_what_they_are", async () => {
+  const { page, errors } = await open("#v=1&lanes=1&panels=proof,horizon", { reducedMotion: "reduce" });
+  const says = async (number: string, within: string, name: string): Promise<void> => {
+    await page.locator(within).getByRole("button", { name: number, exact: true }).first().click();
+    const said = page.getByRole("dialog", { name, exact: true });
+    await said.waitFor();
+    await page.keyboard.press("Escape");
+    await expect.poll(() => said.count()).toBe(0);
+  };
+  await page.getByTestId("proof-parameters").waitFor();
+  await says("3", "[data-panel=proof]", GLOSSARY.seed.name);
+  await says("relative difference", "[data-panel=proof]", GLOSSARY.check.name);
+  await says("right answers", "[data-panel=horizon]", GLOSSARY.accuracy.name);
+  await page.getByRole("button", { name: "Slow" }).click();
+  await page.waitForFunction(() => window.unroll?.update(0) !== null);
+  await page.keyboard.press("Space");
+  const loss = await page.evaluate(() => window.unroll?.update(0)?.series["loss"]?.[0] ?? Number.NaN);
+  await says(loss.toPrecision(4), ".slow", GLOSSARY.loss.name);
+  expect(errors).toEqual([]);
+});
+
 test.each([
   ["light", {}],
   ["phone in the dark", { ...PHONE, colorScheme: "dark" }],

@@ -113,6 +113,23 @@ test("page_lesson_judges_a_choice_by_what_the_networks_do", async () => {
   expect(await page.getByRole("button", { name: "Run", exact: true }).isDisabled()).toBe(true);
 });
 
+test("page_lesson_about_directions_is_judged_and_one_about_attention_opens_the_alignment", async () => {
+  const { page } = await open("#v=1&lesson=directions&pause-at-goal=off");
+  await page.getByLabel("Only B, in both directions").check();
+  await page.getByRole("button", { name: "That is my prediction" }).click();
+  await page.keyboard.press("Space");
+  await page.getByText("✓ Right").waitFor({ timeout: 60_000 });
+  await page.getByRole("button", { name: "Encoder–decoder and attention" }).first().click();
+  await page.getByRole("heading", { name: "Encoder–decoder and attention" }).waitFor();
+  await page.getByLabel("Only B, with attention").check();
+  await page.getByRole("button", { name: "That is my prediction" }).click();
+  await page.getByRole("button", { name: "Open the alignment" }).click();
+  await page.waitForFunction(() => window.unroll?.panel("credit", 1)?.series["matrix"] !== undefined);
+  expect(await page.getByLabel("Credit for").inputValue()).toBe("attention");
+  // The decoder without attention has none to show.
+  await page.locator("[data-panel=credit]").getByTestId("absent").waitFor();
+});
+
 test("page_lesson_counts_parameters_and_names_a_verdict", async () => {
   const { page } = await open("#v=1&lesson=unrolling");
   await page.getByLabel("610", { exact: true }).check();
@@ -174,6 +191,7 @@ test.each([
   ["light", "vanishing", {}],
   ["dark", "lstm", { colorScheme: "dark" }],
   ["phone", "exploding", PHONE],
+  ["phone with attention", "attention", { ...PHONE, colorScheme: "dark" }],
 ] satisfies [string, string, BrowserContextOptions][])(
   "page_lessons_have_no_fault_that_axe_finds_%s",
   async (_, id, options) => {

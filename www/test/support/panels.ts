@@ -16,4 +16,5 @@ export const PANELS = [
   "portrait-of-memory",
   "proof",
   "update",
+  "pace",
 ] as const satisfies InspectionQuery["panel"][];

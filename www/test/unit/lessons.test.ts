@@ -4,7 +4,8 @@ import { readFileSync } from "node:fs";
 import type { Catalog } from "unroll-types";
 import { beforeAll, describe as group, expect, test } from "vitest";
 import init, { catalog as realCatalog, Session } from "../../../pkg/unroll.js";
-import { viewFrame } from "../../src/draw/frame.js";
+import { viewFrame, type FrameView } from "../../src/draw/frame.js";
+import { viewInspection } from "../../src/draw/inspection.js";
 import { sentence } from "../../src/draw/sentence.js";
 import { LESSONS } from "../../src/lessons";
 import { allows, between, decadesOff, handles, pieces, shares, type Lesson } from "../../src/lessons/lesson";
@@ -59,14 +60,34 @@ async function train(
   }
 }
 
-/** The first ribbon before any training. */
-async function ribbonOf(values: Values) {
-  const session = await Session.create({ ...sessionConfig(catalog, values, 0), backend: "cpu" });
+/** A lane's frame before any training. */
+async function firstFrame(values: Values, lane: number): Promise<FrameView> {
+  const session = await Session.create({ ...sessionConfig(catalog, values, lane), backend: "cpu" });
   const frame = viewFrame(await session.frame({ sequence: 0, lossAt: "task" }));
   session.free();
-  const ribbon = frame.rows[0]?.ribbons[0];
+  return frame;
+}
+
+/** The first ribbon before any training. */
+async function ribbonOf(values: Values) {
+  const { rows, floor } = await firstFrame(values, 0);
+  const ribbon = rows[0]?.ribbons[0];
   if (ribbon === undefined) throw new Error("no ribbon");
-  return { ribbon, floor: frame.floor };
+  return { ribbon, floor };
+}
+
+/** The weights with which timesteps read others, after some training. */
+async function attention(values: Values, lane: number, steps: number, row: number) {
+  const session = await Session.create({ ...sessionConfig(catalog, values, lane), backend: "cpu" });
+  await session.advance(steps);
+  const view = viewInspection(await session.inspect({ panel: "attention", row, sequence: 0 }));
+  session.free();
+  const matrix = view.series.get("matrix");
+  const [, nRows = 0, nSteps = 0] = matrix?.shape ?? [];
+  const rows = Array.from({ length: nRows }, (_, t) => [
+    ...(matrix?.values.subarray(t * nSteps, (t + 1) * nSteps) ?? []),
+  ]);
+  return { rows, shape: matrix?.shape };
 }
 
 group("lessons as data", () => {
@@ -155,6 +176,9 @@ group("what lessons claim", { timeout: 60_000 }, () => {
     ["recurrence", "a"],
     ["bptt", "a"],
     ["lstm", "b"],
+    ["directions", "b"],
+    ["attention", "b"],
+    ["scans", "b"],
   ])("lesson_%s_asks_which_lanes_solve_the_task_and_it_is_%s", async (id, expected) => {
     const { prediction } = lesson(id);
     if (prediction.kind !== "choice" || prediction.judge.kind !== "solved") throw new Error("another question");
@@ -203,6 +227,10 @@ group("what lessons claim", { timeout: 60_000 }, () => {
     ["initialisation", 0, { "task.length": 60, "a.init": "identity" }],
     ["lstm", 1, { "task.length": 60, "b.init.forgetBias": 3 }],
     ["gru", 0, { "task.length": 60, "a.init.forgetBias": 3 }],
+    ["directions", 1, { task: "temporal-order", "task.length": 50 }],
+    ["attention", 1, { "task.length": 40 }],
+    ["transformers", 0, { task: "induction-heads", "task.length": 16, "task.symbols": 8 }],
+    ["scans", 1, { "task.items": 3, "task.length": 30, "b.layers": 2 }],
   ] as const)("lesson_%s_has_a_challenge_that_can_be_met", async (id, lane, changes) => {
     const { challenge } = lesson(id);
     const values = valuesOf(id, changes);
@@ -219,9 +247,85 @@ group("what lessons claim", { timeout: 60_000 }, () => {
     ["initialisation", 0, { "task.length": 60 }],
     ["lstm", 1, { "task.length": 60 }],
     ["gru", 0, { "a.init": "pytorch" }],
+    ["directions", 0, { task: "temporal-order", "task.length": 50, "a.layers": 4 }],
+    ["transformers", 0, { task: "induction-heads", "task.length": 16, "task.symbols": 8, "a.layers": 1 }],
+    ["scans", 0, { task: "parity", "task.length": 20, "a.selective": true }],
+    ["scans", 0, { task: "induction-heads", "task.length": 16, "task.symbols": 4, "a.model": "mingru" }],
   ] as const)("lesson_%s_fails_where_its_text_says_so", async (id, lane, changes) => {
     const { challenge } = lesson(id);
     const step = await train(valuesOf(id, changes), lane, challenge.within, (_, isSolved) => isSolved);
     expect(step).toBeNull();
+  });
+
+  test("lesson_directions_has_two_ribbons_that_fall_apart", async () => {
+    const { rows, floor } = await firstFrame(valuesOf("directions"), 1);
+    const found = rows.map(({ ribbons: [ribbon] }) => ribbon);
+    expect(found.map((ribbon) => ribbon?.reference)).toEqual([59, 0]);
+    for (const ribbon of found) {
+      if (ribbon === undefined) throw new Error("no ribbon");
+      expect(sentence(ribbon, floor, false).verdict).toBe("vanishing");
+      expect(Math.abs((ribbon.fit?.factor ?? 0) - 0.55)).toBeLessThan(0.02);
+    }
+  });
+
+  test.each([
+    [20, 0.74],
+    [30, 0.54],
+  ])("lesson_attention_says_what_a_decoder_without_it_has_right_at_length_%i", async (length, share) => {
+    let last = Number.NaN;
+    await train(valuesOf("attention", { "task.length": length }), 0, 600, (accuracy) => {
+      last = accuracy;
+      return false;
+    });
+    expect(Math.abs(last - share)).toBeLessThan(0.02);
+  });
+
+  test("lesson_attention_looks_at_the_source_from_its_end", async () => {
+    const { rows, shape } = await attention(valuesOf("attention"), 1, 600, 0);
+    expect(shape).toEqual([1, 10, 20]);
+    // Where each step of the answer looks most, from the first to the last.
+    const looks = rows.map((row) => row.indexOf(Math.max(...row)));
+    looks.forEach((at, t) => {
+      expect(Math.abs(at - (9 - t))).toBeLessThanOrEqual(1);
+    });
+    expect(looks[0]).toBe(9);
+  });
+
+  test("lesson_transformers_has_a_ribbon_that_falls_once_and_is_level", async () => {
+    const { ribbon } = await ribbonOf(valuesOf("transformers"));
+    const drawn = shares(ribbon.median, ribbon.reference);
+    const before = drawn.slice(0, -1);
+    for (const share of before) {
+      expect(share).toBeLessThan(-2.5);
+      expect(share).toBeGreaterThan(-3);
+    }
+    expect(Math.abs((before[0] ?? 0) - (before.at(-1) ?? 0))).toBeLessThan(0.15);
+  });
+
+  test("lesson_transformers_solves_at_step_150_by_reading_step_1_and_parity_is_for_the_lstm", async () => {
+    const solved = (_: number, isSolved: boolean): boolean => isSolved;
+    expect(await train(valuesOf("transformers"), 0, 600, solved)).toBe(150);
+    const { rows } = await attention(valuesOf("transformers"), 0, 150, 0);
+    expect(rows.at(-1)?.[0]).toBeGreaterThan(0.95);
+    const parity = { task: "parity", "task.length": 20, lanes: 2, "b.model": "lstm" };
+    expect(await train(valuesOf("transformers", parity), 1, 600, solved)).toBe(300);
+    let most = 0;
+    await train(valuesOf("transformers", parity), 0, 300, (accuracy) => (most = Math.max(most, accuracy)) > 1);
+    expect(most).toBeLessThan(0.6);
+  });
+
+  test("lesson_scans_needs_a_second_layer_or_a_state_that_acts_on_itself", async () => {
+    const solved = (_: number, isSolved: boolean): boolean => isSolved;
+    const star = {
+      task: "induction-heads",
+      "task.length": 16,
+      "task.symbols": 4,
+      "b.model": "mingru",
+      "b.layers": 2,
+    };
+    expect(await train(valuesOf("scans", star), 1, 1500, solved)).not.toBeNull();
+    expect(
+      await train(valuesOf("scans", { task: "parity", "task.length": 20, "b.model": "lstm" }), 1, 600, solved),
+    ).toBe(300);
   });
 });

@@ -316,9 +316,21 @@ group("networks", () => {
     expect(plain).toContain("def forward(self, x, source=5):");
     expect(plain).toContain("h, _ = self.decoder(x[source:], state)");
     expect(plain).not.toContain("attention");
-    const attends = pytorchScript(network, new Map([...two, ["attention.score.weight", [16, 16]]]));
+    const luong = [
+      ["attention.score.weight", [16, 16]],
+      ["attention.combine.weight", [16, 32]],
+    ] as const;
+    const attends = pytorchScript(network, new Map([...two, ...luong].map(([name, shape]) => [name, [...shape]])));
     expect(attends).toContain('"combine": torch.nn.Linear(32, 16, bias=False)');
     expect(attends).toContain("torch.cat([context, h], dim=-1)");
+    const bahdanau = pytorchScript(
+      network,
+      new Map([...shapes, ["decoder.weight_ih_l0", [64, 34]], ["attention.energy.weight", [1, 16]]]),
+    );
+    expect(bahdanau).toContain("self.decoder = torch.nn.LSTM(34, 16, num_layers=2)");
+    expect(bahdanau).toContain('"energy": torch.nn.Linear(16, 1, bias=False)');
+    expect(bahdanau).toContain("self.decoder(torch.cat([step, context], dim=-1)[None], state)");
+    expect(bahdanau).not.toContain("combine");
   });
 
   test("share_program_has_the_equations_of_mamba", () => {
@@ -353,10 +365,24 @@ group("networks", () => {
   });
 
   test.each([
-    ["mingru", null],
-    ["elman", "identity"],
-  ])("share_program_says_where_pytorch_has_no_module_%s", (model, nonlinearity) => {
+    ["mingru", null, "class MinGRU", "v + 0.5"],
+    ["mingru", "identity", "class MinGRU", "torch.sigmoid(-z), v\n"],
+    ["minlstm", "g", "class MinLSTM", "v + 0.5"],
+    ["elman", "identity", "class LinearRNN", 'a[t] + F.linear(h, part("weight_hh"), part("bias_hh"))'],
+  ])("share_program_has_a_class_where_pytorch_has_no_module_%s_%s", (model, nonlinearity, name, line) => {
     const text = pytorchScript({ ...common, model, nonlinearity }, shapes);
+    expect(text).toContain("import torch.nn.functional as F\n");
+    expect(text).toContain(`${name}(torch.nn.Module):`);
+    expect(text).toContain(line);
+    expect(text).toContain("(18, 16, num_layers=2)");
+    const decodes = new Map([...shapes, ["decoder.weight_ih_l0", [64, 18]]]);
+    expect(pytorchScript({ ...common, model, nonlinearity, source: 5 }, decodes)).toContain(
+      `self.decoder = ${name.slice(6)}(18, 16, num_layers=2)`,
+    );
+  });
+
+  test("share_program_of_an_architecture_that_it_does_not_know_lists_the_tensors", () => {
+    const text = pytorchScript({ ...common, model: "other" }, shapes);
     expect(text).toContain("PyTorch has no module");
     expect(text).not.toContain("load_state_dict");
   });

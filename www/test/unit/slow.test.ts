@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { drawBars, drawCover, clipBars, moveBars, SENTENCES } from "../../src/draw/update.js";
 import { palettes } from "../../src/draw/palette.js";
 import { viewInspection } from "../../src/draw/inspection.js";
+import { definedParts } from "../../src/glossary";
 import { Lane } from "../../src/lab/lane.svelte";
 import { SlowMotion, STAGES, type Stagehand } from "../../src/lab/slow.svelte";
 import { CallFailed } from "../../src/worker/protocol";
@@ -135,18 +136,39 @@ test("slow_motion_sentences_carry_the_numbers_of_the_step", () => {
     clip: { kind: "norm", at: 1 } as const,
     optimiser: "Adam",
   };
-  expect(SENTENCES.forward(told)).toBe(
+  const terms = new Set<string>();
+  /** The text alone; what is marked has a definition. */
+  const said = (sentence: string): string => {
+    const parts = definedParts(sentence);
+    for (const { term } of parts) if (term !== null) terms.add(term);
+    const text = parts.map((part) => part.text).join("");
+    expect(text).not.toMatch(/[[\]]/);
+    return text;
+  };
+  expect(said(SENTENCES.forward(told))).toBe(
     "4 sequences of batch 8 run through 3 timesteps with the same weights; pictures show sequence 1.",
   );
-  expect(SENTENCES.loss(told)).toBe("Answers are compared with targets: L = 0.7000, 50 % right.");
-  expect(SENTENCES.backward(told)).toBe("∂L/∂h runs back: 0.50 at t 3, 1.0·10⁻⁷ left at t 1.");
-  expect(SENTENCES.ledger(told)).toBe("Every timestep adds its share: norm = 4.00, of which t 3 pays 44 %.");
-  expect(SENTENCES.clip(told)).toBe("The norm of all gradients, 4.00, is above 1.00: all are multiplied by 0.250.");
-  expect(SENTENCES.clip({ ...told, clip: { kind: "value", at: 2 } })).toContain("elements beyond it are cut");
-  expect(SENTENCES.clip({ ...told, clip: null })).toBe("The norm of all gradients is 4.00; clipping is off.");
-  expect(SENTENCES.weights(told)).toBe(
+  expect(said(SENTENCES.loss(told))).toBe("Answers are compared with targets: L = 0.7000, 50 % right.");
+  expect(said(SENTENCES.backward(told))).toBe("∂L/∂h runs back: 0.50 at t 3, 1.0·10⁻⁷ left at t 1.");
+  expect(said(SENTENCES.ledger(told))).toBe("Every timestep adds its share: norm = 4.00, of which t 3 pays 44 %.");
+  expect(said(SENTENCES.clip(told))).toBe(
+    "The norm of all gradients, 4.00, is above 1.00: all are multiplied by 0.250.",
+  );
+  expect(said(SENTENCES.clip({ ...told, clip: { kind: "value", at: 2 } }))).toContain("elements beyond it are cut");
+  expect(said(SENTENCES.clip({ ...told, clip: null }))).toBe("The norm of all gradients is 4.00; clipping is off.");
+  expect(said(SENTENCES.weights(told))).toBe(
     "Adam moves all weights by ‖Δ‖ = 0.050; on the same batch L goes from 0.7000 to 0.6000. Step 8 is done.",
   );
+  expect([...terms].sort()).toEqual([
+    "accuracy",
+    "coefficient",
+    "gradient",
+    "loss",
+    "move",
+    "norm",
+    "segment",
+    "total-norm",
+  ]);
   expect(clipBars(told.update).map(({ value }) => value)).toEqual([4, 1]);
   expect(moveBars(told.update).map(({ text }) => text)).toEqual(["0.030, 1.0 %", "0.040"]);
 });
