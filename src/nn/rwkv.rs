@@ -2,7 +2,8 @@
 //!
 //! Layer by layer x ← x + W_o(σ(r) ⊙ wkv(k, v)) with k, v and r linear in token shifts of LN(x), then
 //! x ← x + σ(W_r s_r) ⊙ W_v max(W_k s_k, 0)² with token shifts s of LN(x). Another layer norm stands before the first block, and one behind
-//! the last. Where the published code draws orthogonal matrices, these are uniform with the same variance.
+//! the last. Where the published code draws orthogonal matrices, these are uniform with the same variance; where it begins the embedding at
+//! 10⁻⁴, this one has variance 1: the norm behind it would make gradients of 10⁴ that no finite difference resolves.
 
 use crate::kernels::activation::{self, Phi};
 use crate::kernels::recurrence::{Cell, Channel, Role, Source};
@@ -87,7 +88,7 @@ pub static CELL: Cell = Cell {
     ..residual::cell(Block {
         parameters,
         record,
-        embedding: Start::Uniform(1e-4),
+        embedding: Start::Normal(1.0),
         around: |sizes| norm("ln_out.weight", "ln_out.bias", sizes.width).into(),
         enter: None,
         leave: |scribe, _, x, y| normalise(scribe, ["ln_out.weight", "ln_out.bias"], x, y),

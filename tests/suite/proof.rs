@@ -61,6 +61,11 @@ fn the_gradient_agrees_with_finite_differences_before_and_after_training() {
             // In f32 the check finds what it finds in f64.
             if steps == 0 {
                 for (reference, cpu) in of_kind[0].iter().zip(&of_kind[1]) {
+                    // Behind a weight that begins with 0, nothing is read yet.
+                    if reference.backpropagation == 0.0 {
+                        assert_eq!([reference.differences, cpu.backpropagation, cpu.differences], [0.0; 3]);
+                        continue;
+                    }
                     close_relative("g", cpu.backpropagation, reference.backpropagation, 1e-5);
                     close_relative("differences", cpu.differences, reference.differences, cpu.tolerance());
                     assert!(reference.relative() < 1e-5, "{reference:?}");
