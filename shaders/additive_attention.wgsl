@@ -172,9 +172,9 @@ fn keys(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) grou
         // Σ of ∂L/∂e (1 - τ²) and of ∂L/∂e τ.
         var sums = vec2(0.0);
         for (var u = 0u; u < uniforms.n_queries; u++) {
-            let from = u * uniforms.batch + b;
-            let tau = bent(keys_queries[uniforms.queries.x + from * uniforms.queries.y + j] + k);
-            let d_e = keys_d_scores[uniforms.d_scores.x + from * uniforms.d_scores.y + group.x];
+            let at_u = u * uniforms.batch + b;
+            let tau = bent(keys_queries[uniforms.queries.x + at_u * uniforms.queries.y + j] + k);
+            let d_e = keys_d_scores[uniforms.d_scores.x + at_u * uniforms.d_scores.y + group.x];
             sums += d_e * vec2(1.0 - tau * tau, tau);
         }
         let at = uniforms.d_memory.x + row * uniforms.d_memory.y + j;
@@ -185,9 +185,9 @@ fn keys(@builtin(local_invocation_index) index: u32, @builtin(workgroup_id) grou
     for (var j = index; j < uniforms.columns; j += WIDTH) {
         var sum = 0.0;
         for (var u = 0u; u < uniforms.n_queries; u++) {
-            let from = u * uniforms.batch + b;
-            let a = keys_weights[uniforms.weights.x + from * uniforms.weights.y + group.x];
-            sum += a * keys_d_y[uniforms.d_y.x + from * uniforms.d_y.y + j];
+            let at_u = u * uniforms.batch + b;
+            let a = keys_weights[uniforms.weights.x + at_u * uniforms.weights.y + group.x];
+            sum += a * keys_d_y[uniforms.d_y.x + at_u * uniforms.d_y.y + j];
         }
         let at = uniforms.d_memory.x + row * uniforms.d_memory.y + width + j;
         d_memory[at] = select(sum, d_memory[at] + sum, adds);

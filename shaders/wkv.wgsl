@@ -14,6 +14,7 @@ struct Forward {
     n_steps: u32,
     batch: u32,
     channels: u32,
+    first: u32,
 }
 
 struct Backward {
@@ -29,6 +30,7 @@ struct Backward {
     n_steps: u32,
     batch: u32,
     channels: u32,
+    first: u32,
 }
 
 @group(0) @binding(0) var<uniform> forward_uniforms: Forward;
@@ -79,7 +81,15 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
     var mean = 0.0;
     // Share, sum and largest exponent.
     var state = vec3(0.0, 0.0, -1e30);
-    for (var step = 0u; step < uniforms.n_steps; step++) {
+    if uniforms.first > 0u {
+        let before = (uniforms.first - 1u) * uniforms.batch + id.y;
+        mean = means[uniforms.means.x + before * uniforms.means.y + c];
+        let at = uniforms.shares.x + before * uniforms.shares.y + 2u * channels + c;
+        if shares[at] > 0.0 {
+            state = vec3(0.0, shares[at], shares[at + channels]);
+        }
+    }
+    for (var step = uniforms.first; step < uniforms.n_steps; step++) {
         let row = step * uniforms.batch + id.y;
         let key = k[uniforms.k.x + row * uniforms.k.y + c];
         let away = v[uniforms.v.x + row * uniforms.v.y + c] - mean;
@@ -91,6 +101,8 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
         let to = uniforms.shares.x + row * uniforms.shares.y + c;
         shares[to] = state.x;
         shares[to + channels] = own;
+        shares[to + 2u * channels] = state.y;
+        shares[to + 3u * channels] = state.z;
     }
 }
 
@@ -107,7 +119,7 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>) {
     var of_sum = 0.0;
     var d_w = 0.0;
     var d_u = 0.0;
-    for (var left = uniforms.n_steps; left > 0u; left--) {
+    for (var left = uniforms.n_steps; left > uniforms.first; left--) {
         let row = (left - 1u) * batch + id.y;
         let here = uniforms.means.x + row * uniforms.means.y + c;
         var mean = 0.0;

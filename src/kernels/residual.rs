@@ -75,8 +75,8 @@ pub trait Scribe {
     fn hand_on(&mut self, before: Tensor, after: Tensor);
 }
 
-/// x `[T, B, W]` behind the last `count` timesteps before it, `[count + T, B, W]`: a stream hands them on, and the last `kept` of all. Where
-/// a sequence begins, x alone.
+/// x `[T, B, W]` behind the last `count` timesteps before it, `[count + T, B, W]`: a stream hands them on, and the last `kept` of all.
+/// Where a sequence begins, x alone.
 pub fn behind(scribe: &mut dyn Scribe, sizes: &Sizes, x: Tensor, count: usize, kept: usize) -> Tensor {
     if sizes.read.is_none() {
         return x;

@@ -13,7 +13,7 @@
 //! * ∂v_t = ∂L/∂y q + λ z, ∂k_t = g + h + ρ z, ∂u = Σ_t g, ∂w = −r Σ_t (ρ (1 − z) − h),
 //! * λ_{t−1} = ∂L/∂y (1 − q) + λ (1 − z), ρ_{t−1} = ρ (1 − z) − h − g.
 //!
-//! `w` and `u` are `[C]`, `k`, `v`, `means` (s) and `y` `[T, B, C]`, `shares` `[T, B, 2C]`: z, then q. The backward pass turns means into
+//! `w` and `u` are `[C]`, `k`, `v`, `means` (s) and `y` `[T, B, C]`, `shares` `[T, B, 4C]`: z, q, b and p. The backward pass turns means into
 //! their adjoints λ, or a copy of them, where somebody wants to see both. Peng et al. 2023 (arXiv:2305.13048).
 //! Twin: `shaders/wkv.wgsl`.
 
@@ -38,6 +38,21 @@ struct Params {
     batch: u32,
     /// C.
     channels: u32,
+    /// Where the loop begins.
+    first: u32,
+}
+
+impl Params {
+    /// The timestep that holds the state before the first one.
+    fn before(&self) -> Option<usize> {
+        self.first.checked_sub(1).map(|step| step as usize)
+    }
+
+    /// The rows of a sequence in the order of the loop.
+    fn rows(&self, b: usize) -> impl DoubleEndedIterator<Item = usize> + use<> {
+        let batch = self.batch as usize;
+        (self.first as usize..self.n_steps as usize).map(move |step| step * batch + b)
+    }
 }
 
 /// What the loop reads and writes.
@@ -53,7 +68,7 @@ pub struct Operands {
     pub v: Tensor,
     /// s.
     pub means: Tensor,
-    /// z and q.
+    /// z, q, b and p.
     pub shares: Tensor,
     /// What is read.
     pub y: Tensor,
@@ -63,10 +78,16 @@ pub struct Operands {
 pub fn forward(operands: Operands) -> Call {
     let Operands { w, u, k, v, means, shares, y } = operands;
     let [n_steps, batch, channels] = [0, 1, 2].map(|axis| y.shape.extent(axis) as u32);
-    assert_eq!(shares.shape.len(), 2 * y.shape.len(), "wkv: shares is {}, y is {}", shares.shape, y.shape);
+    assert_eq!(shares.shape.len(), 4 * y.shape.len(), "wkv: shares is {}, y is {}", shares.shape, y.shape);
     assert!([k, v, means].iter().all(|of| of.shape == y.shape), "wkv: k is {}, y is {}", k.shape, y.shape);
     assert!([w, u].iter().all(|of| of.shape.len() == channels as usize), "wkv: w is {}, y is {}", w.shape, y.shape);
-    Call::new(&FORWARD, Params { n_steps, batch, channels }, &[w, u, k, v, means, shares, y].map(Some))
+    Call::new(&FORWARD, Params { n_steps, batch, channels, first: 0 }, &[w, u, k, v, means, shares, y].map(Some))
+}
+
+/// The same from timestep `first` on: row `first` − 1 of means and shares holds the state before it, and no other row before it is read.
+pub fn from(call: Call, first: usize) -> Call {
+    let params: Params = call.params();
+    call.with(Params { first: first as u32, ..params })
 }
 
 fn grid(call: &Call) -> [u32; 3] {
@@ -170,7 +191,12 @@ fn reference_forward<F: Real>(mut args: Arguments<F>) {
     for (b, c) in (0..batch).flat_map(|b| (0..channels).map(move |c| (b, c))) {
         let rate = w.data[c].exp();
         let [mut mean, mut sum, mut top] = [F::ZERO, F::ZERO, F::of(NOTHING)];
-        for row in (0..params.n_steps as usize).map(|step| step * batch + b) {
+        if let Some(step) = params.before() {
+            let (row, state) = (step * batch + b, 2 * channels + c);
+            [mean, sum] = [means.row(row)[c], shares.row(row)[state]];
+            top = if sum > F::ZERO { shares.row(row)[state + channels] } else { top };
+        }
+        for row in params.rows(b) {
             let (k, v) = (k.row(row)[c], v.row(row)[c]);
             let own = join(sum, top, u.data[c] + k)[0];
             y.row(row)[c] = mean + own * (v - mean);
@@ -180,6 +206,8 @@ fn reference_forward<F: Real>(mut args: Arguments<F>) {
             means.row(row)[c] = mean;
             shares.row(row)[c] = share;
             shares.row(row)[channels + c] = own;
+            shares.row(row)[2 * channels + c] = sum;
+            shares.row(row)[3 * channels + c] = top;
         }
     }
 }
@@ -191,9 +219,8 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
     let [batch, channels] = [params.batch, params.channels].map(|n| n as usize);
     for (b, c) in (0..batch).flat_map(|b| (0..channels).map(move |c| (b, c))) {
         let [mut total, mut of_sum, mut d_w, mut d_u] = [F::ZERO; 4];
-        for step in (0..params.n_steps as usize).rev() {
-            let row = step * batch + b;
-            let mean = if step == 0 { F::ZERO } else { means.get(row - batch)[c] };
+        for row in params.rows(b).rev() {
+            let mean = if row < batch { F::ZERO } else { means.get(row - batch)[c] };
             let (share, own, d_y) = (shares.row(row)[c], shares.row(row)[channels + c], d_y.row(row)[c]);
             let (kept, away) = (F::ONE - share, v.row(row)[c] - mean);
             let now = d_y * away * own * (F::ONE - own);
@@ -236,9 +263,16 @@ fn cpu_forward(mut args: Arguments<f32>) {
     for b in 0..batch {
         sum.fill(0.0);
         top.fill(NOTHING as f32);
-        for row in (0..params.n_steps as usize).map(|step| step * batch + b) {
+        if let Some(step) = params.before() {
+            let (_, state) = shares.row(step * batch + b).split_at(2 * channels);
+            for (c, &before) in state[..channels].iter().enumerate().filter(|(_, before)| **before > 0.0) {
+                [sum[c], top[c]] = [before, state[channels + c]];
+            }
+        }
+        for row in params.rows(b) {
             let (before, now) = around(&mut means, row, batch, zeros);
-            let (share, own) = shares.row(row).split_at_mut(channels);
+            let (share, others) = shares.row(row).split_at_mut(channels);
+            let (own, state) = others.split_at_mut(channels);
             let reads = [&*rate, u.data, k.row(row), v.row(row), before];
             let writes = [now, share, own, y.row(row)];
             each(reads, [&mut *sum, &mut *top], writes, |[rate, u, k, v, mean], [sum, top]| {
@@ -247,6 +281,9 @@ fn cpu_forward(mut args: Arguments<f32>) {
                 let [share, sum, top] = join_lanes(curves, [sum, top - rate, k]);
                 ([sum, top], [mean + share * away, share, own, mean + own * away])
             });
+            let (sums, tops) = state.split_at_mut(channels);
+            sums.copy_from_slice(sum);
+            tops[..channels].copy_from_slice(top);
         }
     }
 }
@@ -262,9 +299,9 @@ fn cpu_backward(mut args: Arguments<f32>) {
     for b in 0..batch {
         let (d_w, d_u) = d_rates.row(b).split_at_mut(channels);
         [&mut *total, &mut *of_sum, &mut *d_w, &mut *d_u].into_iter().for_each(|row| row.fill(0.0));
-        for row in (0..params.n_steps as usize).rev().map(|step| step * batch + b) {
+        for row in params.rows(b).rev() {
             let (before, now) = around(&mut means, row, batch, zeros);
-            let (share, own) = shares.row(row).split_at(channels);
+            let (share, own) = shares.row(row)[..2 * channels].split_at(channels);
             let reads = [d_y.row(row), v.row(row), before, share, own];
             let updates = [&mut *total, &mut *of_sum, &mut *d_w, &mut *d_u];
             let writes = [now, d_k.row(row), d_v.row(row)];

@@ -4,10 +4,10 @@ use super::inspection::Inspection;
 use crate::error::Result;
 use crate::train::Session;
 
-/// For n lengths T, a quarter of the task's, half of it and all, as far as they are longer than a decoder's source: `lengths` `[n]`, `depth`
-/// and `tree` `[n]` steps that wait for one another, as computed and with linear loops in a tree, `apart` `[n]` steps between the first
-/// position and the last, `work` `[n]` operations of products a timestep, `memory` `[n]` numbers that a stream hands on after T
-/// timesteps, `time` `[n]` milliseconds of a pass over one sequence on the CPU.
+/// For n lengths T, a quarter of the task's, half of it and all, as far as they are longer than a decoder's source: `lengths` `[n]`;
+/// `depth` and `tree` `[n]` steps that wait for one another, as computed and with linear loops in a tree; `apart` `[n]` steps between the
+/// first position and the last; `work` `[n]` operations of products a timestep; `memory` `[n]` numbers that a stream hands on after T
+/// timesteps; `time` `[n]` milliseconds of a pass over one sequence on the CPU.
 ///
 /// # Errors
 /// As [`Session::pace`].

@@ -164,34 +164,48 @@ fn record(scribe: &mut dyn Scribe, sizes: &Sizes, x: Tensor, y: Tensor) -> Vec<T
         normalise(scribe, names, x, y);
         y
     };
-    // A linear layer of a token shift.
-    let shifted = |scribe: &mut dyn Scribe, x: Tensor, mu: &str, weight: &str, columns: usize| {
-        let (mixed, y) = (memory(scribe, mu, width), memory(scribe, weight, columns));
+    // A linear layer of a token shift; in a stream, x stands behind the timestep before.
+    let shifted = |scribe: &mut dyn Scribe, x: Tensor, mu: &str, weight: &str, y: Tensor| {
+        let mixed = scribe.activation(mu, &x.shape.extents());
         let mu = scribe.parameter(mu);
         scribe.record(causal_conv::token_shift(x, mu, mixed));
-        linear(scribe, mixed, weight, y);
-        y
+        linear(scribe, mixed.outer(x.shape.extent(0) - sizes.n_steps, sizes.n_steps), weight, y);
     };
+    // In a stream, the loop has a row for the state before.
+    let first = usize::from(sizes.read.is_some());
 
     let x = if sizes.layer == 0 { normed(scribe, ["ln0.weight", "ln0.bias"], x) } else { x };
     let n = normed(scribe, ["ln1.weight", "ln1.bias"], x);
-    let k = shifted(scribe, n, "att.time_mix_k", "att.key.weight", width);
-    let v = shifted(scribe, n, "att.time_mix_v", "att.value.weight", width);
-    let r = shifted(scribe, n, "att.time_mix_r", "att.receptance.weight", width);
-    let [means, read, receptance, gated, between] =
-        ["means", "wkv", "receptance", "gated", "between"].map(|name| memory(scribe, name, width));
-    let shares = memory(scribe, "shares", 2 * width);
+    let n = residual::behind(scribe, sizes, n, 1, 1);
+    let [r, receptance, gated, between] =
+        ["r", "receptance", "gated", "between"].map(|name| memory(scribe, name, width));
+    let whole = [("keys", 1), ("values", 1), ("means", 1), ("shares", 4), ("wkv", 1)];
+    let whole =
+        whole.map(|(name, parts)| scribe.activation(name, &[first + sizes.n_steps, sizes.batch, parts * width]));
+    let [k, v, means, shares, read] = whole.map(|whole| whole.outer(first, sizes.n_steps));
+    shifted(scribe, n, "att.time_mix_k", "att.key.weight", k);
+    shifted(scribe, n, "att.time_mix_v", "att.value.weight", v);
+    shifted(scribe, n, "att.time_mix_r", "att.receptance.weight", r);
     let [w, u] = ["att.time_decay", "att.time_first"].map(|name| scribe.parameter(name));
-    scribe.record(wkv::forward(wkv::Operands { w, u, k, v, means, shares, y: read }));
+    let [k, v, all_means, all_shares, y_of_all] = whole;
+    let operands = wkv::Operands { w, u, k, v, means: all_means, shares: all_shares, y: y_of_all };
+    scribe.record(wkv::from(wkv::forward(operands), first));
+    if first > 0 {
+        for state in [all_means, all_shares.columns(2 * width, 2 * width)] {
+            scribe.hand_on(state.outer(0, 1), state.outer(sizes.n_steps, 1));
+        }
+    }
     scribe.record(activation::forward(Phi::Sigmoid, r, None, receptance));
     scribe.record(activation::forward(Phi::Identity, receptance, Some(read), gated));
     linear(scribe, gated, "att.output.weight", between);
     scribe.record(copy::forward(x, between, true));
 
     let n = normed(scribe, ["ln2.weight", "ln2.bias"], between);
-    let before = shifted(scribe, n, "ffn.time_mix_k", "ffn.key.weight", 4 * width);
-    let r = shifted(scribe, n, "ffn.time_mix_r", "ffn.receptance.weight", width);
-    let (hidden, value) = (memory(scribe, "hidden", 4 * width), memory(scribe, "value", width));
+    let n = residual::behind(scribe, sizes, n, 1, 1);
+    let [before, hidden] = ["before", "hidden"].map(|name| memory(scribe, name, 4 * width));
+    let [r, value] = ["r of channels", "value"].map(|name| memory(scribe, name, width));
+    shifted(scribe, n, "ffn.time_mix_k", "ffn.key.weight", before);
+    shifted(scribe, n, "ffn.time_mix_r", "ffn.receptance.weight", r);
     scribe.record(activation::forward(Phi::SquaredRelu, before, None, hidden));
     linear(scribe, hidden, "ffn.value.weight", value);
     scribe.record(activation::forward(Phi::Sigmoid, r, Some(value), y));

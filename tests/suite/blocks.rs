@@ -303,7 +303,7 @@ fn retention_is_the_same_in_parallel_in_chunks_and_step_by_step() {
 fn read_fading(graph: &mut Graph, [w, u, k, v]: [Tensor; 4]) -> Tensor {
     let [n_steps, batch, channels] = [0, 1, 2].map(|axis| k.shape.extent(axis));
     let [means, y] = ["means", "y"].map(|name| graph.activation(name, &[n_steps, batch, channels]));
-    let shares = graph.activation("shares", &[n_steps, batch, 2 * channels]);
+    let shares = graph.activation("shares", &[n_steps, batch, 4 * channels]);
     graph.record(wkv::forward(wkv::Operands { w, u, k, v, means, shares, y }));
     y
 }

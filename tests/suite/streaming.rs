@@ -30,6 +30,8 @@ fn models() -> Vec<(Json, [usize; 2])> {
             json!({ "expansion": 1, "stateSize": 2, "convolution": 1, "discretisation": "exact", "selective": false }),
             [2 * 6 * 2, 0],
         ),
+        // A mean, the sum of its weights and their largest exponent; the timestep before, for both token shifts.
+        model("rwkv", 7, json!({}), [2 * 7 * (3 + 2), 0]),
         // A d × d state for each head.
         model("retnet", 7, json!({}), [2 * 7 * 7, 0]),
         model("retnet", 8, json!({ "heads": 2, "decay": 6 }), [2 * 2 * 4 * 4, 0]),

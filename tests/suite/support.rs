@@ -806,7 +806,7 @@ fn wkv_cases(size: usize) -> Vec<Case> {
             let [k, v] = [scale, 1.0].map(|scale| case.input(&[n_steps, batch, channels], scale));
             let shape = [n_steps, batch, channels];
             let [means, y] = ["means", "y"].map(|name| case.graph.activation(name, &shape));
-            let shares = case.graph.activation("shares", &[n_steps, batch, 2 * channels]);
+            let shares = case.graph.activation("shares", &[n_steps, batch, 4 * channels]);
             if looked_at {
                 let totals = case.graph.slot("totals", &shape);
                 case.graph.keep_totals(means, totals);

@@ -194,8 +194,8 @@ mod long {
         assert!(most >= 0.99, "{most}");
     }
 
-    /// A gate that sees its input alone cannot count the items before it; the layer above can. Two layers need 2500 steps, one stays at 0.75
-    /// after 4000.
+    /// A gate that sees its input alone cannot count the items before it; the layer above can. Two layers need 2500 to 4000 steps, one
+    /// stays at 0.75 after 4000.
     #[test]
     fn selective_copying_needs_two_layers_of_mingru() {
         let mingru = |layers: usize| {

@@ -1,8 +1,8 @@
 //! `cargo xtask test`: every check and every test, from cheap to dear, to the end even when one fails.
 //!
 //! [`STAGES`] is the only place that lists them; `--native-gpu` runs [`NATIVE_GPU`] instead. What was skipped counts as failed, and so
-//! does a stage of tests in which no test ran. Tests in a Rust module named `long` train for minutes: they are part of the stage `host` with
-//! `--long` alone.
+//! does a stage of tests in which no test ran. Tests in a Rust module named `long` train for minutes: they are part of the stage `host`
+//! with `--long` alone.
 
 use std::path::PathBuf;
 use std::process::Command;

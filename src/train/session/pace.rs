@@ -3,7 +3,7 @@
 use super::{SIZES, Session, check_memory};
 use crate::error::Result;
 use crate::graph::Mark;
-use crate::kernels::attention;
+use crate::kernels::{additive_attention, attention};
 use crate::tasks::Input;
 
 /// A measurement lasts at least so many milliseconds, for clocks are coarse …
@@ -61,7 +61,8 @@ impl Session {
         };
         let calls = program.plan.calls();
         let flop: u64 = calls.iter().map(|call| (call.entry.flop)(call)).sum();
-        let attends = calls.iter().any(|call| std::ptr::eq(call.entry, &attention::FORWARD));
+        let reads = [&attention::FORWARD, &additive_attention::FORWARD];
+        let attends = calls.iter().any(|call| reads.iter().any(|&read| std::ptr::eq(call.entry, read)));
         let handed_on = self.model.streams().then(|| {
             let program = self.blueprint(1, 1).compile_stretch(Some(n_steps - 1));
             program.handed_on.iter().map(|(_, after)| after.shape.len()).sum()

@@ -24,14 +24,8 @@ export function equationsOf(model: string, blocks: Blocks): string[] | null {
     "",
     "",
     ...(centred
-      ? [
-          "def norm(u, w, name):",
-          '    return F.layer_norm(u, u.shape[-1:], w[f"{name}.weight"], w[f"{name}.bias"])',
-        ]
-      : [
-          "def norm(u, weight):",
-          "    return u * torch.rsqrt(u.pow(2).mean(-1, keepdim=True) + 1e-5) * weight",
-        ]),
+      ? ["def norm(u, w, name):", '    return F.layer_norm(u, u.shape[-1:], w[f"{name}.weight"], w[f"{name}.bias"])']
+      : ["def norm(u, weight):", "    return u * torch.rsqrt(u.pow(2).mean(-1, keepdim=True) + 1e-5) * weight"]),
     "",
     "",
     "def block(u, w):",

@@ -67,8 +67,7 @@ function encoderDecoder(
   shapes: ReadonlyMap<string, number[]>,
 ): string[] {
   const [h, i, o, s] = [hidden, inputs, outputs, source ?? 1].map(String);
-  const stack = (from: number): string =>
-    `${name}(${String(from)}, ${h ?? ""}, num_layers=${String(layers)}${extra})`;
+  const stack = (from: number): string => `${name}(${String(from)}, ${h ?? ""}, num_layers=${String(layers)}${extra})`;
   const linear = (of: string): string[] => {
     const [to = 0, from = 0] = shapes.get(`attention.${of}.weight`) ?? [];
     return to === 0 ? [] : [`            "${of}": torch.nn.Linear(${String(from)}, ${String(to)}, bias=False),`];
