@@ -13,8 +13,8 @@
 //! * ∂v_t = ∂L/∂y q + λ z, ∂k_t = g + h + ρ z, ∂u = Σ_t g, ∂w = −r Σ_t (ρ (1 − z) − h),
 //! * λ_{t−1} = ∂L/∂y (1 − q) + λ (1 − z), ρ_{t−1} = ρ (1 − z) − h − g.
 //!
-//! `w` and `u` are `[C]`, `k`, `v`, `means` (s) and `y` `[T, B, C]`, `shares` `[T, B, 4C]`: z, q, b and p. The backward pass turns means into
-//! their adjoints λ, or a copy of them, where somebody wants to see both. Peng et al. 2023 (arXiv:2305.13048).
+//! `w` and `u` are `[C]`, `k`, `v`, `means` (s) and `y` `[T, B, C]`, `shares` `[T, B, 4C]`: z, q, b and p. The backward pass turns means
+//! into their adjoints λ, or a copy of them, where somebody wants to see both. Peng et al. 2023 (arXiv:2305.13048).
 //! Twin: `shaders/wkv.wgsl`.
 
 use super::simd::{Curves, each, flush, take};

@@ -767,8 +767,7 @@ fn pace_counts_what_each_body_must_wait_for() {
                 assert_eq!(tree[at], constant + short, "{name}");
                 assert_eq!(apart[at], if loops { t - 1.0 } else { 1.0 }, "{name}");
             }
-            // The sums of RWKV's loop are not handed on.
-            if directions == 2 || cell.id == "rwkv" {
+            if directions == 2 {
                 assert!(memory.iter().all(|n| n.is_nan()), "{}: {memory:?}", cell.id);
                 continue;
             }
