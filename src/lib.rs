@@ -59,7 +59,8 @@
 //! ([`tasks::Form::source`]). So every architecture can be trained on such a task; a recurrent cell may also answer with a second stack
 //! of weights, without or with attention to the source ([`nn::Decoder`], one choice, so that no combination is without a meaning). The
 //! two parts are calls of their own; programs that keep pictures copy them into rows of all T timesteps, training programs copy nothing
-//! but what the head reads. Greedy decoding is U passes forward of the same program.
+//! but what the head reads. Bahdanau attention is an input of the decoder, so that its loop is recorded timestep by timestep, and its
+//! dispatches grow with the answer; all others keep one call for the loop. Greedy decoding is U passes forward of the same program.
 //!
 //! **Panels** of the page ask [`lens::inspect`] for named series about one layer: what makes up a step's Jacobian, the spectrum of
 //! W_hh, the product of the keep gates, the shares of ∂L/∂W_hh, the credit matrix, the ripple of a change by hand, the way of the
@@ -107,6 +108,10 @@
 //!   numbers therefore live in the kernels ([`kernels::Real`]), also those that engines need.
 //! * The shaders are a file beside the module ([`engine::shaders`]), for only who can use WebGPU needs them, and the reader of JSON in
 //!   files of weights is the browser's own ([`io`]): a seventh of what everybody downloads.
+//! * Sentences write their own numbers and quotation marks ([`options`]): the standard library's are exact for all numbers and letters,
+//!   and with their tables they were a twentieth of the package.
+//! * Pictures take turns (`www/src/ui/turns.ts`): four milliseconds of drawing a frame, whatever the machine, and each is drawn with the
+//!   newest numbers when its turn comes. While the networks load, the page shows a run that the build has recorded (`www/recorded.ts`).
 //! * What the boundary does is tested in JavaScript (`www/test/boundary.test.ts`), where its callers live.
 
 pub mod engine;
