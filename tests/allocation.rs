@@ -171,7 +171,7 @@ fn memory(model: &str, hidden: usize, length: usize, batch: usize) -> (i64, i64)
 #[test]
 fn a_session_takes_the_memory_that_its_plan_announced() {
     const PROBED: usize = 16;
-    const LISTS: i64 = 64 << 10;
+    const LISTS: i64 = 96 << 10;
     for cell in ARCHITECTURES {
         for (hidden, length, batch) in [(16, 32, 4), (64, 64, 16), (64, 256, 16), (64, 64, 128), (128, 128, 32)] {
             let (held, announced) = memory(cell.id, hidden, length, batch);
