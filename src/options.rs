@@ -79,7 +79,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// A number in a sentence: whole ones with all digits, others with six that count, as JavaScript would write them. The standard library's
+/// A number in a sentence: whole ones with all digits, others rounded to six that count, in JavaScript's notation. The standard library's
 /// text, which reads back as the same number, is a fortieth of the package.
 fn decimal(number: f64) -> String {
     if number.is_nan() {
@@ -364,7 +364,7 @@ mod tests {
     use super::decimal;
 
     #[test]
-    fn numbers_are_written_as_javascript_writes_them() {
+    fn numbers_are_written_in_javascripts_notation() {
         let cases = [
             (0.0, "0"),
             (-3.0, "-3"),

@@ -131,14 +131,14 @@ fn a_stream_holds_the_same_memory_whatever_it_has_read() {
             let streamed = match session.stream(&[signal], &[]) {
                 Ok(streamed) => streamed,
                 Err(error) => {
-                    let ends = [("transformer", 30), ("rwkv", 0)];
-                    assert!(ends.contains(&(cell.id, step)), "{} at step {step}: {error}", cell.id);
+                    assert_eq!((cell.id, step), ("transformer", 30), "{error}");
                     break;
                 }
             };
             assert_eq!(streamed.n_read, step as u64 + 1);
             let (now, is_growing) = (streamed.n_handed_on, streamed.longest.is_some());
             assert_eq!(is_growing, cell.id == "transformer");
+            assert!(step < 30 || !is_growing, "the positions of the task end");
             drop(streamed);
             match step {
                 0 => (before, handed_on) = (LIVE.get(), now),
@@ -171,6 +171,7 @@ fn memory(model: &str, hidden: usize, length: usize, batch: usize) -> (i64, i64)
 #[test]
 fn a_session_takes_the_memory_that_its_plan_announced() {
     const PROBED: usize = 16;
+    // What a program lists of its calls and tensors does not grow with sizes; RWKV's is the longest.
     const LISTS: i64 = 96 << 10;
     for cell in ARCHITECTURES {
         for (hidden, length, batch) in [(16, 32, 4), (64, 64, 16), (64, 256, 16), (64, 64, 128), (128, 128, 32)] {

@@ -57,7 +57,7 @@ export default ts.config(
     },
   },
   {
-    files: ["*.config.ts"],
+    files: ["*.config.ts", "recorded.ts"],
     languageOptions: { parserOptions: { projectService: false, project: "./test/tsconfig.json" } },
   },
   { files: ["*.js"], ...ts.configs.disableTypeChecked },

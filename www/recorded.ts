@@ -19,10 +19,11 @@ export async function recordRun(steps: number): Promise<Recorded[]> {
   const lanes: Recorded[] = [];
   for (let lane = 0; lane < Number(values["lanes"]); lane += 1) {
     const config = sessionConfig(catalog, values, lane);
-    const title = catalog.architectures.find(({ id }) => id === config.model?.id)?.title ?? "";
+    const task = catalog.tasks.find(({ id }) => id === config.task.id)?.title ?? "";
+    const title = catalog.architectures.find(({ id }) => id === config.model.id)?.title ?? "";
     const session = await Session.create({ ...config, backend: "cpu" });
     await session.advance(steps);
-    lanes.push(record(viewFrame(await session.frame({ sequence: 0, lossAt: "task" })), title));
+    lanes.push(record(viewFrame(await session.frame({ sequence: 0, lossAt: "task" })), task, title));
     session.free();
   }
   return lanes;

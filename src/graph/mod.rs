@@ -147,7 +147,8 @@ impl Graph {
         self.calls.push((self.mark, call));
     }
 
-    /// Length of the longest chain of calls of which each waits for what the one before wrote, each call as long as `length` says.
+    /// Length of the longest chain of calls of which each waits for what the one before wrote, each call as long as `length` says. Calls
+    /// that write beside each other into one buffer count as a chain, for a program does not say which parts another leaves alone.
     pub fn depth(&self, length: impl Fn(&Call) -> usize) -> usize {
         let mut ends = vec![0; self.buffers.len()];
         for call in self.calls() {

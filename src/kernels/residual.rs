@@ -96,6 +96,8 @@ pub struct Block {
     /// `[T, B, ·]`. Where the cell has a second state, that is the first of these, and the call that writes it keeps its total adjoints
     /// ([`super::Tape::totals`]).
     ///
+    /// In a stream ([`Sizes::read`]), whatever the next timestep needs must be handed on, by [`Scribe::hand_on`] or [`behind`].
+    ///
     /// The stream is copied to y and added to there, so that the adjoint of y is that of the whole stream.
     pub record: fn(&mut dyn Scribe, &Sizes, x: Tensor, y: Tensor) -> Vec<Tensor>,
     /// How the embedding begins: its weight `[H, I]`; its bias begins with 0.

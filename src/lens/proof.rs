@@ -146,7 +146,7 @@ pub(super) fn proof(session: &mut Session, to: &mut Inspection) -> Result<()> {
         return Err(Error::invalid(
             "query.panel",
             expected,
-            format!("one that takes {} times as long", (work / WORK) as u64),
+            format!("one that takes {} times as long", (work / WORK).ceil() as u64),
         ));
     }
     to.name_parameters(session);

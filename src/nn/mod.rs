@@ -204,7 +204,7 @@ impl Model {
         self.cell.block().is_none() && self.decoder.is_none()
     }
 
-    /// True when it can read one timestep after the other without an end in sight.
+    /// True when it can read one timestep after the other, without seeing the end of the sequence.
     pub fn streams(&self) -> bool {
         !self.bidirectional && self.decoder.is_none()
     }
@@ -250,6 +250,7 @@ impl Model {
     /// The longest sequence that it can read; `None` where there is no end.
     pub fn longest(&self) -> Option<usize> {
         let fits = |n_steps| self.misfit_of(n_steps).is_none();
+        // Nobody streams a million timesteps; who can read those has no end.
         let (mut fit, mut misfit) = (self.length, 1 << 20);
         if fits(misfit) {
             return None;

@@ -115,7 +115,7 @@ fn normalise(scribe: &mut dyn Scribe, weight: &str, x: Tensor, y: Tensor) {
     scribe.record(layer_norm::forward(x, weight, None, y, false));
 }
 
-fn linear(scribe: &mut dyn Scribe, x: Tensor, weight: &str, y: Tensor) {
+pub(super) fn linear(scribe: &mut dyn Scribe, x: Tensor, weight: &str, y: Tensor) {
     let weight = product::transposed(scribe.parameter(weight));
     scribe.record(product::forward(product::plain(x.flat()), weight, y.flat(), false));
 }

@@ -5,10 +5,12 @@
 //! the last. Where the published code draws orthogonal matrices, these are uniform with the same variance; where it begins the embedding at
 //! 10⁻⁴, this one has variance 1: the norm behind it would make gradients of 10⁴ that no finite difference resolves.
 
+use super::retnet::linear;
+use super::transformer::{norm, normalise};
 use crate::kernels::activation::{self, Phi};
 use crate::kernels::recurrence::{Cell, Channel, Role, Source};
 use crate::kernels::residual::{self, Block, STREAM, Scribe, Sizes, Spec, Start};
-use crate::kernels::{causal_conv, copy, layer_norm, product, wkv};
+use crate::kernels::{causal_conv, copy, wkv};
 use crate::options::Chosen;
 use crate::shape::Tensor;
 
@@ -26,7 +28,7 @@ pub static CELL: Cell = Cell {
         r"k_t = W_k(\mu_k \odot n_t + (1 - \mu_k) \odot n_{t-1}), \text{ so too } v_t, r_t; \quad n_t = \mathrm{LN}(x_t)",
         r"wkv_t = \frac{\sum_{i<t} e^{-(t-1-i) e^w + k_i} v_i + e^{u + k_t} v_t}{\sum_{i<t} e^{-(t-1-i) e^w + k_i} + e^{u + k_t}}",
         r"x_t \leftarrow x_t + W_o(\sigma(r_t) \odot wkv_t)",
-        r"x_t \leftarrow x_t + \sigma(W_r' n_t^r) \odot W_v' \max(W_k' n_t^k, 0)^2",
+        r"x_t \leftarrow x_t + \sigma(r_t') \odot W_v' \max(k_t', 0)^2, \quad k_t', r_t' \text{ as } k_t, r_t \text{ with weights of their own}",
     ],
     sources: &["Peng et al. 2023, arXiv:2305.13048", "BlinkDL/RWKV-LM, RWKV-v4 (names, initialisation)"],
     states: 2,
@@ -106,10 +108,6 @@ fn mu(sizes: &Sizes, at: usize, power: f64) -> f64 {
     libm::pow(at as f64 / sizes.width as f64, power * (1.0 - sizes.layer as f64 / sizes.layers as f64))
 }
 
-fn norm(weight: &'static str, bias: &'static str, width: usize) -> [Spec; 2] {
-    [Spec::new(weight, &[width], Start::Ones), Spec::new(bias, &[width], Start::Zeros)]
-}
-
 fn parameters(sizes: &Sizes) -> Vec<Spec> {
     let width = sizes.width;
     let keeping = Start::Uniform((3.0 / width as f64).sqrt());
@@ -143,16 +141,6 @@ fn parameters(sizes: &Sizes) -> Vec<Spec> {
         Spec::new("ffn.value.weight", &[width, 4 * width], Start::Zeros),
     ]);
     specs
-}
-
-fn normalise(scribe: &mut dyn Scribe, [weight, bias]: [&str; 2], x: Tensor, y: Tensor) {
-    let (weight, bias) = (scribe.parameter(weight), scribe.parameter(bias));
-    scribe.record(layer_norm::forward(x, weight, Some(bias), y, true));
-}
-
-fn linear(scribe: &mut dyn Scribe, x: Tensor, weight: &str, y: Tensor) {
-    let weight = product::transposed(scribe.parameter(weight));
-    scribe.record(product::forward(product::plain(x.flat()), weight, y.flat(), false));
 }
 
 fn record(scribe: &mut dyn Scribe, sizes: &Sizes, x: Tensor, y: Tensor) -> Vec<Tensor> {

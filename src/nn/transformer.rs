@@ -142,7 +142,7 @@ fn check(sizes: &Sizes) -> Option<[String; 3]> {
     None
 }
 
-fn norm(weight: &'static str, bias: &'static str, width: usize) -> [Spec; 2] {
+pub(super) fn norm(weight: &'static str, bias: &'static str, width: usize) -> [Spec; 2] {
     [Spec::new(weight, &[width], Start::Ones), Spec::new(bias, &[width], Start::Zeros)]
 }
 
@@ -164,7 +164,7 @@ fn parameters(sizes: &Sizes) -> Vec<Spec> {
     specs
 }
 
-fn normalise(scribe: &mut dyn Scribe, [weight, bias]: [&str; 2], x: Tensor, y: Tensor) {
+pub(super) fn normalise(scribe: &mut dyn Scribe, [weight, bias]: [&str; 2], x: Tensor, y: Tensor) {
     let (weight, bias) = (scribe.parameter(weight), scribe.parameter(bias));
     scribe.record(layer_norm::forward(x, weight, Some(bias), y, true));
 }

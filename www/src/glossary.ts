@@ -192,8 +192,8 @@ export const GLOSSARY = {
   },
   "handed-on": {
     name: "Numbers handed on",
-    formula: "L · S · H of states, or 2·L·H·n of keys and values",
-    text: "What a network carries from one timestep to the next. A recurrent one has S states of H units in each of its L layers, which do not grow with the stream; attention keeps a key and a value for each of n timesteps.",
+    formula: "L · S · H of states; 2·L·H·n of keys and values",
+    text: "What a network carries from one timestep to the next. A recurrent one has S states of H units in each of its L layers, which do not grow with the stream; attention keeps a key and a value for each of n timesteps. Mamba keeps N numbers and the last K − 1 inputs for each of E channels, RetNet a matrix for each head, RWKV five numbers for each feature.",
   },
   engines: {
     name: "Distance of two gradients",

@@ -1022,7 +1022,9 @@ export class Lab {
           const isStale = lane.looking.get(panel) === "again";
           lane.looking.delete(panel);
           if (!this.isOpen(panel)) return;
-          if (isStale || (this.isRunning && lane.status === "ready")) this.look(lane, panel);
+          // What a pass costs does not change by training, and to measure it takes time from training.
+          const isMoving = this.isRunning && lane.status === "ready" && panel !== "pace";
+          if (isStale || isMoving) this.look(lane, panel);
         });
       });
   }

@@ -5,7 +5,8 @@ import { channelOf, type ChannelView, type FrameView, type RowView } from "../dr
 
 /** One lane at one moment, as numbers of JSON. */
 export interface Recorded {
-  /** The title of its architecture. */
+  /** The titles of its task and of its architecture. */
+  task: string;
   title: string;
   /** Training steps done. */
   step: number;
@@ -17,6 +18,7 @@ export interface Recorded {
 
 /** A lane as pictures take it. */
 export interface RecordedView {
+  task: string;
   title: string;
   step: number;
   floor: number;
@@ -29,13 +31,14 @@ const rounded = (values: Float32Array, digits: number): number[] =>
   Array.from(values, (value) => Number(value.toPrecision(digits)));
 
 /** The state h and the first ribbon of the lowest row. */
-export function record(frame: FrameView, title: string): Recorded {
+export function record(frame: FrameView, task: string, title: string): Recorded {
   const row = frame.rows[0];
   const channel = row === undefined ? null : channelOf(row, "h");
   const ribbon = row?.ribbons[0];
   if (channel === null || ribbon === undefined) throw new Error(`${title} has no row to record`);
   const { id, range, role, nSteps, units } = channel;
   return {
+    task,
     title,
     step: frame.header.step,
     floor: frame.floor,
@@ -52,7 +55,7 @@ export function record(frame: FrameView, title: string): Recorded {
 }
 
 /** The pictures' view of a recording. */
-export function viewRecorded({ title, step, floor, channel, ribbon }: Recorded): RecordedView {
+export function viewRecorded({ task, title, step, floor, channel, ribbon }: Recorded): RecordedView {
   const view = { ...channel, values: Float32Array.from(channel.values), gradients: null };
   const [median, lower, upper] = [ribbon.median, ribbon.lower, ribbon.upper].map((values) => Float32Array.from(values));
   if (median === undefined || lower === undefined || upper === undefined) throw new Error("a ribbon has three curves");
@@ -65,7 +68,7 @@ export function viewRecorded({ title, step, floor, channel, ribbon }: Recorded):
     channels: [view],
     ribbons: [{ ...ribbon, median, lower, upper, fit: null, reverse: false }],
   };
-  return { title, step, floor, nSteps: channel.nSteps, channel: view, rows: [row] };
+  return { task, title, step, floor, nSteps: channel.nSteps, channel: view, rows: [row] };
 }
 
 /** The recording beside the page, or null where there is none, as beside a page that is being developed. */

@@ -1,4 +1,4 @@
-// A stream: all lanes read the same signal, one timestep after the other, and hand on nothing but their states.
+// A stream: all lanes read the same signal, one timestep after the other, and hand on nothing but what they carry.
 //
 // It runs beside training, with the weights of now. It must not know elements.
 

@@ -348,7 +348,7 @@ export const LESSONS: readonly Lesson[] = [
   },
   {
     id: "scans",
-    title: "The return: scans, Mamba, RetNet",
+    title: "The return: scans, Mamba, RWKV, RetNet",
     settings: {
       task: "selective-copying",
       "task.length": 20,
@@ -361,7 +361,7 @@ export const LESSONS: readonly Lesson[] = [
     },
     before: [
       "A Transformer keeps all it has read. A recurrence hands on a state of fixed size, but trains step after step. If it is linear in its state, h_t = a_t ⊙ h_{t−1} + b_t, it has both: two steps make one step of the same form, so a scan computes all T of them in log_2 T rounds.",
-      "What is a_t? In RetNet, a fixed number γ. In older state-space models, learned, but the same at every step. In Mamba, and in minGRU, the input chooses it: what does not matter can be skipped.",
+      "What is a_t? In RetNet, a fixed number γ; in RWKV, a learned rate for each channel. In older state-space models, learned, but the same at every step. In Mamba, and in minGRU, the input chooses it: what does not matter can be skipped.",
       "Two items stand at random places among blanks and must be repeated. Both lanes are Mamba; in A the input chooses nothing.",
     ],
     prediction: {
@@ -376,11 +376,11 @@ export const LESSONS: readonly Lesson[] = [
       judge: { kind: "solved", by: 900 },
     },
     after: [
-      "Such gates see the input, not the state. So depth matters: [a minGRU asked what followed the star](task=induction-heads&task.length=16&task.symbols=4&a.model=mingru&b.model=mingru&b.layers=2) needs a second layer, whose gates see what the first has kept.",
-      "And some things need a state that acts on itself: [on parity](task=parity&task.length=20&b.model=lstm) the LSTM is done at step 300, where Mamba is not.",
+      "Such gates see the input, not the state. So depth matters: [a minGRU asked what followed the star](task=induction-heads&task.length=16&task.symbols=4&a.model=mingru&a.layers=1&b.model=mingru&b.layers=2) needs a second layer, whose gates see what the first has kept.",
+      "And some things need a state that acts on itself: [on parity](task=parity&task.length=20&a.model=mamba&a.selective=true&a.layers=1&b.model=lstm&b.layers=1) the LSTM is done at step 300, where Mamba is not.",
     ],
     challenge: {
-      text: "Reach 95 % with three items among at least 30 timesteps, within 1,500 steps. [Ask for that](task.items=3&task.length=30).",
+      text: "Reach 95 % with three items among at least 30 timesteps, within 1,500 steps. [Ask for that](task=selective-copying&task.items=3&task.length=30&a.model=mamba&b.model=mamba&b.layers=1).",
       accuracy: 0.95,
       within: 1500,
       where: { task: "selective-copying", "task.items": 3, "task.length": 30 },

@@ -12,13 +12,13 @@ import type {} from "../../src/lab/hook";
 const { open } = browsing();
 const { open: openOnDevice } = browsing(SOFTWARE_GPU);
 
-const MODELS = ["transformer", "mamba", "retnet"] as const;
+const MODELS = ["transformer", "mamba", "retnet", "rwkv"] as const;
 
 /** An address with a lane for each of them. */
 const lanes = (engine: string, more: string): string =>
-  `#v=1&lanes=3&task=adding&task.length=8&batch=4&pause-at-goal=off&${more}&` +
+  `#v=1&lanes=${String(MODELS.length)}&task=adding&task.length=8&batch=4&pause-at-goal=off&${more}&` +
   MODELS.map((model, at) => {
-    const letter = "abc".charAt(at);
+    const letter = "abcd".charAt(at);
     return `${letter}.model=${model}&${letter}.hidden=8&${letter}.engine=${engine}`;
   }).join("&");
 

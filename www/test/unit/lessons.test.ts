@@ -119,17 +119,23 @@ group("lessons as data", () => {
       expect(words).toBeLessThan(251);
       const operations = paragraphs(one).flatMap((text) => pieces(text).filter((piece) => piece.kind === "operation"));
       expect(operations.length).toBeGreaterThan(0);
-      for (const operation of operations) {
-        let values = valuesOf(id);
-        if (operation.kind !== "operation") continue;
-        for (const [name, text] of operation.settings) {
+      const operate = (from: Values, settings: readonly (readonly [string, string])[]): Values => {
+        let values = from;
+        for (const [name, text] of settings) {
           const setting = describe(catalog, values).settings.find((each) => each.name === name);
           const value = setting === undefined ? undefined : parse(setting.kind, text);
           expect(value, `${name}=${text}`).toBeDefined();
           values = { ...values, [name]: value ?? null };
         }
         const done = describe(catalog, values).values;
-        for (const [name, text] of operation.settings) expect(String(done[name]), name).toBe(text);
+        for (const [name, text] of settings) expect(String(done[name]), name).toBe(text);
+        return done;
+      };
+      // Each at the beginning, and behind any other: a visitor clicks in any order.
+      const all = operations.flatMap((operation) => (operation.kind === "operation" ? [operation.settings] : []));
+      for (const first of all) {
+        const values = operate(valuesOf(id), first);
+        for (const second of all) operate(values, second);
       }
     },
   );
