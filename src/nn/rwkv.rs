@@ -28,7 +28,7 @@ pub static CELL: Cell = Cell {
         r"k_t = W_k(\mu_k \odot n_t + (1 - \mu_k) \odot n_{t-1}), \text{ so too } v_t, r_t; \quad n_t = \mathrm{LN}(x_t)",
         r"wkv_t = \frac{\sum_{i<t} e^{-(t-1-i) e^w + k_i} v_i + e^{u + k_t} v_t}{\sum_{i<t} e^{-(t-1-i) e^w + k_i} + e^{u + k_t}}",
         r"x_t \leftarrow x_t + W_o(\sigma(r_t) \odot wkv_t)",
-        r"x_t \leftarrow x_t + \sigma(r_t') \odot W_v' \max(k_t', 0)^2, \quad k_t', r_t' \text{ as } k_t, r_t \text{ with weights of their own}",
+        r"x_t \leftarrow x_t + \sigma(r_t') \odot W_v' \max(k_t', 0)^2, \quad k_t', r_t' \text{ as above, with weights of their own}",
     ],
     sources: &["Peng et al. 2023, arXiv:2305.13048", "BlinkDL/RWKV-LM, RWKV-v4 (names, initialisation)"],
     states: 2,

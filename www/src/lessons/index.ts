@@ -377,7 +377,7 @@ export const LESSONS: readonly Lesson[] = [
     },
     after: [
       "Such gates see the input, not the state. So depth matters: [a minGRU asked what followed the star](task=induction-heads&task.length=16&task.symbols=4&a.model=mingru&a.layers=1&b.model=mingru&b.layers=2) needs a second layer, whose gates see what the first has kept.",
-      "And some things need a state that acts on itself: [on parity](task=parity&task.length=20&a.model=mamba&a.selective=true&a.layers=1&b.model=lstm&b.layers=1) the LSTM is done at step 300, where Mamba is not.",
+      "And some things need a state that acts on itself: [on parity](task=parity&task.length=20&a.model=mamba&a.selective=on&a.layers=1&b.model=lstm&b.layers=1) the LSTM is done at step 300, where Mamba is not.",
     ],
     challenge: {
       text: "Reach 95 % with three items among at least 30 timesteps, within 1,500 steps. [Ask for that](task=selective-copying&task.items=3&task.length=30&a.model=mamba&b.model=mamba&b.layers=1).",

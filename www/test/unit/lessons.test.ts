@@ -14,6 +14,7 @@ import {
   fromHash,
   lessonValues,
   parse,
+  print,
   restartValues,
   sessionConfig,
   letterOf,
@@ -128,7 +129,7 @@ group("lessons as data", () => {
           values = { ...values, [name]: value ?? null };
         }
         const done = describe(catalog, values).values;
-        for (const [name, text] of settings) expect(String(done[name]), name).toBe(text);
+        for (const [name, text] of settings) expect(print(done[name] ?? null), name).toBe(text);
         return done;
       };
       // Each at the beginning, and behind any other: a visitor clicks in any order.
