@@ -4,7 +4,7 @@ import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
 import type { InspectionQuery } from "unroll-types";
 import type { Session } from "../../../pkg/unroll.js";
-import { accessible, browsing, pause, PHONE, ribbon, SOFTWARE_GPU, steps, trained } from "./browser";
+import { accessible, browsing, pause, PHONE, ribbon, SOFTWARE_GPU, stepped, steps, trained } from "./browser";
 import { ribbonOf, twin } from "./package";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
@@ -70,14 +70,9 @@ test.each(MODELS)("page_%s_trains_on_webgpu_as_on_the_cpu", async (model) => {
   );
   const badge = page.locator(".engine summary");
   await expect.poll(() => badge.textContent(), { timeout: 60_000 }).toBe("WebGPU");
-  // Few steps, counted: the longer both train, the further their roundings lead them apart.
-  const STEPS = 3;
-  for (let step = 1; step <= STEPS; step += 1) {
-    await page.getByRole("button", { name: "Step" }).click();
-    await page.waitForFunction((at) => window.unroll?.steps()[0] === at, step);
-  }
+  const step = await stepped(page, 3);
   const session = await twin(page, 0);
-  await session.advance(STEPS);
+  await session.advance(step);
   const expected = await ribbonOf(session);
   session.free();
   const { median } = await ribbon(page, 0);

@@ -116,6 +116,15 @@ export async function trained(page: Page, n: number): Promise<void> {
   await page.waitForFunction((least) => (window.unroll?.steps() ?? [0]).every((step) => step >= least), n);
 }
 
+/** Trains the first lane for `n` counted steps, and gives n: the longer two engines train, the further roundings lead them apart. */
+export async function stepped(page: Page, n: number): Promise<number> {
+  for (let step = 1; step <= n; step += 1) {
+    await page.getByRole("button", { name: "Step", exact: true }).click();
+    await page.waitForFunction((at) => window.unroll?.steps()[0] === at, step);
+  }
+  return n;
+}
+
 /** Pauses, and waits until lanes stand still and their last pictures are drawn. */
 export async function pause(page: Page): Promise<void> {
   await page.getByRole("button", { name: "Pause" }).click();

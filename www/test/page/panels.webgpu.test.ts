@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import type { InspectionQuery } from "unroll-types";
-import { browsing, pause, SOFTWARE_GPU, steps, trained } from "./browser";
+import { browsing, SOFTWARE_GPU, stepped } from "./browser";
 import { ribbonOf, twin } from "./package";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
@@ -42,10 +42,7 @@ test.each(["elman", "lstm", "gru"])(
     );
     const badge = page.locator(".engine summary");
     await expect.poll(() => badge.textContent(), { timeout: 60_000 }).toBe("WebGPU");
-    await page.getByRole("button", { name: "Run" }).click();
-    await trained(page, 4);
-    await pause(page);
-    const [step = 0] = await steps(page);
+    const step = await stepped(page, 6);
     const session = await twin(page, 0);
     const moments = await page.evaluate(() => window.unroll?.history(0, 1));
     // Moments of the history on the way, then the last one.
