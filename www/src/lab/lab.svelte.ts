@@ -69,6 +69,8 @@ const CATCH_UP_SECONDS = 0.25;
 const CATCH_UP_STEPS = 20;
 /** Settings at step 0 are taken this long after the last change, so that a slider does not build a network per pixel. */
 const SETTLE_MS = 150;
+/** Passes are timed at least this far apart. */
+const PACE_MS = 3000;
 /** Charts are drawn at least this far apart. */
 const CHART_MS = 120;
 
@@ -1018,14 +1020,15 @@ export class Lab {
       })
       .finally(() => {
         if (lane.client !== client) return;
-        this.host.nextFrame(() => {
+        const next = (): void => {
           const isStale = lane.looking.get(panel) === "again";
           lane.looking.delete(panel);
           if (!this.isOpen(panel)) return;
-          // What a pass costs does not change by training, and to measure it takes time from training.
-          const isMoving = this.isRunning && lane.status === "ready" && panel !== "pace";
-          if (isStale || isMoving) this.look(lane, panel);
-        });
+          if (isStale || (this.isRunning && lane.status === "ready")) this.look(lane, panel);
+        };
+        // What a pass costs does not change by training, and to measure it takes time from training.
+        if (panel === "pace") this.host.later(next, PACE_MS);
+        else this.host.nextFrame(next);
       });
   }
 
