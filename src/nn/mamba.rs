@@ -14,6 +14,14 @@ use crate::shape::Tensor;
 const NO_WEIGHT: &str = "No weight stands between h_{t−1} and h_t: each number of the state is multiplied by its own kept share e^{ΔA}, \
                          between 0 and 1. The heatmap has the kept shares as a channel, and the ribbon has the gradient of the state.";
 
+/// What stands where a picture splits the gradient of W_hh, for blocks with a state of their own.
+pub(super) const NO_LEDGER: &str = "There is no W_hh whose gradient could be split over the timesteps. The ribbon shows how much the state of \
+                                    each contributes.";
+
+/// What stands where a picture changes a state by hand, for blocks with a state of their own.
+pub(super) const NO_POKE: &str = "The state of a block lies beside the stream, and a change of the stream by hand would not reach it. Change \
+                                  an input instead, and follow it through the state.";
+
 /// The architecture.
 pub static CELL: Cell = Cell {
     id: "mamba",
@@ -102,15 +110,8 @@ pub static CELL: Cell = Cell {
             "There is no W_hh. The step is a diagonal matrix, so that its eigenvalues are the kept shares e^{ΔA} themselves, all between 0 \
              and 1; the input chooses them at every step. The heatmap shows them.",
         ),
-        (
-            "ledger",
-            "There is no W_hh whose gradient could be split over the timesteps. The ribbon shows how much the state of each contributes.",
-        ),
-        (
-            "poke-state",
-            "The state of a block lies beside the stream, and a change of the stream by hand would not reach it. Change an \
-             input instead, and follow it through the state.",
-        ),
+        ("ledger", NO_LEDGER),
+        ("poke-state", NO_POKE),
     ],
     ..residual::cell(Block {
         parameters,

@@ -5,6 +5,7 @@
 //! the last. Where the published code draws orthogonal matrices, these are uniform with the same variance; where it begins the embedding at
 //! 10⁻⁴, this one has variance 1: the norm behind it would make gradients of 10⁴ that no finite difference resolves.
 
+use super::mamba::{NO_LEDGER, NO_POKE};
 use super::retnet::linear;
 use super::transformer::{norm, normalise};
 use crate::kernels::activation::{self, Phi};
@@ -77,15 +78,8 @@ pub static CELL: Cell = Cell {
             "There is no W_hh. What a channel keeps is multiplied by 1 − z, a number between 0 and 1 that its keys choose at every step. \
              The heatmap shows z.",
         ),
-        (
-            "ledger",
-            "There is no W_hh whose gradient could be split over the timesteps. The ribbon shows how much the state of each contributes.",
-        ),
-        (
-            "poke-state",
-            "The state of a block lies beside the stream, and a change of the stream by hand would not reach it. Change an \
-             input instead, and follow it through the state.",
-        ),
+        ("ledger", NO_LEDGER),
+        ("poke-state", NO_POKE),
     ],
     ..residual::cell(Block {
         parameters,
