@@ -15,12 +15,12 @@ const NO_WEIGHT: &str = "No weight stands between h_{t−1} and h_t: each number
                          between 0 and 1. The heatmap has the kept shares as a channel, and the ribbon has the gradient of the state.";
 
 /// What stands where a picture splits the gradient of W_hh, for blocks with a state of their own.
-pub(super) const NO_LEDGER: &str = "There is no W_hh whose gradient could be split over the timesteps. The ribbon shows how much the state of \
-                                    each contributes.";
+pub(super) const NO_LEDGER: &str = "There is no W_hh whose gradient could be split over the timesteps. The ribbon shows how much the \
+                                    state of each contributes.";
 
 /// What stands where a picture changes a state by hand, for blocks with a state of their own.
-pub(super) const NO_POKE: &str = "The state of a block lies beside the stream, and a change of the stream by hand would not reach it. Change \
-                                  an input instead, and follow it through the state.";
+pub(super) const NO_POKE: &str = "The state of a block lies beside the stream, and a change of the stream by hand would not reach it. \
+                                  Change an input instead, and follow it through the state.";
 
 /// The architecture.
 pub static CELL: Cell = Cell {
