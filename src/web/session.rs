@@ -59,6 +59,8 @@ struct Progress {
     clip_coefficient: f64,
     clipped: bool,
     steps_per_second: f64,
+    #[serde(with = "serde_wasm_bindgen::preserve")]
+    losses: Float32Array,
     diverged: Option<Diverged>,
     ended: bool,
 }
@@ -148,7 +150,8 @@ impl Tally {
 
     fn to_js(&self) -> JsValue {
         let mean = |sum: f64| sum / self.n as f64;
-        let progress = Progress {
+        let from = self.losses.len().saturating_sub(LOSSES);
+        to_js(&Progress {
             step: self.step,
             loss: mean(self.loss),
             accuracy: mean(self.accuracy),
@@ -156,13 +159,10 @@ impl Tally {
             clip_coefficient: self.last.coefficient,
             clipped: self.last.clipped,
             steps_per_second: if self.elapsed_ms > 0.0 { self.n as f64 * 1000.0 / self.elapsed_ms } else { 0.0 },
+            losses: Float32Array::from(&self.losses[from..]),
             diverged: self.diverged.clone(),
             ended: self.ended,
-        };
-        let object = to_js(&progress);
-        let from = self.losses.len().saturating_sub(LOSSES);
-        set(&object, "losses", &Float32Array::from(&self.losses[from..]));
-        object
+        })
     }
 }
 
