@@ -1,7 +1,7 @@
 """Makes cores.json: values and gradients of every recurrent core, from PyTorch in f64.
 
     python cores.py           compare with cores.json (exit status 1 when they differ)
-    python cores.py --write   make cores.json
+    python cores.py --write   make cores.json; entries that do not differ stay as they are
 
 No random number is drawn. Element n of parameter number k is 0.5·sin(0.7(n+1) + 1.3k); element n of an input is
 cos(0.37 n). The loss of an output y of N elements is Σ_n y_n cos(0.11 n) / N + ½ mean(y²). Modules below hold their
@@ -356,7 +356,10 @@ def differences(path, old, new):
 if __name__ == "__main__":
     made = make()
     if "--write" in sys.argv:
-        FILE.write_text(json.dumps(made))
+        old = json.loads(FILE.read_text())
+        kept = {name: old[name] if name in old and not differences("", old[name], value) else value for name, value in made.items()}
+        entries = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in kept.items())
+        FILE.write_text(f"{{\n{entries}\n}}\n")
     wrong = differences("", json.loads(FILE.read_text()), made)
     print("\n".join(wrong) or f"cores.json: {len(made)} entries, as made by torch {torch.__version__}")
     sys.exit(1 if wrong else 0)
