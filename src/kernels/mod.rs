@@ -31,6 +31,7 @@ macro_rules! stems {
                 gru
                 mingru
                 minlstm
+                qrnn
             }
             others {
                 activation

@@ -182,6 +182,21 @@ class MinLstm(Weights):
         return torch.stack(outputs)
 
 
+class Qrnn(Weights):
+    """h_t = f_t ⊙ h_{t−1} + (1 − f_t) ⊙ z_t: f-pooling with a window of one (Bradbury et al. 2016, arXiv:1611.01576)."""
+
+    def __init__(self):
+        super().__init__(wf=(H, I), bf=(H,), wz=(H, I), bz=(H,))
+
+    def forward(self, x):
+        h, outputs = torch.zeros(x.shape[1], H), []
+        for x_t in x:
+            f = torch.sigmoid(x_t @ self.wf.T + self.bf)
+            h = f * h + (1 - f) * torch.tanh(x_t @ self.wz.T + self.bz)
+            outputs.append(h)
+        return torch.stack(outputs)
+
+
 class Mamba(Weights):
     """A Mamba block (Gu and Dao 2023, arXiv:2312.00752): model width 4, inner width E = 8, N = 3 states, Δ of rank 1.
 
@@ -315,6 +330,9 @@ def make():
     gru, plain, lstm = MinGru(), MinGru(squash=lambda candidate: candidate), MinLstm()
     out["minGRU_g"], out["minGRU_plain"], out["minLSTM_g"] = (record(m, m(x)) for m in (gru, plain, lstm))
     out["minGRU_logspace_maxdiff"] = digits((gru.in_log_space(x) - gru(x)).abs().max())
+
+    qrnn = Qrnn()
+    out["qrnn"] = record(qrnn, qrnn(x))
 
     euler, exact = Mamba(exact=False), Mamba(exact=True)
     out["mamba1_euler"], out["mamba1_exactZOH"] = (record(m, m(wave(T, B, 4))) for m in (euler, exact))
