@@ -1,10 +1,11 @@
-import type { Evaluation, Frame, FrameHeader, Inspection } from "unroll-types";
+import type { Evaluation, Frame, FrameHeader, Inspection, SessionConfig } from "unroll-types";
 import { describe as group, expect, test } from "vitest";
 import { Lab } from "../../src/lab/lab.svelte";
 import type { Lane } from "../../src/lab/lane.svelte";
 import { sessionConfig } from "../../src/settings";
 import type { WorkerLike } from "../../src/worker/client";
 import type { Engine, FromWorker, Request } from "../../src/worker/protocol";
+import { sizesOf } from "../../src/worker/sizes";
 import { catalog } from "./catalog";
 
 /** The smallest frame that the drawings accept. */
@@ -45,6 +46,12 @@ const evaluation = (step: number, solved: boolean): Evaluation => ({
   criterion: "all right",
 });
 
+/** Parameters of networks in these tests: 40 a unit of one that has gates, 10 of any other. */
+function countInTests({ model }: SessionConfig): number {
+  const isGated = catalog.architectures.some(({ id, gates }) => id === model.id && gates.length > 0);
+  return (isGated ? 40 : 10) * (model.hidden ?? 1);
+}
+
 /** A worker that answers at once and remembers what it was asked; the test tells what it reports. */
 class Answering implements WorkerLike {
   onmessage: WorkerLike["onmessage"] = null;
@@ -79,6 +86,8 @@ class Answering implements WorkerLike {
       case "create":
         this.step = 0;
         return this.engine;
+      case "sizes":
+        return sizesOf(countInTests, request);
       case "frame":
         return frame(this.step, this.nSequences);
       case "inspect":
