@@ -494,6 +494,59 @@ group("lab", () => {
     expect(lab.pending.size).toBe(0);
   });
 
+  test("lab_gives_lanes_as_many_parameters_as_lane_a_before_they_begin", async () => {
+    // 10 a unit of an Elman network, 40 of an LSTM.
+    const { lab, workers, hashes } = await start("#v=1&match=parameters&lanes=3&a.hidden=40");
+    const units = (): unknown[] => workers.map((worker) => worker.last("create")?.config.model.hidden);
+    expect(units()).toEqual([40, 10, 10]);
+    const [first, second] = lab.lanes;
+    if (first === undefined || second === undefined) throw new Error("no lanes");
+    expect([lab.parameters(first), lab.parameters(second), lab.target(second)]).toEqual([400, 400, 400]);
+    // Nobody sets what follows; while training runs, what it follows waits for a restart with it.
+    lab.set("b.hidden", 7);
+    expect(lab.value("b.hidden")).toBe(10);
+    lab.run();
+    for (const worker of workers) worker.progress(5);
+    lab.set("a.hidden", 80);
+    await settle();
+    expect(lab.value("b.hidden")).toBe(20);
+    expect([...lab.pending.values()]).toEqual([["Hidden units"], ["Hidden units"], ["Hidden units"]]);
+    expect(units()).toEqual([40, 10, 10]);
+    lab.discard();
+    await settle();
+    expect([lab.value("a.hidden"), lab.value("b.hidden"), lab.pending.size]).toEqual([40, 10, 0]);
+    lab.set("a.hidden", 80);
+    await lab.apply();
+    expect(units()).toEqual([80, 20, 20]);
+    // A fork has the size of its parent, a copy without gates follows lane A, and a lane that moves up keeps its units.
+    await lab.fork(second);
+    expect(units()).toEqual([80, 20, 20, 20]);
+    lab.set("d.model", "elman");
+    await lab.apply();
+    expect(units()).toEqual([80, 20, 20, 80]);
+    lab.remove(first);
+    await settle();
+    expect([lab.value("a.hidden"), lab.value("b.hidden"), lab.value("c.hidden")]).toEqual([20, 20, 80]);
+    expect(lab.pending.size).toBe(0);
+    expect(hashes.at(-1)).toContain("match=parameters");
+    expect(hashes.at(-1)).not.toContain("b.hidden");
+    // The end of the race is a restart setting, too.
+    lab.set("match", "size");
+    expect([...lab.pending.values()][2]).toEqual(["Size of the lanes", "Hidden units"]);
+    expect(lab.value("c.hidden")).toBe(20);
+  });
+
+  test("lab_asks_another_lane_for_sizes_when_one_goes", async () => {
+    const { lab, workers } = await start("#v=1&match=parameters&a.hidden=40");
+    const [first, second] = lab.lanes;
+    if (first === undefined || second === undefined) throw new Error("no lanes");
+    lab.set("a.hidden", 80);
+    lab.remove(first);
+    await settle();
+    expect([lab.lanes.length, lab.parameters(second)]).toEqual([1, 400]);
+    expect(workers[1]?.last("sizes")?.configs).toHaveLength(1);
+  });
+
   test("lab_asks_for_the_numbers_of_open_panels_only", async () => {
     const { lab, workers, hashes } = await start("#v=1&lanes=1&panels=pipe");
     const [worker] = workers;
