@@ -661,7 +661,7 @@ describe("a call is refused", () => {
     await allRefused([
       add("model.hidden", small({ model: { id: "gru", hidden: 0 } }), /^a whole number from 1 to /, "0"),
       add("model.heads", small({ model }), "a divisor of model.hidden, 16", "3"),
-      ...[undefined, null, 3, "gru", []].map((value) => add("", value, "an object", named(value))),
+      ...[undefined, null, 3, "gru", []].map((value) => add("config", value, "an object", named(value))),
     ]);
   });
 
