@@ -650,7 +650,7 @@ describe("a call is refused", () => {
   });
 
   it("countParameters: for what no session can be made of", async () => {
-    const add = (field: string, config: unknown, expected: string | RegExp, got: string): Refusal => ({
+    const add = (field: string, config: unknown, expected: Refusal["expected"], got: Refusal["got"]): Refusal => ({
       what: field,
       call: () => countParameters(config as SessionConfig),
       field,
