@@ -4,7 +4,7 @@
 //! classical Runge–Kutta method of order 4 with step 1, the delayed value held during the step, from a constant history
 //! of 1.2. The series is brought to mean 0 and variance 1, so that the loss is the square of the normalised error (NRMSE²).
 //!
-//! One trajectory is integrated when the task is made and cut into three stretches, for training, held-out data and the
+//! One trajectory is integrated when its first value is needed and cut into three stretches, for training, held-out data and the
 //! probe, which share no value. A row of a batch walks through windows of T values, one after the other, so that its state
 //! may be carried; after a lap it restarts at a random place of its stretch. Rows restart at different batches.
 
@@ -12,6 +12,7 @@ use super::{Baseline, Batch, Draw, Form, Input, Recipe, Solved, Target, Task, Ta
 use crate::options::{Chosen, Kind, OptionSpec, Value};
 use crate::rng::{Rng, Stream};
 use std::ops::Range;
+use std::sync::OnceLock;
 
 pub(super) const SPEC: TaskSpec = TaskSpec {
     id: "mackey-glass",
@@ -79,9 +80,15 @@ fn trajectory(tau: usize, len: usize) -> Vec<f64> {
 
 struct MackeyGlass {
     form: Form,
+    tau: usize,
     horizon: usize,
+    /// Computed when the first value is asked for: sizes of networks are looked at far more often.
+    series: OnceLock<Series>,
+}
+
+struct Series {
     /// The standardised series, all stretches in a row.
-    series: Vec<f32>,
+    values: Vec<f32>,
     /// Mean of x(t)·x(t + horizon) over the series.
     correlation: f64,
 }
@@ -89,16 +96,6 @@ struct MackeyGlass {
 impl MackeyGlass {
     fn new(chosen: &Chosen) -> Self {
         let (tau, horizon) = (chosen.integer("tau"), chosen.integer("horizon"));
-        let mut x = trajectory(tau, STRETCHES.iter().sum::<usize>());
-        let n = x.len() as f64;
-        let mean = x.iter().sum::<f64>() / n;
-        let variance = x.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
-        let scale = 1.0 / libm::sqrt(variance);
-        for x in &mut x {
-            *x = (*x - mean) * scale;
-        }
-        let products = x.iter().zip(&x[horizon..]).map(|(now, later)| now * later);
-        let correlation = products.sum::<f64>() / (x.len() - horizon) as f64;
         let form = Form {
             n_steps: chosen.integer("length"),
             input: Input::Features(1),
@@ -111,7 +108,23 @@ impl MackeyGlass {
             target_names: vec![format!("signal at t + {horizon}")],
             tolerance: 0.1,
         };
-        Self { form, horizon, series: x.iter().map(|&x| x as f32).collect(), correlation }
+        Self { form, tau, horizon, series: OnceLock::new() }
+    }
+
+    fn series(&self) -> &Series {
+        self.series.get_or_init(|| {
+            let mut x = trajectory(self.tau, STRETCHES.iter().sum::<usize>());
+            let n = x.len() as f64;
+            let mean = x.iter().sum::<f64>() / n;
+            let variance = x.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
+            let scale = 1.0 / libm::sqrt(variance);
+            for x in &mut x {
+                *x = (*x - mean) * scale;
+            }
+            let products = x.iter().zip(&x[self.horizon..]).map(|(now, later)| now * later);
+            let correlation = products.sum::<f64>() / (x.len() - self.horizon) as f64;
+            Series { values: x.iter().map(|&x| x as f32).collect(), correlation }
+        })
     }
 }
 
@@ -133,7 +146,7 @@ impl Task for MackeyGlass {
     fn sample(&self, draw: Draw, batch: &mut Batch) {
         let (n_steps, rows) = (batch.n_steps, batch.batch);
         let windows = (LAP / n_steps) as u64;
-        let stretch = stretch(draw.stream);
+        let (stretch, values) = (stretch(draw.stream), &self.series().values);
         let places = stretch.len() - windows as usize * n_steps - self.horizon + 1;
         // Row b is b windows ahead of row 0, so at any time a row is in one of two laps; each lap has its generator,
         // and a row takes the same number of it at every batch of the lap.
@@ -148,19 +161,17 @@ impl Task for MackeyGlass {
             let start = stretch.start + starts[lap] + window as usize * n_steps;
             batch.starts[row] = if window == 0 || draw.step == 0 { 1.0 } else { 0.0 };
             for step_idx in 0..n_steps {
-                batch.features[step_idx * rows + row] = self.series[start + step_idx];
-                batch.values[step_idx * rows + row] = self.series[start + step_idx + self.horizon];
+                batch.features[step_idx * rows + row] = values[start + step_idx];
+                batch.values[step_idx * rows + row] = values[start + step_idx + self.horizon];
             }
         }
     }
 
     fn baseline(&self) -> Baseline {
+        let correlation = self.series().correlation;
         Baseline {
-            loss: 1.0 - self.correlation * self.correlation,
-            what: format!(
-                "answers {} × the present value, the best multiple",
-                Value::rounded(self.correlation, 1000.0)
-            ),
+            loss: 1.0 - correlation * correlation,
+            what: format!("answers {} × the present value, the best multiple", Value::rounded(correlation, 1000.0)),
         }
     }
 

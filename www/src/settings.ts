@@ -26,7 +26,7 @@ export type Kind =
 export type Effect = "restart" | "live" | "view";
 
 /** Which part of the page shows the control. */
-export type Group = "task" | "training" | "lane" | "view" | "panels" | "link";
+export type Group = "task" | "training" | "race" | "lane" | "view" | "panels" | "link";
 
 export interface Setting {
   /** Key in the URL hash and in `Values`. */
@@ -39,6 +39,8 @@ export interface Setting {
   group: Group;
   /** The lane it belongs to, from 0; null when it belongs to all. */
   lane: number | null;
+  /** True where the value follows from others: it is shown, but nobody sets it and no address holds it. */
+  isDerived?: boolean;
 }
 
 /** Letters of the lanes, in the URL and on the page. */
@@ -85,6 +87,12 @@ export const FIRST_VISIT: {
     { model: { id: "elman", options: {} }, init: { id: "orthogonal", options: {} } },
   ],
 };
+
+/** What the lanes of a race have in common. */
+const MATCHES = [
+  { id: "size", title: "units as set in each lane" },
+  { id: "parameters", title: "same number of parameters" },
+] as const;
 
 /** Where losses count in the frames: a view, training is not touched. */
 const LOSS_AT = [
@@ -441,6 +449,16 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
     group: "view",
     lane: null,
   });
+  const match = table.add({
+    name: "match",
+    title: "Size of the lanes",
+    help: "Units as set for each lane, or as many as bring each lane closest to lane A's number of parameters.",
+    kind: { kind: "choice", among: MATCHES },
+    default: MATCHES[0].id,
+    effect: "restart",
+    group: "race",
+    lane: null,
+  });
   const hasLayerChoice = limits.layers > 1;
   for (let lane = 0; lane < Number(lanes); lane++) {
     const letter = letterOf(lane);
@@ -462,6 +480,7 @@ export function describe(catalog: Catalog, given: Values): { settings: Setting[]
       kind: { kind: "integer", min: 1, max: limits.hidden },
       default: Math.min(FIRST_VISIT.hidden, limits.hidden),
       effect: "restart",
+      isDerived: lane > 0 && match === "parameters",
       ...ofLane,
     });
     if (hasLayerChoice) {
@@ -786,7 +805,7 @@ export function toHash(catalog: Catalog, given: Values): string {
   for (const setting of settings) {
     const value = values[setting.name];
     const usual = setting.name === "lesson" ? NO_LESSON.id : (start[setting.name] ?? setting.default);
-    if (value !== undefined && value !== usual) {
+    if (value !== undefined && value !== usual && setting.isDerived !== true) {
       parts.push(`${setting.name}=${encodeURIComponent(print(value)).replaceAll("%2C", ",")}`);
     }
   }
@@ -819,6 +838,7 @@ export function fromHash(catalog: Catalog, hash: string): { values: Values; note
     for (const setting of describe(catalog, given).settings) {
       const text = texts.get(setting.name);
       if (text === undefined || good.has(setting.name) || bad.has(setting.name)) continue;
+      if (setting.isDerived === true) continue;
       const value = parse(setting.kind, text);
       if (value === undefined) {
         bad.set(setting.name, setting);
@@ -926,6 +946,8 @@ export function fromConfig(given: Values, config: SessionConfig, lane: number): 
   }
   put("batch", config.batch);
   put("seed", config.seed);
+  // A configuration says how many units it has.
+  if (lane > 0) put("match", MATCHES[0].id);
   put(`${letter}.engine`, config.backend);
   return values;
 }
@@ -973,6 +995,20 @@ export function differences(
     .filter((name) => from.get(name)?.value !== to.get(name)?.value)
     .map((name) => to.get(name)?.title ?? from.get(name)?.title ?? name);
   return [...new Set(titles)];
+}
+
+/** Whether the lanes beside A get as many units as bring them closest to its number of parameters. */
+export function isMatched(values: Values): boolean {
+  return values["match"] === "parameters";
+}
+
+/** With one value changed. Lanes that had their units from lane A's number of parameters have its units when that ends. */
+export function changed(values: Values, name: string, value: Value): Values {
+  const next: Record<string, Value> = { ...values, [name]: value };
+  if (isMatched(values) && !isMatched(next)) {
+    for (const letter of LANE_LETTERS) next[`${letter}.hidden`] = values[`${letterOf(0)}.hidden`] ?? null;
+  }
+  return next;
 }
 
 /** The values of one lane under another letter, so that lanes can move and be copied. */

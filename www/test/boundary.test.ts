@@ -8,7 +8,7 @@ import { MessageChannel } from "node:worker_threads";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { beforeAll, describe, expect, it } from "vitest";
-import init, { Session, catalog, cliff } from "../../pkg/unroll.js";
+import init, { Session, catalog, cliff, countParameters } from "../../pkg/unroll.js";
 import type {
   Batch,
   Catalog,
@@ -36,6 +36,8 @@ true satisfies Same<ReturnType<typeof Session.create>, Promise<Session>>;
 true satisfies Same<Parameters<typeof Session.create>, [config: SessionConfig]>;
 true satisfies Same<ReturnType<typeof catalog>, Catalog>;
 true satisfies Same<ReturnType<typeof cliff>, Cliff>;
+true satisfies Same<ReturnType<typeof countParameters>, number>;
+true satisfies Same<Parameters<typeof countParameters>, [config: SessionConfig]>;
 true satisfies Same<Parameters<typeof cliff>, [query: CliffQuery]>;
 true satisfies Same<ReturnType<Session["advance"]>, Promise<Progress>>;
 true satisfies Same<ReturnType<Session["frame"]>, Promise<Frame>>;
@@ -645,6 +647,22 @@ describe("a call is refused", () => {
     for (const value of [undefined, null, 3, "cliff", []]) add("query", value, "an object", value);
     add("query.lr", { lr: 3 }, "one of the fields w, b, rate, threshold", 3);
     await allRefused(cases);
+  });
+
+  it("countParameters: for what no session can be made of", async () => {
+    const add = (field: string, config: unknown, expected: Refusal["expected"], got: Refusal["got"]): Refusal => ({
+      what: field,
+      call: () => countParameters(config as SessionConfig),
+      field,
+      expected,
+      got,
+    });
+    const model = { id: "transformer", hidden: 16, heads: 3 };
+    await allRefused([
+      add("model.hidden", small({ model: { id: "gru", hidden: 0 } }), /^a whole number from 1 to /, "0"),
+      add("model.heads", small({ model }), "a divisor of model.hidden, 16", "3"),
+      ...[undefined, null, 3, "gru", []].map((value) => add("config", value, "an object", named(value))),
+    ]);
   });
 
   it("gradients and trainOn: for a batch in another form", async () => {

@@ -65,6 +65,12 @@ export class Course {
     return prediction.kind === "ribbon" || prediction.judge.kind === "verdict";
   }
 
+  /** Numbers of parameters are what the lesson asks for. */
+  get asksForParameters(): boolean {
+    const prediction = this.lesson?.prediction;
+    return this.isLocked && prediction?.kind === "choice" && prediction.judge.kind === "parameters";
+  }
+
   get truth(): Truth | null {
     const { lesson, answer, found } = this;
     if (lesson === null || answer === null) return null;

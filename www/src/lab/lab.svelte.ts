@@ -15,11 +15,13 @@ import type {
 } from "unroll-types";
 import {
   addLane,
+  changed as changedValue,
   describe,
   differences,
   fromConfig,
   fromHash,
   hyperOf,
+  isMatched,
   letterOf,
   listed,
   MAX_LANES,
@@ -40,10 +42,12 @@ import {
 } from "../settings";
 import { LaneClient } from "../worker/client";
 import { CallFailed, type Report } from "../worker/protocol";
+import type { Size } from "../worker/sizes";
 import { viewInspection } from "../draw/inspection.js";
 import { diagnose, type Remedy } from "./diagnosis";
 import { Course } from "./course.svelte";
 import { Lane } from "./lane.svelte";
+import { sizesAsked, withSizes } from "./race";
 import { SlowMotion } from "./slow.svelte";
 import { canReadItself, Stream, type StreamSource } from "./stream.svelte";
 import { Sweep, type SweepHost } from "./sweep.svelte";
@@ -83,6 +87,8 @@ export class Lab {
   failure = $state<string | null>(null);
   values = $state.raw<Values>({});
   lanes = $state.raw<readonly Lane[]>([]);
+  /** How large the networks of the settings are, by lane. */
+  private sizes = $state.raw<readonly Size[]>([]);
   isRunning = $state(false);
   notes = $state.raw<readonly Note[]>([]);
   /** Timestep under the pointer, and pinned ones, from 0. */
@@ -146,6 +152,10 @@ export class Lab {
   /** The lesson that is open, if any. */
   readonly course = new Course(this);
 
+  /** What the sizes are of; empty when they could not be had. */
+  private sized = "";
+  /** Settles when the sizes are those of the settings. */
+  private sizing: Promise<void> = Promise.resolve();
   private nextKey = 0;
   private nextNote = 0;
   private hasPassedGoal = false;
@@ -195,6 +205,7 @@ export class Lab {
     while (lanes.length < Number(values["lanes"])) lanes.push(this.newLane(lanes.length));
     this.lanes = lanes;
     this.connectPeers();
+    this.measure();
     await Promise.all(lanes.map((lane) => this.restartLane(lane)));
   }
 
@@ -222,8 +233,8 @@ export class Lab {
   set(name: string, value: Value): void {
     if (this.catalog === null || this.values[name] === value) return;
     const setting = this.setting(name);
-    if (setting === undefined) return;
-    const next = { ...this.values, [name]: value };
+    if (setting === undefined || setting.isDerived === true) return;
+    const next = changedValue(this.values, name, value);
     if (isOnlyShown(setting)) this.take(next);
     else this.change(next);
     switch (setting.effect) {
@@ -276,7 +287,7 @@ export class Lab {
       const setting = describe(this.catalog, values).settings.find((one) => one.name === name);
       const value = setting === undefined ? undefined : parse(setting.kind, text);
       if (value === undefined) throw new Error(`the lesson sets ${name} to ${text}, which the page does not take`);
-      values = { ...values, [name]: value };
+      values = changedValue(values, name, value);
     }
     const before = this.values;
     const changed = describe(this.catalog, values).settings.filter(({ name }) => values[name] !== before[name]);
@@ -300,6 +311,43 @@ export class Lab {
     if (this.catalog === null) return;
     this.values = describe(this.catalog, values).values;
     this.host.writeHash(toHash(this.catalog, this.values));
+    this.measure();
+  }
+
+  // —— Sizes ——
+
+  /** How many parameters the network of a lane's settings has; null until that is known, and while a lesson asks for it. */
+  parameters(lane: Lane): number | null {
+    const size = this.sizes[lane.index];
+    const isKnown = size?.hidden === this.value(`${letterOf(lane.index)}.hidden`) && !this.course.asksForParameters;
+    return isKnown ? size.parameters : null;
+  }
+
+  /** The number of parameters that a lane follows, which is lane A's; null where its units are its own. */
+  target(lane: Lane): number | null {
+    const [first] = this.lanes;
+    return isMatched(this.values) && lane.index > 0 && first !== undefined ? this.parameters(first) : null;
+  }
+
+  /** Sizes are asked for one after the other; of several changes that wait, the last one counts. */
+  private measure(): void {
+    this.sizing = this.sizing.then(() => this.takeSizes());
+  }
+
+  private async takeSizes(): Promise<void> {
+    if (this.catalog === null) return;
+    const { asked, key } = sizesAsked(this.catalog, this.values);
+    if (key === this.sized) return;
+    let sizes: readonly Size[] = [];
+    // A lane that goes or crashes leaves the question to another, or to the worker that takes its place.
+    for (let tries = 0; tries < MAX_LANES && sizes.length === 0; tries++) {
+      const client = this.lanes.find(({ status }) => status !== "failed")?.client;
+      sizes = (await client?.call("sizes", asked).catch(() => null)) ?? [];
+    }
+    if (sizesAsked(this.catalog, this.values).key !== key) return;
+    this.sized = sizes.length > 0 ? key : "";
+    this.sizes = sizes;
+    this.values = describe(this.catalog, withSizes(this.values, sizes)).values;
   }
 
   /** The same for what the networks are or how they train: a lesson's receipt belongs to the settings that it came with. */
@@ -361,6 +409,7 @@ export class Lab {
   /** Lanes whose settings have changed begin anew; in step, the others wait until they have caught up. */
   async apply(): Promise<void> {
     await this.returnToNewest();
+    if (isMatched(this.values)) await this.sizing;
     const changed = this.lanes.filter((lane) => this.pending.has(lane.key));
     await Promise.all(changed.map((lane) => this.restartLane(lane)));
     if (changed.length === this.lanes.length) this.course.forget();
@@ -455,6 +504,10 @@ export class Lab {
     if (this.catalog === null) return;
     this.leaveSlow();
     const generation = ++lane.generation;
+    if (isMatched(this.values)) {
+      await this.sizing;
+      if (lane.generation !== generation) return;
+    }
     const config = sessionConfig(this.catalog, this.values, lane.index);
     const applied = restartValues(this.catalog, this.values, lane.index);
     try {

@@ -228,7 +228,7 @@ export const LESSONS: readonly Lesson[] = [
     },
     after: [
       "×0.80 a step back: step 1 receives 1/230. The way through the gates and the new content adds to the way past them, so it is more than 0.73. Run: it is solved at step 450.",
-      "With [PyTorch's default biases](a.init=pytorch) it is ×0.64, and not solved within 2,000 steps. [Put an LSTM beside it](a.init=forget-bias&lanes=2).",
+      "With [PyTorch's default biases](a.init=pytorch) it is ×0.64, and not solved within 2,000 steps. [Put an LSTM beside it](a.init=forget-bias&lanes=2&match=size): it has four blocks of weights where the GRU has three. [Race them with the same number of parameters](a.init=forget-bias&lanes=2&match=parameters), and the LSTM gets fewer units.",
     ],
     challenge: {
       text: "Reach 95 % on lag 60 with a GRU, within 2,000 steps.",

@@ -19,6 +19,7 @@ import type {
   SessionConfig,
   StreamStep,
 } from "unroll-types";
+import type { Size, SizesAsked } from "./sizes";
 import type { Snapshot } from "./snapshots";
 
 /** What trains a lane, and one sentence that says why. */
@@ -49,6 +50,8 @@ export interface Calls {
   edit: { ask: { change: Change }; answer: object };
   /** The loss cliff; no network is asked. */
   cliff: { ask: { query: CliffQuery }; answer: Cliff };
+  /** How many parameters networks have; no session is asked. */
+  sizes: { ask: SizesAsked; answer: Size[] };
   /** The gradient of the next step by both engines, now. */
   compare: { ask: object; answer: Inspection };
   /** One timestep of a stream, a symbol or the features; null begins it anew. */

@@ -33,6 +33,7 @@ import {
   evaluationInterval,
   stepLimit,
 } from "./schedule";
+import type { Size, SizesAsked } from "./sizes";
 import { SNAPSHOT_MS, SNAPSHOT_SHARE, Snapshots, type Snapshot } from "./snapshots";
 
 /** The part of the package's `Session` that a lane uses. */
@@ -57,6 +58,7 @@ export interface Surroundings {
   catalog(): Promise<Catalog>;
   create(config: SessionConfig): Promise<LaneSession>;
   cliff(query: CliffQuery): Promise<Cliff>;
+  sizes(asked: SizesAsked): Promise<Size[]>;
   /** Milliseconds. */
   now(): number;
   /** Resolves after waiting messages have been delivered. */
@@ -460,6 +462,9 @@ export class Trainer {
           return;
         case "cliff":
           this.answer(request, await this.around.cliff(request.query));
+          return;
+        case "sizes":
+          this.answer(request, await this.around.sizes(request));
           return;
         case "compare":
           this.answer(request, await this.need().compareEngines());

@@ -1,7 +1,8 @@
 // One worker per lane: loads the package and hands it to the loop. Training never runs on the page's thread.
 
-import init, { Session, catalog, cliff } from "unroll";
+import init, { Session, catalog, cliff, countParameters } from "unroll";
 import type { FromWorker, Request } from "./protocol";
+import { sizesOf } from "./sizes";
 import { Trainer } from "./trainer";
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
@@ -27,6 +28,10 @@ const trainer = new Trainer({
   cliff: async (query) => {
     await load();
     return cliff(query);
+  },
+  sizes: async (asked) => {
+    await load();
+    return sizesOf(countParameters, asked);
   },
   // eslint-disable-next-line no-restricted-properties -- the one place where the loop gets its clock
   now: () => performance.now(),

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import type { SessionConfig } from "unroll-types";
-import init, { catalog, Session } from "../../../pkg/unroll.js";
+import init, { catalog, countParameters, Session } from "../../../pkg/unroll.js";
 import { fromHash, sessionConfig } from "../../src/settings";
 
 let loading: Promise<unknown> | undefined;
@@ -17,6 +17,17 @@ export async function twin(page: Page, lane: number, change: Partial<SessionConf
   const { values } = fromHash(tables, new URL(page.url()).hash);
   const config = sessionConfig(tables, values, lane);
   return Session.create({ ...config, model: { ...config.model, ...change }, backend: "cpu" });
+}
+
+/** How many parameters the networks of the page at this address have with so many units each, lane by lane. */
+export async function counted(page: Page, units: readonly number[]): Promise<number[]> {
+  await load();
+  const tables = catalog();
+  const { values } = fromHash(tables, new URL(page.url()).hash);
+  return units.map((hidden, lane) => {
+    const config = sessionConfig(tables, values, lane);
+    return countParameters({ ...config, model: { ...config.model, hidden } });
+  });
 }
 
 /** The median of the first ribbon of a row of a session. */

@@ -1,10 +1,11 @@
-import type { Evaluation, Frame, FrameHeader, Inspection } from "unroll-types";
+import type { Evaluation, Frame, FrameHeader, Inspection, SessionConfig } from "unroll-types";
 import { describe as group, expect, test } from "vitest";
 import { Lab } from "../../src/lab/lab.svelte";
 import type { Lane } from "../../src/lab/lane.svelte";
 import { sessionConfig } from "../../src/settings";
 import type { WorkerLike } from "../../src/worker/client";
 import type { Engine, FromWorker, Request } from "../../src/worker/protocol";
+import { sizesOf } from "../../src/worker/sizes";
 import { catalog } from "./catalog";
 
 /** The smallest frame that the drawings accept. */
@@ -45,6 +46,12 @@ const evaluation = (step: number, solved: boolean): Evaluation => ({
   criterion: "all right",
 });
 
+/** Parameters of networks in these tests: 40 a unit of one that has gates, 10 of any other. */
+function countInTests({ model }: SessionConfig): number {
+  const isGated = catalog.architectures.some(({ id, gates }) => id === model.id && gates.length > 0);
+  return (isGated ? 40 : 10) * (model.hidden ?? 1);
+}
+
 /** A worker that answers at once and remembers what it was asked; the test tells what it reports. */
 class Answering implements WorkerLike {
   onmessage: WorkerLike["onmessage"] = null;
@@ -79,6 +86,8 @@ class Answering implements WorkerLike {
       case "create":
         this.step = 0;
         return this.engine;
+      case "sizes":
+        return sizesOf(countInTests, request);
       case "frame":
         return frame(this.step, this.nSequences);
       case "inspect":
@@ -483,6 +492,59 @@ group("lab", () => {
     expect(lab.lanes.map((lane) => [lane.index, lane.step])).toEqual([[0, 42]]);
     expect(lab.value("a.model")).toBe("lstm");
     expect(lab.pending.size).toBe(0);
+  });
+
+  test("lab_gives_lanes_as_many_parameters_as_lane_a_before_they_begin", async () => {
+    // 10 a unit of an Elman network, 40 of an LSTM.
+    const { lab, workers, hashes } = await start("#v=1&match=parameters&lanes=3&a.hidden=40");
+    const units = (): unknown[] => workers.map((worker) => worker.last("create")?.config.model.hidden);
+    expect(units()).toEqual([40, 10, 10]);
+    const [first, second] = lab.lanes;
+    if (first === undefined || second === undefined) throw new Error("no lanes");
+    expect([lab.parameters(first), lab.parameters(second), lab.target(second)]).toEqual([400, 400, 400]);
+    // Nobody sets what follows; while training runs, what it follows waits for a restart with it.
+    lab.set("b.hidden", 7);
+    expect(lab.value("b.hidden")).toBe(10);
+    lab.run();
+    for (const worker of workers) worker.progress(5);
+    lab.set("a.hidden", 80);
+    await settle();
+    expect(lab.value("b.hidden")).toBe(20);
+    expect([...lab.pending.values()]).toEqual([["Hidden units"], ["Hidden units"], ["Hidden units"]]);
+    expect(units()).toEqual([40, 10, 10]);
+    lab.discard();
+    await settle();
+    expect([lab.value("a.hidden"), lab.value("b.hidden"), lab.pending.size]).toEqual([40, 10, 0]);
+    lab.set("a.hidden", 80);
+    await lab.apply();
+    expect(units()).toEqual([80, 20, 20]);
+    // A fork has the size of its parent, a copy without gates follows lane A, and a lane that moves up keeps its units.
+    await lab.fork(second);
+    expect(units()).toEqual([80, 20, 20, 20]);
+    lab.set("d.model", "elman");
+    await lab.apply();
+    expect(units()).toEqual([80, 20, 20, 80]);
+    lab.remove(first);
+    await settle();
+    expect([lab.value("a.hidden"), lab.value("b.hidden"), lab.value("c.hidden")]).toEqual([20, 20, 80]);
+    expect(lab.pending.size).toBe(0);
+    expect(hashes.at(-1)).toContain("match=parameters");
+    expect(hashes.at(-1)).not.toContain("b.hidden");
+    // The end of the race is a restart setting, too.
+    lab.set("match", "size");
+    expect([...lab.pending.values()][2]).toEqual(["Size of the lanes", "Hidden units"]);
+    expect(lab.value("c.hidden")).toBe(20);
+  });
+
+  test("lab_asks_another_lane_for_sizes_when_one_goes", async () => {
+    const { lab, workers } = await start("#v=1&match=parameters&a.hidden=40");
+    const [first, second] = lab.lanes;
+    if (first === undefined || second === undefined) throw new Error("no lanes");
+    lab.set("a.hidden", 80);
+    lab.remove(first);
+    await settle();
+    expect([lab.lanes.length, lab.parameters(second)]).toEqual([1, 400]);
+    expect(workers[1]?.last("sizes")?.configs).toHaveLength(1);
   });
 
   test("lab_asks_for_the_numbers_of_open_panels_only", async () => {

@@ -54,6 +54,7 @@ class Bench {
       catalog: () => Promise.reject(new Error("not here")),
       create: (config) => (config.batch === 0 ? Promise.reject(refusal()) : Promise.resolve(this.session())),
       cliff: () => Promise.reject(refusal()),
+      sizes: () => Promise.reject(refusal()),
       now: () => this.now,
       breathe: async () => {
         this.onBreath?.();
