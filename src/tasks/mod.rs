@@ -9,6 +9,7 @@ use crate::rng::Stream;
 
 mod adding;
 mod addition;
+mod associative_recall;
 mod copy;
 mod dates;
 mod first_symbol;
@@ -289,6 +290,7 @@ pub static TASKS: &[TaskSpec] = &[
     copy::SPEC,
     selective_copying::SPEC,
     induction_heads::SPEC,
+    associative_recall::SPEC,
     parity::SPEC,
     reber::SPEC,
     sine::SPEC,
