@@ -5,13 +5,13 @@
 //! bound to its key: attention looks them up, while what a recurrence can keep is bounded by its state. Remembering the values without
 //! their keys gives no more than a guess among D.
 
-use super::{Baseline, Batch, Draw, Form, Input, Recipe, Solved, Target, Task, TaskSpec, length, letters};
+use super::{Baseline, Batch, Draw, Form, Recipe, Solved, Task, TaskSpec, guesses, length, letters};
 use crate::error::{Error, Result};
 use crate::options::{Chosen, Kind, OptionSpec};
 use crate::rng::Rng;
 
-/// The most keys: as many as there are letters.
-const MOST: usize = 52;
+/// The most keys: as many as there are capital letters.
+const MOST: usize = 26;
 
 pub(super) const SPEC: TaskSpec = TaskSpec {
     id: "associative-recall",
@@ -20,11 +20,7 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
               value of each. All pairs must be kept, and each value found by its key.",
     sources: &["Arora et al. 2023, arXiv:2312.04927", "Fu et al. 2022, arXiv:2212.14052"],
     options: &[
-        length(
-            3,
-            32,
-            "T, the timesteps of a sequence; blanks take what two steps for every pair and one for every question leave.",
-        ),
+        length(3, 32, "T, the timesteps of a sequence; blanks take what three steps for each pair leave."),
         OptionSpec {
             name: "pairs",
             title: "Pairs",
@@ -34,14 +30,14 @@ pub(super) const SPEC: TaskSpec = TaskSpec {
         OptionSpec {
             name: "keys",
             title: "Keys",
-            help: "How many different keys there are.",
+            help: "How many different keys there are: the last capital letters.",
             kind: Kind::Integer { min: 1, max: MOST as u32, default: 16 },
         },
         OptionSpec {
             name: "values",
             title: "Values",
-            help: "V, how many different values there are.",
-            kind: Kind::Integer { min: 2, max: 64, default: 8 },
+            help: "V, how many different values there are: the first small letters.",
+            kind: Kind::Integer { min: 2, max: MOST as u32, default: 8 },
         },
     ],
     make: |chosen| Ok(Box::new(AssociativeRecall::new(chosen)?) as Box<dyn Task>),
@@ -75,19 +71,10 @@ impl AssociativeRecall {
                 return Err(Error::invalid(field, format!("at least {least} for {pairs} pairs"), got));
             }
         }
-        let numbers = || (0..values).map(|value| value.to_string());
-        let form = Form {
-            n_steps,
-            input: Input::Symbols(keys + values + 1),
-            target: Target::Class(values),
-            last_only: false,
-            streams: false,
-            ahead: false,
-            source: None,
-            input_names: letters(keys).chain(numbers()).chain(["·".to_owned()]).collect(),
-            target_names: numbers().collect(),
-            tolerance: 0.0,
-        };
+        let input_names: Vec<String> = letters(MOST + values).chain(["·".to_owned()]).collect();
+        let input_names = input_names[MOST - keys..].to_vec();
+        let target_names = input_names[keys..][..values].to_vec();
+        let form = Form::of_symbols(n_steps, false, input_names, target_names);
         Ok(Self { form, pairs, keys, values })
     }
 }
@@ -103,32 +90,31 @@ impl Task for AssociativeRecall {
         batch.clear_answers();
         batch.symbols.fill((self.keys + self.values) as u32);
         for row in 0..rows {
-            let mut keys: [usize; MOST] = std::array::from_fn(|key| key);
-            let mut value_of = [0; MOST];
+            let mut taken = 0_u32;
             for pair in 0..self.pairs {
-                keys.swap(pair, pair + rng.below(self.keys - pair));
-                let value = rng.below(self.values);
-                value_of[keys[pair]] = value as u32;
-                batch.symbols[2 * pair * rows + row] = keys[pair] as u32;
-                batch.symbols[(2 * pair + 1) * rows + row] = (self.keys + value) as u32;
-            }
-            // Each step asks with the share of the keys that are left: every choice of places is as likely as another.
-            let mut next = 0;
-            for step_idx in 2 * self.pairs..batch.n_steps {
-                if rng.below(batch.n_steps - step_idx) < self.pairs - next {
-                    keys.swap(next, next + rng.below(self.pairs - next));
-                    let at = step_idx * rows + row;
-                    batch.symbols[at] = keys[next] as u32;
-                    batch.classes[at] = value_of[keys[next]];
-                    batch.mask[at] = 1.0;
-                    next += 1;
+                let mut key = rng.below(self.keys);
+                while taken >> key & 1 == 1 {
+                    key = rng.below(self.keys);
                 }
+                taken |= 1 << key;
+                let value = rng.below(self.values);
+                let shown = 2 * pair * rows + row;
+                batch.symbols[shown] = key as u32;
+                batch.symbols[shown + rows] = (self.keys + value) as u32;
+                // Any free step: places and order are random at once.
+                let mut asked = shown;
+                while asked == shown || batch.mask[asked] == 1.0 {
+                    asked = (2 * self.pairs + rng.below(batch.n_steps - 2 * self.pairs)) * rows + row;
+                }
+                batch.symbols[asked] = key as u32;
+                batch.classes[asked] = value as u32;
+                batch.mask[asked] = 1.0;
             }
         }
     }
 
     fn baseline(&self) -> Baseline {
-        Baseline { loss: libm::log(self.values as f64), what: format!("guesses among {} values", self.values) }
+        guesses(self.values, "values")
     }
 
     fn solved(&self) -> Solved {
@@ -146,7 +132,7 @@ mod tests {
     #[test]
     fn associative_recall_asks_for_the_value_of_every_key_once() {
         for (n_steps, pairs, keys, values) in
-            [(3, 1, 1, 2), (32, 4, 16, 16), (12, 4, 4, 64), (156, 52, 52, 3), (4096, 2, 3, 5)]
+            [(3, 1, 1, 2), (32, 4, 16, 16), (12, 4, 4, 26), (78, 26, 26, 3), (4096, 2, 3, 5)]
         {
             let given = [("length", n_steps), ("pairs", pairs), ("keys", keys), ("values", values)];
             let task = task("associative-recall", &given.map(|(name, n)| (name, n as f64)));

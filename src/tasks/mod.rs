@@ -93,6 +93,25 @@ pub struct Form {
     pub tolerance: f32,
 }
 
+impl Form {
+    /// That of symbols to be classified.
+    #[inline(never)]
+    fn of_symbols(n_steps: usize, last_only: bool, input_names: Vec<String>, target_names: Vec<String>) -> Self {
+        Self {
+            n_steps,
+            input: Input::Symbols(input_names.len()),
+            target: Target::Class(target_names.len()),
+            last_only,
+            streams: false,
+            ahead: false,
+            source: None,
+            input_names,
+            target_names,
+            tolerance: 0.0,
+        }
+    }
+}
+
 /// One batch, time-major.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
@@ -275,6 +294,12 @@ const fn length(min: u32, default: u32, help: &'static str) -> OptionSpec {
 /// Printable names from string literals.
 fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
+}
+
+/// That of even guesses among `n` answers.
+#[inline(never)]
+fn guesses(n: usize, answers: &str) -> Baseline {
+    Baseline { loss: libm::log(n as f64), what: format!("guesses among {n} {answers}") }
 }
 
 /// Names of `n` symbols, at most 62: capital letters, then small ones, then digits.

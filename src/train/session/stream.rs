@@ -81,10 +81,6 @@ impl Session {
         let is_class = matches!(form.target, Target::Class(_));
         let mut streaming = self.streaming.take().unwrap_or_default();
         let program = self.read_on(&mut streaming, features, symbols, 1);
-        if program.handed_on.is_empty() {
-            let expected = "a network that can begin in the middle of a sequence, for a stream";
-            return Err(Error::invalid("session", expected, self.model.cell.title));
-        }
         let mut output = self.engine.read_f64(program.output);
         if is_class {
             softmax(&mut output);
@@ -135,10 +131,13 @@ impl Session {
         assert!(self.model.streams(), "it has to see the end of the sequence first");
         let (mut stream, mut outputs) = (Streaming::default(), Vec::new());
         let width = self.task.form().input.size();
-        let chunks = features.chunks(chunk * width).map(|of| (of, &symbols[..0], of.len() / width));
-        let of_symbols = symbols.chunks(chunk).map(|of| (&features[..0], of, of.len()));
-        for (features, symbols, n) in chunks.chain(of_symbols) {
-            let program = self.read_on(&mut stream, features, symbols, n);
+        // One of the two is empty.
+        let n_steps = symbols.len() + features.len() / width;
+        while stream.n_read < n_steps {
+            let (first, end) = (stream.n_read, n_steps.min(stream.n_read + chunk));
+            let features = features.get(first * width..end * width).unwrap_or_default();
+            let symbols = symbols.get(first..end).unwrap_or_default();
+            let program = self.read_on(&mut stream, features, symbols, end - first);
             outputs.extend(self.engine.read_f64(program.output));
             stream.program = Some(program);
         }
