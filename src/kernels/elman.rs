@@ -124,7 +124,7 @@ pub static BACKWARD: Entry = Entry {
 fn scratch(call: &Call) -> usize {
     let params: Params = call.params();
     let hidden = params.hidden as usize;
-    StepProduct::scratch(params.batch as usize, hidden, hidden) + 2 * hidden
+    StepProduct::scratch(params.batch as usize, hidden, [hidden]) + 2 * hidden
 }
 
 fn reference_forward<F: Real>(mut args: Arguments<F>) {
@@ -194,32 +194,31 @@ fn cpu_forward(mut args: Arguments<f32>) {
     let params: Params = args.params();
     let (a, weight, bias, state0) = (args.read(0), args.read(1), args.read(2), args.read_optional(3));
     let mut y = args.write(4);
-    let curves = Curves::get();
+    let (curves, zero) = (Curves::get(), f32x4::splat(0.0));
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     let weight = Strided { data: weight.data, rows: 1, columns: weight.stride };
-    let mut product = StepProduct::new(weight, batch, hidden, hidden, &mut args.scratch);
+    let mut product = StepProduct::new(weight, batch, hidden, [hidden], &mut args.scratch);
     let stride = y.stride;
     for step in params.steps() {
         let t = params.time(step);
         let (before, now) = split(&mut y, &params, step);
-        for b in 0..batch {
-            let h = &mut now[b * stride..][..hidden];
-            for ((h, &a), &bias) in h.iter_mut().zip(a.row(t * batch + b)).zip(bias.data) {
-                *h = a + bias;
-            }
-        }
-        if let Some(before) = before {
-            product.run(batch, before, stride, Target { data: now, stride, accumulate: true });
-        } else if let Some(h0) = &state0 {
-            product.run(batch, h0.data, h0.stride, Target { data: now, stride, accumulate: true });
+        let to = Target { data: &mut *now, stride, accumulate: false };
+        match (before, &state0) {
+            (Some(before), _) => product.run(batch, before, stride, to),
+            (None, Some(h0)) => product.run(batch, h0.data, h0.stride, to),
+            (None, None) => (0..batch).for_each(|b| to.data[b * stride..][..hidden].fill(0.0)),
         }
         for b in 0..batch {
             let h = &mut now[b * stride..][..hidden];
-            match params.nonlinearity {
-                0 => each([], [h], [], |[], [sum]| ([curves.tanh(sum)], [])),
-                1 => h.iter_mut().for_each(|h| *h = if *h < 0.0 { 0.0 } else { *h }),
-                _ => {}
-            }
+            each([a.row(t * batch + b), bias.data], [h], [], |[a, bias], [h]| {
+                let sum = h + (a + bias);
+                let h = match params.nonlinearity {
+                    0 => curves.tanh(sum),
+                    1 => sum.simd_lt(zero).select(zero, sum),
+                    _ => sum,
+                };
+                ([h], [])
+            });
         }
     }
 }
@@ -233,7 +232,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
     let [zeros, unkept] = [(); 2].map(|()| take(&mut args.scratch, hidden));
     zeros.fill(0.0);
     let weight = Strided { data: weight.data, rows: weight.stride, columns: 1 };
-    let mut product = StepProduct::new(weight, batch, hidden, hidden, &mut args.scratch);
+    let mut product = StepProduct::new(weight, batch, hidden, [hidden], &mut args.scratch);
     let (zero, one) = (f32x4::splat(0.0), f32x4::splat(1.0));
     for step in params.steps().rev() {
         let first = params.time(step) * batch;

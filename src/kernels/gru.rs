@@ -102,7 +102,7 @@ pub static FORWARD: Entry = Entry {
         let params: Params = call.params();
         let hidden = params.hidden as usize;
         let batch = params.batch as usize;
-        StepProduct::scratch(batch, hidden, G * hidden) + (batch * G + 1) * hidden
+        StepProduct::scratch(batch, hidden, [2 * hidden, hidden]) + hidden
     },
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
     flop: |call| call.params::<Params>().flop(G),
@@ -147,7 +147,7 @@ pub static BACKWARD: Entry = Entry {
         let params: Params = call.params();
         let hidden = params.hidden as usize;
         let batch = params.batch as usize;
-        StepProduct::scratch(batch, G * hidden, hidden) + (batch * G + 2) * hidden
+        StepProduct::scratch(batch, G * hidden, [hidden]) + 2 * hidden
     },
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
     flop: |call| call.params::<Params>().flop(G),
@@ -232,11 +232,6 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
     }
 }
 
-/// The blocks of a row of sums: r, z, q.
-fn blocks(row: &[f32], hidden: usize) -> [&[f32]; G] {
-    std::array::from_fn(|block| &row[block * hidden..][..hidden])
-}
-
 /// Blocks r, z, n, q of a row, writable.
 fn blocks_mut(row: &mut [f32], hidden: usize) -> [&mut [f32]; G + 1] {
     let (r, rest) = row.split_at_mut(hidden);
@@ -247,39 +242,42 @@ fn blocks_mut(row: &mut [f32], hidden: usize) -> [&mut [f32]; G + 1] {
 
 fn cpu_forward(mut args: Arguments<f32>) {
     let params: Params = args.params();
-    let (mut gates, weight, bias, state0) = (args.write(0), args.read(1), args.read(2), args.read_optional(3));
+    let (gates, weight, bias, state0) = (args.write(0), args.read(1), args.read(2), args.read_optional(3));
     let mut y = args.write(4);
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     let curves = Curves::get();
     let zeros = take(&mut args.scratch, hidden);
     zeros.fill(0.0);
-    let zeros = &*zeros;
-    let sums = take(&mut args.scratch, batch * G * hidden);
-    let one = f32x4::splat(1.0);
+    let (zeros, one) = (&*zeros, f32x4::splat(1.0));
+    let (bias, bias_q) = bias.data.split_at(2 * hidden);
     let weight = Strided { data: weight.data, rows: 1, columns: weight.stride };
-    let mut product = StepProduct::new(weight, batch, hidden, G * hidden, &mut args.scratch);
-    let stride = y.stride;
+    // The recurrent parts of r and z are added where their input parts lie, that of n is q.
+    let mut product = StepProduct::new(weight, batch, hidden, [2 * hidden, hidden], &mut args.scratch);
+    let (y_stride, stride) = (y.stride, gates.stride);
     for step in params.steps() {
         let first = params.time(step) * batch;
         let (h_prev, h) = split(&mut y, &params, step);
-        for sums in sums.chunks_exact_mut(G * hidden).take(batch) {
-            sums.copy_from_slice(bias.data);
-        }
-        if let Some(h_prev) = h_prev {
-            product.run(batch, h_prev, stride, Target { data: &mut *sums, stride: G * hidden, accumulate: true });
-        } else if let Some(h0) = &state0 {
-            product.run(batch, h0.data, h0.stride, Target { data: &mut *sums, stride: G * hidden, accumulate: true });
+        let rows = &mut gates.data[first * stride..];
+        let left = h_prev.map(|h| (h, y_stride)).or_else(|| state0.as_ref().map(|h0| (h0.data, h0.stride)));
+        if let Some((left, left_stride)) = left {
+            product.read(batch, left, left_stride, &[[0, hidden]]);
+            product.write(0, batch, Target { data: &mut *rows, stride, accumulate: true });
+            product.write(1, batch, Target { data: &mut rows[G * hidden..], stride, accumulate: false });
+        } else {
+            (0..batch).for_each(|b| rows[b * stride + G * hidden..][..hidden].fill(0.0));
         }
         for b in 0..batch {
-            let h = &mut h[b * stride..][..hidden];
-            let h_prev = h_prev.map(|h| &h[b * stride..][..hidden]);
+            let h = &mut h[b * y_stride..][..hidden];
+            let h_prev = h_prev.map(|h| &h[b * y_stride..][..hidden]);
             let h_prev = h_prev.or_else(|| initial(&state0, b)).unwrap_or(zeros);
-            let [sum_r, sum_z, q] = blocks(&sums[b * G * hidden..], hidden);
-            let [r, z, n, kept_q] = blocks_mut(gates.row(first + b), hidden);
-            each([h_prev, sum_r, sum_z, q], [r, z, n], [h, kept_q], |[h_prev, sum_r, sum_z, q], [r, z, n]| {
-                let (r, z) = (curves.sigmoid(r + sum_r), curves.sigmoid(z + sum_z));
+            // Curve by curve: short loops, of which the processor has several rounds in flight.
+            let (opened, candidate) = rows[b * stride..][..(G + 1) * hidden].split_at_mut(2 * hidden);
+            each([bias], [&mut *opened], [], |[bias], [x]| ([curves.sigmoid(x + bias)], []));
+            let ((r, z), (n, q)) = (opened.split_at(hidden), candidate.split_at_mut(hidden));
+            each([h_prev, r, z, bias_q], [n, q], [h], |[h_prev, r, z, bias], [n, q]| {
+                let q = q + bias;
                 let n = curves.tanh(n + r * q);
-                ([r, z, n], [(one - z) * n + z * h_prev, q])
+                ([n, q], [(one - z) * n + z * h_prev])
             });
         }
     }
@@ -293,9 +291,8 @@ fn cpu_backward(mut args: Arguments<f32>) {
     let (batch, hidden) = (params.batch as usize, params.hidden as usize);
     let [zeros, unkept] = [(); 2].map(|()| take(&mut args.scratch, hidden));
     zeros.fill(0.0);
-    let recurrent = take(&mut args.scratch, batch * G * hidden);
     let weight = Strided { data: weight.data, rows: weight.stride, columns: 1 };
-    let mut product = StepProduct::new(weight, batch, G * hidden, hidden, &mut args.scratch);
+    let mut product = StepProduct::new(weight, batch, G * hidden, [hidden], &mut args.scratch);
     let one = f32x4::splat(1.0);
     for step in params.steps().rev() {
         let first = params.time(step) * batch;
@@ -311,27 +308,24 @@ fn cpu_backward(mut args: Arguments<f32>) {
                 Some(totals) => totals.row(row),
                 None => &mut *unkept,
             };
-            let updates = [d_state.row(b), &mut *r, &mut *z, n, &mut *q];
-            each([d_y, h_prev], updates, [total], |[d_y, h_prev], [d_h, r, z, n, q]| {
+            each([d_y, h_prev], [d_state.row(b), r, z, n, q], [total], |[d_y, h_prev], [d_h, r, z, n, q]| {
                 let delta = flush(d_y + flush(d_h));
                 let d_n = delta * (one - z) * (one - n * n);
                 let d_r = flush(d_n * q * r * (one - r));
                 let d_z = flush(delta * (h_prev - n) * z * (one - z));
                 ([delta * z, d_r, d_z, flush(d_n), flush(d_n * r)], [delta])
             });
-            // The recurrent part side by side, for the product: r, z, q.
-            let recurrent = &mut recurrent[b * G * hidden..][..G * hidden];
-            for (to, from) in recurrent.chunks_exact_mut(hidden).zip([r, z, q]) {
-                to.copy_from_slice(from);
-            }
         }
         if params.is_cut(step) {
             for b in 0..batch {
                 d_state.row(b).fill(0.0);
             }
         } else {
+            // The adjoints of the recurrent parts: r, z, q.
+            let spans = [[0, 2 * hidden], [G * hidden, hidden]];
+            product.read(batch, &gates.data[first * gates.stride..], gates.stride, &spans);
             let to = Target { data: &mut *d_state.data, stride: d_state.stride, accumulate: true };
-            product.run(batch, recurrent, G * hidden, to);
+            product.write(0, batch, to);
         }
     }
     flush_rows(&mut d_state, batch);

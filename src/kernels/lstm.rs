@@ -122,7 +122,7 @@ pub static FORWARD: Entry = Entry {
     scratch: |call| {
         let params: Params = call.params();
         let hidden = params.hidden as usize;
-        StepProduct::scratch(params.batch as usize, hidden, G * hidden) + hidden
+        StepProduct::scratch(params.batch as usize, hidden, [G * hidden]) + hidden
     },
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
     flop: |call| call.params::<Params>().flop(G),
@@ -165,7 +165,7 @@ pub static BACKWARD: Entry = Entry {
     scratch: |call| {
         let params: Params = call.params();
         let hidden = params.hidden as usize;
-        StepProduct::scratch(params.batch as usize, G * hidden, hidden) + 3 * hidden
+        StepProduct::scratch(params.batch as usize, G * hidden, [hidden]) + 3 * hidden
     },
     grid: |call| [call.params::<Params>().batch.div_ceil(ROWS), 1, 1],
     flop: |call| call.params::<Params>().flop(G),
@@ -246,11 +246,6 @@ fn reference_backward<F: Real>(mut args: Arguments<F>) {
     }
 }
 
-/// The four blocks of a row.
-fn blocks(row: &[f32], hidden: usize) -> [&[f32]; G] {
-    [0, 1, 2, 3].map(|block| &row[block * hidden..][..hidden])
-}
-
 /// The four blocks of a row, writable.
 fn blocks_mut(row: &mut [f32], hidden: usize) -> [&mut [f32]; G] {
     let (i, rest) = row.split_at_mut(hidden);
@@ -268,9 +263,10 @@ fn cpu_forward(mut args: Arguments<f32>) {
     let zeros = take(&mut args.scratch, hidden);
     zeros.fill(0.0);
     let zeros = &*zeros;
-    let [bias_i, bias_f, bias_g, bias_o] = blocks(bias.data, hidden);
+    let (bias_opened, bias) = bias.data.split_at(2 * hidden);
+    let (bias_g, bias_o) = bias.split_at(hidden);
     let weight = Strided { data: weight.data, rows: 1, columns: weight.stride };
-    let mut product = StepProduct::new(weight, batch, hidden, G * hidden, &mut args.scratch);
+    let mut product = StepProduct::new(weight, batch, hidden, [G * hidden], &mut args.scratch);
     let (y_stride, c_stride, gates_stride) = (y.stride, c.stride, gates.stride);
     for step in params.steps() {
         let first = params.time(step) * batch;
@@ -283,16 +279,17 @@ fn cpu_forward(mut args: Arguments<f32>) {
             product.run(batch, h0.data, h0.stride, Target { data: sums, stride: gates_stride, accumulate: true });
         }
         for b in 0..batch {
-            let gates = blocks_mut(&mut sums[b * gates_stride..][..G * hidden], hidden);
+            let (opened, rest) = sums[b * gates_stride..][..G * hidden].split_at_mut(2 * hidden);
+            let (g, o) = rest.split_at_mut(hidden);
             let (h, c) = (&mut h[b * y_stride..][..hidden], &mut c[b * c_stride..][..hidden]);
             let c_prev = c_prev.map(|c| &c[b * c_stride..][..hidden]);
             let c_prev = c_prev.or_else(|| initial(&state0, batch + b)).unwrap_or(zeros);
-            // Gate by gate: short loops, of which the processor has several rounds in flight.
-            let [i, f, g, o] = gates;
-            for (gate, bias) in [(&mut *i, bias_i), (&mut *f, bias_f), (&mut *o, bias_o)] {
+            // Curve by curve: short loops, of which the processor has several rounds in flight.
+            for (gate, bias) in [(&mut *opened, bias_opened), (&mut *o, bias_o)] {
                 each([bias], [gate], [], |[bias], [x]| ([curves.sigmoid(x + bias)], []));
             }
             each([bias_g], [&mut *g], [], |[bias], [x]| ([curves.tanh(x + bias)], []));
+            let (i, f) = opened.split_at(hidden);
             each([c_prev, i, f, g, o], [], [c, h], |[c_prev, i, f, g, o], []| {
                 let c = f * c_prev + i * g;
                 ([], [c, o * curves.tanh(c)])
@@ -311,7 +308,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
     let [zeros, unkept_h, unkept_c] = [(); 3].map(|()| take(&mut args.scratch, hidden));
     zeros.fill(0.0);
     let weight = Strided { data: weight.data, rows: weight.stride, columns: 1 };
-    let mut product = StepProduct::new(weight, batch, G * hidden, hidden, &mut args.scratch);
+    let mut product = StepProduct::new(weight, batch, G * hidden, [hidden], &mut args.scratch);
     let (zero, one) = (f32x4::splat(0.0), f32x4::splat(1.0));
     for step in params.steps().rev() {
         let first = params.time(step) * batch;

@@ -388,31 +388,60 @@ pub fn flush_rows(state: &mut RowsMut<f32>, rows: usize) {
     }
 }
 
-/// The weight of a recurrence, packed once a call, with room for the left factor of a step.
-pub struct StepProduct<'a> {
+/// The weight of a recurrence, packed once a call, with room for the left factor of a step. Its columns are in `P` parts, whose products
+/// have places of their own.
+pub struct StepProduct<'a, const P: usize = 1> {
     terms: usize,
-    columns: usize,
-    weight: &'a mut [f32],
+    columns: [usize; P],
+    parts: [&'a mut [f32]; P],
     left: &'a mut [f32],
 }
 
-impl<'a> StepProduct<'a> {
+impl<'a, const P: usize> StepProduct<'a, P> {
     /// Elements of scratch memory.
-    pub fn scratch(batch: usize, terms: usize, columns: usize) -> usize {
-        simd::packed_len(terms, columns) + simd::packed_left_len(batch, terms)
+    pub fn scratch(batch: usize, terms: usize, columns: [usize; P]) -> usize {
+        let parts: usize = columns.iter().map(|&columns| simd::packed_len(terms, columns)).sum();
+        parts + simd::packed_left_len(batch, terms)
     }
 
-    /// Packs `weight`, `[terms, columns]`.
-    pub fn new(weight: simd::Strided, batch: usize, terms: usize, columns: usize, scratch: &mut &'a mut [f32]) -> Self {
-        let packed = simd::take(scratch, simd::packed_len(terms, columns));
-        let left = simd::take(scratch, simd::packed_left_len(batch, terms));
-        simd::pack(weight, 0, terms, columns, packed);
-        Self { terms, columns, weight: packed, left }
+    /// Packs `weight`, `[terms, Σ columns]`.
+    pub fn new(
+        weight: simd::Strided,
+        batch: usize,
+        terms: usize,
+        columns: [usize; P],
+        scratch: &mut &'a mut [f32],
+    ) -> Self {
+        let mut first = 0;
+        let parts = columns.map(|columns| {
+            let packed = simd::take(scratch, simd::packed_len(terms, columns));
+            let weight = simd::Strided { data: &weight.data[first * weight.columns..], ..weight };
+            simd::pack(weight, 0, terms, columns, packed);
+            first += columns;
+            packed
+        });
+        Self { terms, columns, parts, left: simd::take(scratch, simd::packed_left_len(batch, terms)) }
     }
 
+    /// Takes the left factor from columns of `rows`: the first terms from `spans[0]`, which is where they begin and their number, and so on.
+    pub fn read(&mut self, batch: usize, rows: &[f32], stride: usize, spans: &[[usize; 2]]) {
+        let mut at = 0;
+        for &[first, terms] in spans {
+            simd::pack_left_part(rows, stride, first, terms, batch, self.left, [at, self.terms]);
+            at += terms;
+        }
+    }
+
+    /// Left factor · a part of the weight, or added to what is there, for `batch` rows.
+    pub fn write(&self, part: usize, batch: usize, to: simd::Target) {
+        simd::multiply_packed(batch, self.columns[part], self.terms, self.left, self.parts[part], to);
+    }
+}
+
+impl StepProduct<'_> {
     /// rows · weight, or added to what is there, for `batch` rows.
     pub fn run(&mut self, batch: usize, rows: &[f32], stride: usize, to: simd::Target) {
-        simd::pack_left(rows, stride, 0, self.terms, batch, self.left);
-        simd::multiply_packed(batch, self.columns, self.terms, self.left, self.weight, to);
+        self.read(batch, rows, stride, &[[0, self.terms]]);
+        self.write(0, batch, to);
     }
 }

@@ -306,13 +306,26 @@ pub fn packed_left_len(m: usize, k: usize) -> usize {
 /// Packs columns `k0..k0+k` of the first `m` rows of `a`, which are `stride` apart and contiguous: block of four rows after block,
 /// term after term. Missing rows are 0.
 pub fn pack_left(a: &[f32], stride: usize, k0: usize, k: usize, m: usize, to: &mut [f32]) {
+    pack_left_part(a, stride, k0, k, m, to, [0, k]);
+}
+
+/// As [`pack_left`], for the terms from `at` on of a left factor of `terms`.
+pub fn pack_left_part(
+    a: &[f32],
+    stride: usize,
+    k0: usize,
+    k: usize,
+    m: usize,
+    to: &mut [f32],
+    [at, terms]: [usize; 2],
+) {
     let body = k / LANES;
-    for (block, to) in to[..packed_left_len(m, k)].chunks_exact_mut((ROWS * k).max(1)).enumerate() {
+    for (block, to) in to[..packed_left_len(m, terms)].chunks_exact_mut((ROWS * terms).max(1)).enumerate() {
         let first = block * ROWS;
         let count = ROWS.min(m - first);
         let rows: [&[f32]; ROWS] =
             std::array::from_fn(|r| if r < count { &a[(first + r) * stride + k0..][..k] } else { &[] });
-        let to = to.as_chunks_mut::<ROWS>().0;
+        let to = &mut to.as_chunks_mut::<ROWS>().0[at..][..k];
         let mut done = 0;
         if count == ROWS {
             let [r0, r1, r2, r3] = rows.map(|row| row.as_chunks::<LANES>().0);

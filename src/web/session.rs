@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) device: Device,
     /// Settles when the last `advance` in the queue is done.
     tail: RefCell<Promise>,
+    /// Calls of `advance` that are not done.
+    queued: Cell<usize>,
     /// The number of steps done and the last report when the session was freed.
     end: Cell<(u64, StepReport)>,
 }
@@ -57,6 +59,8 @@ struct Progress {
     clip_coefficient: f64,
     clipped: bool,
     steps_per_second: f64,
+    #[serde(with = "serde_wasm_bindgen::preserve")]
+    losses: Float32Array,
     diverged: Option<Diverged>,
     ended: bool,
 }
@@ -146,7 +150,8 @@ impl Tally {
 
     fn to_js(&self) -> JsValue {
         let mean = |sum: f64| sum / self.n as f64;
-        let progress = Progress {
+        let from = self.losses.len().saturating_sub(LOSSES);
+        to_js(&Progress {
             step: self.step,
             loss: mean(self.loss),
             accuracy: mean(self.accuracy),
@@ -154,19 +159,18 @@ impl Tally {
             clip_coefficient: self.last.coefficient,
             clipped: self.last.clipped,
             steps_per_second: if self.elapsed_ms > 0.0 { self.n as f64 * 1000.0 / self.elapsed_ms } else { 0.0 },
+            losses: Float32Array::from(&self.losses[from..]),
             diverged: self.diverged.clone(),
             ended: self.ended,
-        };
-        let object = to_js(&progress);
-        let from = self.losses.len().saturating_sub(LOSSES);
-        set(&object, "losses", &Float32Array::from(&self.losses[from..]));
-        object
+        })
     }
 }
 
-pub(super) fn now() -> f64 {
-    let performance = js_sys::Reflect::get(&js_sys::global(), &"performance".into());
-    performance.map_or(0.0, |performance| performance.unchecked_into::<web_sys::Performance>().now())
+#[wasm_bindgen]
+extern "C" {
+    /// Milliseconds. A window and a worker have the same clock under this name, and web-sys has it for each by itself.
+    #[wasm_bindgen(js_namespace = performance)]
+    pub(super) fn now() -> f64;
 }
 
 /// Lets other tasks of the event loop run. A message channel, because timers are held back.
@@ -203,10 +207,10 @@ impl Shared {
             let started = now();
             if self.is_on_device() {
                 self.device_slice(&mut tally).await;
+                tally.elapsed_ms += now() - started;
             } else if !self.device.is_measuring.get() {
                 self.host_slice(started, &mut tally);
             }
-            tally.elapsed_ms += now() - started;
             tally.take_back(self.device.taken_back.take());
             if tally.left == 0 || tally.ended || tally.diverged.is_some() {
                 break;
@@ -220,18 +224,17 @@ impl Shared {
 
     /// A slice of training on the host.
     fn host_slice(self: &Rc<Self>, started: f64, tally: &mut Tally) {
-        let before = tally.n;
+        let (before, mut ms) = (tally.n, 0.0);
         let slice = self.with(|core| {
-            while tally.left > 0 && tally.diverged.is_none() {
+            while tally.left > 0 && tally.diverged.is_none() && ms < SLICE_MS {
                 tally.count(core.train_step());
-                if now() - started >= SLICE_MS {
-                    break;
-                }
+                ms = now() - started;
             }
             Ok(())
         });
         tally.ended = slice.is_err();
-        self.count_on_host(now() - started, tally.n - before);
+        tally.elapsed_ms += ms;
+        self.count_on_host(ms, tally.n - before);
     }
 }
 
@@ -359,7 +362,7 @@ impl Session {
             let device = Device::new(&backend);
             let tail = RefCell::new(Promise::resolve(&JsValue::UNDEFINED));
             let end = Cell::new((core.step(), core.last()));
-            let shared = Rc::new(Shared { core: RefCell::new(Some(core)), device, tail, end });
+            let shared = Rc::new(Shared { core: RefCell::new(Some(core)), device, tail, queued: Cell::new(0), end });
             if backend == "webgpu" {
                 shared.move_to_device().await;
             }
@@ -388,11 +391,16 @@ impl Session {
             Err(e) => return Promise::reject(&error(&e)),
         };
         let shared = Rc::clone(&self.shared);
-        let before = shared.tail.borrow().clone();
+        let before = (shared.queued.get() > 0).then(|| shared.tail.borrow().clone());
+        shared.queued.set(shared.queued.get() + 1);
         let promise = future_to_promise(async move {
-            let turn = JsFuture::from(before).await;
-            debug_assert!(turn.is_ok(), "an advance in the queue resolves");
-            Ok(shared.advance(steps).await)
+            if let Some(before) = before {
+                let turn = JsFuture::from(before).await;
+                debug_assert!(turn.is_ok(), "an advance in the queue resolves");
+            }
+            let progress = shared.advance(steps).await;
+            shared.queued.set(shared.queued.get() - 1);
+            Ok(progress)
         });
         *self.shared.tail.borrow_mut() = promise.clone();
         promise
