@@ -79,9 +79,10 @@ test("page_proof_computes_a_network_all_at_once_in_chunks_and_one_by_one", async
         expect(difference).toBeLessThan(1e-5);
         expect(verdict).toContain("agrees");
         expect(Number(carried.replaceAll(",", ""))).toBe(of["carried"]?.[at]);
-        expect(Math.abs(read(apart.split(" ")[0] ?? "") - difference)).toBeLessThanOrEqual(0.06 * difference);
+        expect(Math.abs(read(apart.trim()) - difference)).toBeLessThanOrEqual(0.06 * difference);
       }
-      expect(Math.max(...(of["apart"] ?? []))).toBeGreaterThan(0);
+      // A loop does the same sums in the same order; retention does others.
+      if (lane === 0) expect(Math.max(...(of["apart"] ?? []))).toBeGreaterThan(0);
       expect(await page.getByTestId("proof-forms").nth(lane).textContent()).toContain("All forms agree");
     }
   };
