@@ -45,8 +45,8 @@ impl Session {
         Ok(())
     }
 
-    /// Forward alone on `[T, B]` inputs, features or symbols, from given initial states: per row `[S, B, H]`, or none for zeros. The slots can be read
-    /// until the next run.
+    /// Forward alone on `[T, B]` inputs, features or symbols, from given initial states: per row `[S, B, H]`, or none for zeros. The
+    /// slots can be read until the next run.
     ///
     /// # Errors
     /// [`Error::Invalid`] when that needs more memory than a session may take.
