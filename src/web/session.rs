@@ -148,6 +148,10 @@ impl Tally {
         self.diverged.is_some()
     }
 
+    fn is_done(&self) -> bool {
+        self.left == 0 || self.ended || self.diverged()
+    }
+
     fn to_js(&self) -> JsValue {
         let mean = |sum: f64| sum / self.n as f64;
         let from = self.losses.len().saturating_sub(LOSSES);
@@ -199,20 +203,25 @@ impl Shared {
         work(core).map_err(|e| error(&e))
     }
 
-    async fn advance(self: &Rc<Self>, steps: u64) -> JsValue {
+    /// Begins to count the steps of a call.
+    fn begin(&self, steps: u64) -> Tally {
         let (step, last) = self.with(|core| Ok((core.step(), core.last()))).unwrap_or_else(|_| self.end.get());
-        let mut tally = Tally::new(last, step, steps);
         self.device.taken_back.set(0);
+        Tally::new(last, step, steps)
+    }
+
+    /// Slice after slice, until the steps are done.
+    async fn slices(self: &Rc<Self>, mut tally: Tally) -> JsValue {
         loop {
-            let started = now();
             if self.is_on_device() {
+                let started = now();
                 self.device_slice(&mut tally).await;
                 tally.elapsed_ms += now() - started;
             } else if !self.device.is_measuring.get() {
-                self.host_slice(started, &mut tally);
+                self.host_slice(&mut tally);
             }
             tally.take_back(self.device.taken_back.take());
-            if tally.left == 0 || tally.ended || tally.diverged.is_some() {
+            if tally.is_done() {
                 break;
             }
             give_way().await;
@@ -223,8 +232,8 @@ impl Shared {
     }
 
     /// A slice of training on the host.
-    fn host_slice(self: &Rc<Self>, started: f64, tally: &mut Tally) {
-        let (before, mut ms) = (tally.n, 0.0);
+    fn host_slice(self: &Rc<Self>, tally: &mut Tally) {
+        let (started, before, mut ms) = (now(), tally.n, 0.0);
         let slice = self.with(|core| {
             while tally.left > 0 && tally.diverged.is_none() && ms < SLICE_MS {
                 tally.count(core.train_step());
@@ -391,14 +400,28 @@ impl Session {
             Err(e) => return Promise::reject(&error(&e)),
         };
         let shared = Rc::clone(&self.shared);
-        let before = (shared.queued.get() > 0).then(|| shared.tail.borrow().clone());
+        // The first slice is part of the call where nothing stands before it: a few steps cost no turn of the event loop.
+        let at_once = shared.queued.get() == 0 && !shared.is_on_device() && !shared.device.is_measuring.get();
+        let begun = at_once.then(|| {
+            let mut tally = shared.begin(steps);
+            shared.host_slice(&mut tally);
+            tally
+        });
+        if let Some(done) = begun.as_ref().filter(|tally| tally.is_done()) {
+            return Promise::resolve(&done.to_js());
+        }
+        let before = shared.tail.borrow().clone();
         shared.queued.set(shared.queued.get() + 1);
         let promise = future_to_promise(async move {
-            if let Some(before) = before {
+            let tally = if let Some(begun) = begun {
+                give_way().await;
+                begun
+            } else {
                 let turn = JsFuture::from(before).await;
                 debug_assert!(turn.is_ok(), "an advance in the queue resolves");
-            }
-            let progress = shared.advance(steps).await;
+                shared.begin(steps)
+            };
+            let progress = shared.slices(tally).await;
             shared.queued.set(shared.queued.get() - 1);
             Ok(progress)
         });
