@@ -121,9 +121,9 @@ impl Session {
         program
     }
 
-    /// The outputs, logits or values `[T, O]`, of one sequence that is read in chunks of at most `chunk` timesteps, each from what the
-    /// chunk before has handed on, and how many numbers the last one hands on. One chunk of all T is the parallel form, chunks of one timestep
-    /// are the recurrent form. A stream under way stays as it was.
+    /// The outputs, logits or values `[T, O]`, of one sequence that is read in chunks of at most `chunk` timesteps, each from what
+    /// the chunk before has handed on, and how many numbers the last one hands on. One chunk of all T is the parallel form, chunks
+    /// of one timestep are the recurrent form. A stream under way stays as it was.
     ///
     /// # Panics
     /// For a network that has to see the end of a sequence first ([`crate::nn::Model::streams`]).
