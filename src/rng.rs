@@ -69,7 +69,31 @@ impl Rng {
     /// Standard normal, by the polar form of Box and Muller (doi:10.1214/aoms/1177706645).
     pub fn normal(&mut self) -> f64 {
         let radius = libm::sqrt(-2.0 * libm::log(1.0 - self.uniform()));
-        radius * libm::cos(std::f64::consts::TAU * self.uniform())
+        radius * circle(self.uniform())[0]
+    }
+}
+
+/// [cos 2πx, sin 2πx], within 4·10⁻¹⁶ for an x of a few turns.
+///
+/// Taylor's series after x is reduced to the nearest quarter, which is exact for turns. Those of a mathematical library take radians of
+/// any size and carry two hundred digits of 2/π for them, more than all else that draws random numbers.
+pub fn circle(x: f64) -> [f64; 2] {
+    let quarter = libm::rint(4.0 * x);
+    let angle = std::f64::consts::TAU * (x - 0.25 * quarter);
+    let square = angle * angle;
+    // 1 − θ²/2! + … + θ¹⁶/16!, and θ (1 − θ²/3! + … − θ¹⁴/15!), from the smallest term on.
+    let (mut cos, mut sin) = (1.0, 1.0);
+    for k in (1..=8).rev() {
+        let even = f64::from(2 * k);
+        cos = 1.0 - square / (even * (even - 1.0)) * cos;
+        sin = 1.0 - square / (even * (even + 1.0)) * sin;
+    }
+    sin *= angle;
+    match quarter as i64 & 3 {
+        0 => [cos, sin],
+        1 => [-sin, cos],
+        2 => [-cos, -sin],
+        _ => [sin, -cos],
     }
 }
 
@@ -88,6 +112,22 @@ mod tests {
         for other in [draw(2, Stream::Train, 0), draw(1, Stream::HeldOut, 0), draw(1, Stream::Train, 1)] {
             assert_ne!(first, other);
         }
+    }
+
+    #[test]
+    fn points_of_the_circle_are_those_of_the_mathematical_library() {
+        for n in -4000..=4000 {
+            let x = f64::from(n) / 1000.0;
+            let angle = std::f64::consts::TAU * x;
+            let (got, truth) = (circle(x), [libm::cos(angle), libm::sin(angle)]);
+            // The angle is rounded too, in the truth.
+            let off = 4e-16 + 2e-16 * angle.abs();
+            assert!(got.iter().zip(truth).all(|(got, truth)| (got - truth).abs() <= off), "{x}: {got:?}, {truth:?}");
+        }
+        assert_eq!(
+            [0.0, 0.25, 0.5, -0.25, 3.75].map(circle),
+            [[1.0, 0.0], [-0.0, 1.0], [-1.0, -0.0], [0.0, -1.0], [0.0, -1.0]]
+        );
     }
 
     #[test]

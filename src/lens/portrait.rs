@@ -4,6 +4,7 @@ use super::inspection::{Inspection, Query, Traced, memory, memory_of};
 use super::poke::Following;
 use super::vectors::{add, dot, norm};
 use crate::error::Result;
+use crate::rng::circle;
 use crate::train::{LossAt, Session};
 
 /// Points of all sequences together, at most, that a picture gets besides those of the sequence shown.
@@ -88,7 +89,8 @@ fn principal(states: &[f64], mean: &mut [f64], axes: &mut [Vec<f64>; 2]) -> [f64
     sample.chunks_exact(h).for_each(|of| add(mean, 1.0 / kept as f64, of));
     sample.chunks_exact_mut(h).for_each(|of| add(of, -1.0, mean));
     // Any two vectors to begin with.
-    (0..h).for_each(|unit| (0..2).for_each(|axis| axes[axis][unit] = libm::cos(((axis + 1) * (unit + 1)) as f64)));
+    (0..h)
+        .for_each(|unit| (0..2).for_each(|axis| axes[axis][unit] = circle(0.16 * ((axis + 1) * (unit + 1)) as f64)[0]));
     let mut variance = [0.0; 2];
     for _ in 0..(WORK / (4 * kept * h)).clamp(20, 300) {
         let before = variance[1];

@@ -9,8 +9,7 @@
 use super::{Baseline, Batch, Draw, Form, Input, Recipe, Solved, Target, Task, TaskSpec, length, names};
 use crate::error::{Error, Result};
 use crate::options::{Chosen, Kind, OptionSpec, Value};
-use crate::rng::Rng;
-use std::f64::consts::TAU;
+use crate::rng::{Rng, circle};
 
 pub(super) const SPEC: TaskSpec = TaskSpec {
     id: "sine",
@@ -59,7 +58,7 @@ const GOLDEN_RATIO: f64 = 1.618_033_988_749_895;
 
 struct Sine {
     form: Form,
-    /// 2π/Pᵢ, radians a step.
+    /// 1/Pᵢ, turns a step.
     frequencies: Vec<f64>,
     noise: f64,
     horizon: usize,
@@ -75,7 +74,7 @@ impl Sine {
         let mut period = 8.0;
         let mut frequencies = Vec::new();
         for _ in 0..waves {
-            frequencies.push(TAU / period);
+            frequencies.push(1.0 / period);
             period *= GOLDEN_RATIO;
         }
         let form = Form {
@@ -96,7 +95,7 @@ impl Sine {
     /// Correlation of the signal with itself `horizon` steps ahead.
     fn correlation(&self) -> f64 {
         let lag = self.horizon as f64;
-        let sum: f64 = self.frequencies.iter().map(|&frequency| libm::cos(frequency * lag)).sum();
+        let sum: f64 = self.frequencies.iter().map(|&frequency| circle(frequency * lag)[0]).sum();
         sum / self.frequencies.len() as f64
     }
 }
@@ -118,8 +117,8 @@ impl Task for Sine {
             // Each wave is a pointer that turns by its frequency at every step: two products instead of a sine.
             let mut pointers = [(0.0, 0.0, 0.0, 0.0); MAX_WAVES];
             for (pointer, &frequency) in pointers.iter_mut().zip(&self.frequencies) {
-                let phase = rng.range(0.0, TAU);
-                *pointer = (libm::sin(phase), libm::cos(phase), libm::sin(frequency), libm::cos(frequency));
+                let ([cos, sin], [turn_cos, turn_sin]) = (circle(rng.uniform()), circle(frequency));
+                *pointer = (sin, cos, turn_sin, turn_cos);
             }
             for step_idx in 0..n_steps + self.horizon {
                 let mut signal = 0.0;
@@ -171,7 +170,7 @@ mod tests {
             let mut annihilator = vec![1.0];
             let mut period = 8.0;
             for _ in 0..waves {
-                let factor = [1.0, -2.0 * libm::cos(TAU / period), 1.0];
+                let factor = [1.0, -2.0 * circle(1.0 / period)[0], 1.0];
                 let mut product = vec![0.0; annihilator.len() + 2];
                 for (i, a) in annihilator.iter().enumerate() {
                     for (j, f) in factor.iter().enumerate() {
