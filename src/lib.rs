@@ -10,10 +10,10 @@
 //! 7  lens · io   what one can see · save        lens reads a session, io writes safetensors
 //! 6  train       sessions, optimisers           OPTIMISERS
 //! 5  tasks       data                           TASKS
-//! 4  nn          layers, initialisation         ARCHITECTURES, INITS
+//! 4  nn          layers, initialisation         ARCHITECTURES (cells of stems!, blocks), INITS
 //! 3  engine      runs a plan                    the only floor that names wgpu
 //! 2  graph       record, differentiate, plan
-//! 1  kernels     one kernel a file              KERNELS
+//! 1  kernels     one kernel a file              stems!: KERNELS, CELLS
 //! 0  error · options · order · rng · shape · wgsl
 //! ```
 //!
@@ -41,7 +41,7 @@
 //! The same engine runs on the host, through Vulkan, behind the feature `native-gpu`: for the twins' tests, and for a bench that needs no
 //! browser.
 //!
-//! **Cells without recurrent weights** (`mingru`, `minlstm`) have gates that read the input alone: a step is diagonal and costs O(H). Their
+//! **Cells without recurrent weights** (such as `mingru`) have gates that read the input alone: a step is diagonal and costs O(H). Their
 //! time loop is [`kernels::scan`]; the stem says how gates come from pre-activations. Where a panel is about W_hh, they show what takes its
 //! place: the mean step's eigenvalues, the ledger of W_ih. **In both directions** a model has two rows a layer; a task that asks at the end
 //! reads the final state of each, and tasks whose targets are later inputs refuse them.
@@ -127,7 +127,7 @@ pub mod train;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
 
-pub use unroll_base::{error, kernels, options, rng, shape, wgsl};
+pub use unroll_base::{error, kernels, options, rng, shape, stems, wgsl};
 
 #[cfg(all(target_arch = "wasm32", not(target_feature = "simd128")))]
 compile_error!("build with -C target-feature=+simd128; a RUSTFLAGS variable replaces the flags of .cargo/config.toml");

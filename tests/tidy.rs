@@ -8,7 +8,9 @@ use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner, VectorSiz
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use unroll::engine::group;
-use unroll::kernels::{Access, Element, Entry, KERNELS, Kernel, MAX_OPERANDS, WORDS, product, recurrence, update};
+use unroll::kernels::{
+    Access, CELLS, Element, Entry, KERNELS, Kernel, MAX_OPERANDS, WORDS, product, recurrence, update,
+};
 use unroll::nn::{ARCHITECTURES, INITS};
 use unroll::options::OptionSpec;
 use unroll::tasks::TASKS;
@@ -168,10 +170,16 @@ fn every_kernel_file_is_in_the_table_and_every_entry_has_its_file() {
     let helpers: BTreeSet<String> = KERNEL_HELPERS.iter().map(|&name| name.to_owned()).collect();
     let all = stems("src/kernels", "rs");
     assert!(helpers.is_subset(&all), "a helper that is allowed but not there: {helpers:?}");
-    // Both sides as lists, so that a stem that occurs twice or out of order is found too.
+    // Both sides as lists, so that a stem that occurs twice or out of order is found too. Cells stand first, in the order of menus.
     let in_files: Vec<_> = all.difference(&helpers).map(String::as_str).collect();
-    let in_table: Vec<_> = KERNELS.iter().map(|kernel| kernel.stem).collect();
-    assert_eq!(in_files, in_table, "src/kernels and KERNELS, in the order of the stems");
+    let (cells, others) = KERNELS.split_at(CELLS.len());
+    let mut in_table: Vec<_> = others.iter().map(|kernel| kernel.stem).collect();
+    assert!(in_table.is_sorted(), "KERNELS, in the order of the stems: {in_table:?}");
+    in_table.extend(cells.iter().map(|kernel| kernel.stem));
+    in_table.sort_unstable();
+    assert_eq!(in_files, in_table, "src/kernels and the stems of KERNELS");
+    let ids = CELLS.iter().map(|cell| cell.id);
+    assert!(ids.eq(cells.iter().map(|kernel| kernel.stem)), "a cell has the id of its stem");
     for kernel in KERNELS {
         assert!(!kernel.summary.is_empty(), "{}", kernel.stem);
         for tolerance in [kernel.tolerance, kernel.on_gpu] {

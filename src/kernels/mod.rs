@@ -2,7 +2,7 @@
 //!
 //! Floor 1. A kernel has entries (mostly `forward` and `backward`). An entry holds its operands, `reference` (plain loops, generic
 //! over f32 and f64, the order of the shader), `cpu` (f32 with SIMD, the engine of every visitor without WebGPU), the grid of its
-//! dispatch and its gradient rule. A [`Call`] is one entry with operands and sizes: pure data. [`KERNELS`] lists every kernel.
+//! dispatch and its gradient rule. A [`Call`] is one entry with operands and sizes: pure data. [`stems!`] lists every kernel.
 //! Kernels know tensors, not models: what a call means to a network is the business of the floors above.
 
 /// A generic function as [`Reference`].
@@ -18,69 +18,72 @@ macro_rules! reference {
     }};
 }
 
-pub mod activation;
-pub mod adam;
-pub mod additive_attention;
-pub mod attention;
-pub mod carry;
-pub mod causal_conv;
-pub mod copy;
-pub mod cross_entropy;
-pub mod elman;
-pub mod fill;
-pub mod gather;
-pub mod gru;
-pub mod layer_norm;
-pub mod lstm;
-pub mod mean_squared_error;
-pub mod mingru;
-pub mod minlstm;
-pub mod norm;
-pub mod position;
-pub mod product;
+/// The table of all kernels, a line a stem: calls a macro with the words after its name, the recurrent cells in the order of menus, and
+/// the other kernels in the order of their stems. Modules, [`KERNELS`], [`CELLS`], the menus and the tests of each kernel come from it.
+#[macro_export]
+macro_rules! stems {
+    ($then:ident $($with:ident)*) => {
+        $then! {
+            with { $($with)* }
+            cells {
+                elman
+                lstm
+                gru
+                mingru
+                minlstm
+                qrnn
+            }
+            others {
+                activation
+                adam
+                additive_attention
+                attention
+                carry
+                causal_conv
+                copy
+                cross_entropy
+                fill
+                gather
+                layer_norm
+                mean_squared_error
+                norm
+                position
+                product
+                rmsprop
+                row_sum
+                selective_scan
+                sgd
+                wkv
+            }
+        }
+    };
+}
+
+/// Declares a module for each stem, and the tables.
+macro_rules! declare {
+    (with {} cells { $($cell:ident)* } others { $($stem:ident)* }) => {
+        $(pub mod $cell;)*
+        $(pub mod $stem;)*
+
+        /// Every kernel.
+        pub static KERNELS: &[&Kernel] = &[$(&$cell::KERNEL,)* $(&$stem::KERNEL,)*];
+
+        /// Every recurrent cell, in the order of menus.
+        pub static CELLS: &[&recurrence::Cell] = &[$(&$cell::CELL,)*];
+    };
+}
+
+stems!(declare);
+
 pub mod recurrence;
 pub mod residual;
-pub mod rmsprop;
-pub mod row_sum;
 pub mod scan;
-pub mod selective_scan;
-pub mod sgd;
 pub mod simd;
 pub mod update;
-pub mod wkv;
 
 use crate::shape::{Shape, Tensor};
 use bytemuck::{Pod, Zeroable};
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
-
-/// Every kernel, in the order of their stems.
-pub static KERNELS: &[&Kernel] = &[
-    &activation::KERNEL,
-    &adam::KERNEL,
-    &additive_attention::KERNEL,
-    &attention::KERNEL,
-    &carry::KERNEL,
-    &causal_conv::KERNEL,
-    &copy::KERNEL,
-    &cross_entropy::KERNEL,
-    &elman::KERNEL,
-    &fill::KERNEL,
-    &gather::KERNEL,
-    &gru::KERNEL,
-    &layer_norm::KERNEL,
-    &lstm::KERNEL,
-    &mean_squared_error::KERNEL,
-    &mingru::KERNEL,
-    &minlstm::KERNEL,
-    &norm::KERNEL,
-    &position::KERNEL,
-    &product::KERNEL,
-    &rmsprop::KERNEL,
-    &row_sum::KERNEL,
-    &selective_scan::KERNEL,
-    &sgd::KERNEL,
-    &wkv::KERNEL,
-];
 
 /// The WGSL of the weight gradients of a step as one dispatch, which stands for many calls and is no kernel of its own.
 pub static GROUP_SHADER: &str = shader!("../../shaders/group.wgsl", "../../shaders/helpers/parts.wgsl");

@@ -423,7 +423,7 @@ impl<'a, const P: usize> StepProduct<'a, P> {
         Self { terms, columns, parts, left: simd::take(scratch, simd::packed_left_len(batch, terms)) }
     }
 
-    /// Takes the left factor from columns of `rows`: the first terms from `spans[0]`, which is where they begin and their number, and so on.
+    /// Takes the left factor from columns of `rows`, span after span: where one begins, and its terms.
     pub fn read(&mut self, batch: usize, rows: &[f32], stride: usize, spans: &[[usize; 2]]) {
         let mut at = 0;
         for &[first, terms] in spans {

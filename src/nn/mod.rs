@@ -1,15 +1,11 @@
 //! Networks: layers and architectures, as graphs.
 //!
-//! Floor 4. [`ARCHITECTURES`] lists the cells; a [`Model`] stacks one, knows the names, shapes and places of its parameters (PyTorch's,
-//! so that a state dict loads unchanged), and records its forward pass. [`INITS`] lists the initialisations. Knows no data and no
-//! optimiser.
+//! Floor 4. [`ARCHITECTURES`] lists the cells and the residual blocks; a [`Model`] stacks one, knows the names, shapes and places of its
+//! parameters (PyTorch's, so that a state dict loads unchanged), and records its forward pass. [`INITS`] lists the initialisations. Knows
+//! no data and no optimiser.
 
 mod decoder;
 mod init;
-pub mod mamba;
-mod retnet;
-mod rwkv;
-mod transformer;
 
 pub use decoder::{Attention, DECODERS, Decoder, bahdanau, bahdanau_memory, luong};
 pub use init::{INITS, Init, InitSpec, Initial, eigenvalues, find_init, spectral_radius};
@@ -18,26 +14,31 @@ use crate::graph::Graph;
 use crate::kernels::Call;
 use crate::kernels::recurrence::{Cell, Channel, Layer, Params};
 use crate::kernels::residual::{Block, Scribe, Sizes, Spec, Start};
-use crate::kernels::{carry, copy, elman, gather, gru, lstm, mingru, minlstm, product};
+use crate::kernels::{carry, copy, gather, product};
 use crate::options::{Chosen, Kind};
 use crate::shape::Tensor;
 
-/// Every architecture.
-pub static ARCHITECTURES: &[&Cell] = &[
-    &elman::CELL,
-    &lstm::CELL,
-    &gru::CELL,
-    &mingru::CELL,
-    &minlstm::CELL,
-    &transformer::CELL,
-    &mamba::CELL,
-    &retnet::CELL,
-    &rwkv::CELL,
-];
+/// Declares a module for each architecture of residual blocks, and the table.
+macro_rules! architectures {
+    (with { $($block:ident)* } cells { $($cell:ident)* } others { $($stem:ident)* }) => {
+        $(pub mod $block;)*
+
+        /// Every architecture: the cells of the kernels, and the residual blocks.
+        pub static ARCHITECTURES: &[&Cell] = &[$(&crate::kernels::$cell::CELL,)* $(&$block::CELL,)*];
+    };
+}
+
+unroll_base::stems! {
+    architectures
+    transformer
+    mamba
+    retnet
+    rwkv
+}
 
 /// The architectures of recurrent layers.
 pub fn cells() -> impl Iterator<Item = &'static Cell> {
-    ARCHITECTURES.iter().copied().filter(|cell| cell.time_loop().is_some())
+    crate::kernels::CELLS.iter().copied()
 }
 
 /// The architecture of an id.

@@ -1,7 +1,7 @@
 """Makes cores.json: values and gradients of every recurrent core, from PyTorch in f64.
 
     python cores.py           compare with cores.json (exit status 1 when they differ)
-    python cores.py --write   make cores.json
+    python cores.py --write   make cores.json; entries that do not differ stay as they are
 
 No random number is drawn. Element n of parameter number k is 0.5·sin(0.7(n+1) + 1.3k); element n of an input is
 cos(0.37 n). The loss of an output y of N elements is Σ_n y_n cos(0.11 n) / N + ½ mean(y²). Modules below hold their
@@ -182,6 +182,21 @@ class MinLstm(Weights):
         return torch.stack(outputs)
 
 
+class Qrnn(Weights):
+    """h_t = f_t ⊙ h_{t−1} + (1 − f_t) ⊙ z_t: f-pooling with a window of one (Bradbury et al. 2016, arXiv:1611.01576)."""
+
+    def __init__(self):
+        super().__init__(wf=(H, I), bf=(H,), wz=(H, I), bz=(H,))
+
+    def forward(self, x):
+        h, outputs = torch.zeros(x.shape[1], H), []
+        for x_t in x:
+            f = torch.sigmoid(x_t @ self.wf.T + self.bf)
+            h = f * h + (1 - f) * torch.tanh(x_t @ self.wz.T + self.bz)
+            outputs.append(h)
+        return torch.stack(outputs)
+
+
 class Mamba(Weights):
     """A Mamba block (Gu and Dao 2023, arXiv:2312.00752): model width 4, inner width E = 8, N = 3 states, Δ of rank 1.
 
@@ -316,6 +331,9 @@ def make():
     out["minGRU_g"], out["minGRU_plain"], out["minLSTM_g"] = (record(m, m(x)) for m in (gru, plain, lstm))
     out["minGRU_logspace_maxdiff"] = digits((gru.in_log_space(x) - gru(x)).abs().max())
 
+    qrnn = Qrnn()
+    out["qrnn"] = record(qrnn, qrnn(x))
+
     euler, exact = Mamba(exact=False), Mamba(exact=True)
     out["mamba1_euler"], out["mamba1_exactZOH"] = (record(m, m(wave(T, B, 4))) for m in (euler, exact))
 
@@ -356,7 +374,10 @@ def differences(path, old, new):
 if __name__ == "__main__":
     made = make()
     if "--write" in sys.argv:
-        FILE.write_text(json.dumps(made))
+        old = json.loads(FILE.read_text())
+        kept = {name: old[name] if name in old and not differences("", old[name], value) else value for name, value in made.items()}
+        entries = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in kept.items())
+        FILE.write_text(f"{{\n{entries}\n}}\n")
     wrong = differences("", json.loads(FILE.read_text()), made)
     print("\n".join(wrong) or f"cores.json: {len(made)} entries, as made by torch {torch.__version__}")
     sys.exit(1 if wrong else 0)

@@ -8,8 +8,9 @@ use serde_json::{Value as Json, json};
 use std::ops::Range;
 use unroll::engine::Engine;
 use unroll::graph::{Graph, Mark, PERSISTENT};
+use unroll::kernels::recurrence::Cell;
 use unroll::kernels::{mean_squared_error, norm as norm_kernel, product, update};
-use unroll::nn::{Inputs, Model, Recorded};
+use unroll::nn::{Inputs, Model, Recorded, cells};
 use unroll::options::{Chosen, Value};
 use unroll::shape::{Shape, Tensor};
 use unroll::tasks::{Batch, Form, IGNORED, Input, Target};
@@ -87,29 +88,19 @@ pub struct Core {
     gradients: usize,
 }
 
-/// The cores of every cell: one layer, and two in both directions.
-pub static CORES: &[(&str, usize, bool)] = &[
-    ("rnn_tanh", 1, false),
-    ("rnn_tanh", 2, true),
-    ("rnn_relu", 1, false),
-    ("rnn_relu", 2, true),
-    ("lstm", 1, false),
-    ("lstm", 2, true),
-    ("gru", 1, false),
-    ("gru", 2, true),
-    ("minGRU_g", 1, false),
-    ("minGRU_plain", 1, false),
-    ("minLSTM_g", 1, false),
-];
+/// The entries of `cores.json` that are cores of a cell: PyTorch's name for it or its own, then the nonlinearity, then `_1L` or `_2L_bi`
+/// where there are both.
+pub fn cores_of(cell: &Cell) -> Vec<String> {
+    let cores = cores();
+    let names = cores.as_object().expect("an object").iter().filter(|(_, core)| core["loss"].is_number());
+    names.map(|(name, _)| name.clone()).filter(|name| torch_cell(name).is_some_and(|(id, _)| id == cell.id)).collect()
+}
 
-pub fn core(name: &str, layers: usize, bidirectional: bool, kind: EngineKind) -> Core {
-    let (cell, nonlinearity) = torch_cell(name);
-    let model = Model { bidirectional, ..model(cell, nonlinearity, [I, H, layers, 1]) };
-    let entry = match (model.cell.recurrent.is_empty(), bidirectional) {
-        (true, _) => name.to_owned(),
-        (false, true) => format!("{name}_2L_bi"),
-        (false, false) => format!("{name}_1L"),
-    };
+pub fn core(entry: &str, kind: EngineKind) -> Core {
+    let bidirectional = entry.ends_with("_2L_bi");
+    let (cell, nonlinearity) = torch_cell(entry).expect("a cell");
+    let model = Model { bidirectional, ..model(cell, nonlinearity, [I, H, if bidirectional { 2 } else { 1 }, 1]) };
+    let entry = entry.to_owned();
     let width = model.directions() * H;
 
     let mut graph = Graph::new();
@@ -218,39 +209,35 @@ pub fn compare_core(core: &Core, kind: EngineKind) {
     }
 }
 
-fn check_cores(name: &str) {
+fn check_cores(id: &str) {
+    let cell = cells().find(|cell| cell.id == id).expect("a cell");
+    let entries = cores_of(cell);
+    assert!(!entries.is_empty(), "{id}: write golden values with tests/golden/cores.py");
     for kind in [EngineKind::Reference, EngineKind::Cpu] {
-        for &(_, layers, bidirectional) in CORES.iter().filter(|(of, ..)| *of == name) {
-            let mut core = core(name, layers, bidirectional, kind);
+        for entry in &entries {
+            let mut core = core(entry, kind);
             core.machine.run(Mark::Forward, Mark::Backward);
             compare_core(&core, kind);
         }
     }
 }
 
-#[wasm_bindgen_test(unsupported = test)]
-fn mingru_and_minlstm_equal_torch() {
-    ["minGRU_g", "minGRU_plain", "minLSTM_g"].into_iter().for_each(check_cores);
+/// One test a cell, of its name.
+macro_rules! tests {
+    (with {} cells { $($cell:ident)* } others { $($stem:ident)* }) => {
+        $(
+            #[wasm_bindgen_test(unsupported = test)]
+            fn $cell() {
+                super::check_cores(stringify!($cell));
+            }
+        )*
+    };
 }
 
-#[wasm_bindgen_test(unsupported = test)]
-fn elman_with_tanh_equals_torch() {
-    check_cores("rnn_tanh");
-}
+mod equals_torch {
+    use wasm_bindgen_test::wasm_bindgen_test;
 
-#[wasm_bindgen_test(unsupported = test)]
-fn elman_with_relu_equals_torch() {
-    check_cores("rnn_relu");
-}
-
-#[wasm_bindgen_test(unsupported = test)]
-fn lstm_equals_torch() {
-    check_cores("lstm");
-}
-
-#[wasm_bindgen_test(unsupported = test)]
-fn gru_equals_torch() {
-    check_cores("gru");
+    unroll::stems!(tests);
 }
 
 /// Name in the file, id, options, clipping norm.
@@ -443,7 +430,7 @@ fn check_odd(name: &str, golden: &Json, kind: EngineKind) {
     let text = |field: &str| golden[field].as_str().expect("a string").to_owned();
     let size = |field: &str| golden[field].as_u64().expect("a size") as usize;
     let (form, [h, t, b, l]) = (text("form"), ["H", "T", "B", "L"].map(size));
-    let (cell, nonlinearity) = torch_cell(golden["cell"].as_str().expect("a cell"));
+    let (cell, nonlinearity) = torch_cell(golden["cell"].as_str().expect("a name")).expect("a cell");
     // A task whose form has the same inputs and outputs; the batch is the caller's, and so is its size.
     let task = match form.as_str() {
         "adding" => json!({ "id": "adding" }),
@@ -527,7 +514,7 @@ fn gru_equals_torch_at_odd_sizes() {
 fn check_trajectory(cell_name: &str, golden: &Json, kind: EngineKind) {
     let size = |field: &str| golden[field].as_u64().expect("a size") as usize;
     let [hidden, n_steps, batch, symbols] = ["H", "T", "B", "V"].map(size);
-    let (cell, nonlinearity) = torch_cell(cell_name);
+    let (cell, nonlinearity) = torch_cell(cell_name).expect("a cell");
     let model = model(cell, nonlinearity, [symbols, hidden, 1, symbols]);
     let form = Form {
         n_steps,

@@ -4,8 +4,8 @@
 //! Whole models train side by side. Every kernel is compared with its CPU twin, call by call: both see the same memory, and what they
 //! write may differ by the tolerance that the kernel states, relative to the largest element of the result.
 
-use crate::golden::{CORES, compare_core, core};
-use crate::support::{CASES, Case, Machine, Trainer, persistent, read, recurrence_cases};
+use crate::golden::{compare_core, core, cores_of};
+use crate::support::{Case, Machine, Trainer, cases, persistent, read, recurrence_cases};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use unroll::engine::Engine;
@@ -60,10 +60,9 @@ async fn compare(gpu: &Gpu, kernel: &Kernel, mut case: Case, worst: &mut BTreeMa
 async fn check(stem: &str) {
     let gpu = Gpu::new().await.unwrap_or_else(|error| panic!("{error}"));
     let kernel = KERNELS.iter().find(|kernel| kernel.stem == stem).expect("a kernel");
-    let (_, cases) = CASES.iter().find(|(of, _)| *of == stem).unwrap_or_else(|| panic!("{stem}: no case"));
     let mut worst = BTreeMap::new();
     for size in SIZES {
-        for case in cases(size) {
+        for case in cases(stem, size) {
             compare(&gpu, kernel, case, &mut worst).await;
         }
         if let Some(cell) = cells().find(|cell| cell.id == stem) {
@@ -154,8 +153,8 @@ async fn train_model(gpu: &Gpu, task: &Value, model: &Value, optimiser: &Value, 
 #[wasm_bindgen_test(unsupported = pollster::test)]
 async fn cores_equal_torch() {
     let gpu = Gpu::new().await.unwrap_or_else(|error| panic!("{error}"));
-    for &(name, layers, bidirectional) in CORES {
-        let mut core = core(name, layers, bidirectional, EngineKind::Cpu);
+    for name in cells().flat_map(cores_of) {
+        let mut core = core(&name, EngineKind::Cpu);
         let Machine { plan, engine: Engine::Cpu(memory) } = &mut core.machine else { panic!("single precision") };
         let calls = plan.range(Mark::Forward, Mark::Backward);
         gpu.run(plan, calls, memory).await.unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -200,8 +199,11 @@ async fn time_loops_in_chunks_give_the_same_numbers() {
     }
 }
 
-/// One test a kernel, and one that compares their list with the table.
-macro_rules! kernels {
+/// One test a kernel, of its name.
+macro_rules! tests {
+    (with {} cells { $($cell:ident)* } others { $($stem:ident)* }) => {
+        tests! { $($cell)* $($stem)* }
+    };
     ($($stem:ident)*) => {
         $(
             #[wasm_bindgen_test(unsupported = pollster::test)]
@@ -209,20 +211,11 @@ macro_rules! kernels {
                 super::check(stringify!($stem)).await;
             }
         )*
-
-        #[wasm_bindgen_test(unsupported = test)]
-        fn every_kernel_is_compared() {
-            let table: Vec<_> = super::KERNELS.iter().map(|kernel| kernel.stem).collect();
-            assert_eq!(vec![$(stringify!($stem)),*], table);
-        }
     };
 }
 
 mod kernel {
     use wasm_bindgen_test::wasm_bindgen_test;
 
-    kernels! {
-        activation adam additive_attention attention carry causal_conv copy cross_entropy elman fill gather gru layer_norm lstm
-        mean_squared_error mingru minlstm norm position product rmsprop row_sum selective_scan sgd wkv
-    }
+    unroll::stems!(tests);
 }

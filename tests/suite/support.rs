@@ -6,12 +6,11 @@ use unroll::engine::{Engine, Memory};
 use unroll::graph::{Graph, Mark, PERSISTENT, Plan};
 use unroll::kernels::recurrence::{Cell, Layer, Params};
 use unroll::kernels::{
-    activation, adam, additive_attention, attention, carry, causal_conv, copy, cross_entropy, elman, fill, gather, gru,
-    layer_norm, lstm, mean_squared_error, mingru, minlstm, norm as norm_kernel, position, product, rmsprop,
-    selective_scan, sgd, update, wkv,
+    CELLS, activation, adam, additive_attention, attention, carry, causal_conv, copy, cross_entropy, fill, gather,
+    layer_norm, mean_squared_error, norm as norm_kernel, position, product, rmsprop, selective_scan, sgd, update, wkv,
 };
 use unroll::nn::{Model, find};
-use unroll::options::{Chosen, Value};
+use unroll::options::{Chosen, Kind, Value};
 use unroll::shape::{Shape, Tensor};
 use unroll::train::{Blueprint, Config, EngineKind, Layout, Program, Purpose, Session};
 
@@ -108,18 +107,14 @@ impl Trainer {
     }
 }
 
-/// The architecture of a name of PyTorch's, `rnn_tanh` or `rnn-tanh` and so on, and its nonlinearity.
-pub fn torch_cell(name: &str) -> (&'static str, Option<&'static str>) {
-    match name {
-        "rnn_tanh" | "rnn-tanh" => ("elman", Some("tanh")),
-        "rnn_relu" | "rnn-relu" => ("elman", Some("relu")),
-        "lstm" => ("lstm", None),
-        "gru" => ("gru", None),
-        "minGRU_g" => ("mingru", Some("g")),
-        "minGRU_plain" => ("mingru", Some("identity")),
-        "minLSTM_g" => ("minlstm", Some("g")),
-        other => panic!("no cell {other}"),
-    }
+/// The cell and its nonlinearity of a name in the golden files: that of PyTorch, such as `rnn_tanh` or `rnn-tanh`, or that of the cell.
+pub fn torch_cell(name: &str) -> Option<(&'static str, Option<&'static str>)> {
+    let name = name.to_lowercase();
+    let mut words = name.split(['_', '-']);
+    let id = words.next().map(|id| if id == "rnn" { "elman" } else { id });
+    let cell = CELLS.iter().find(|cell| id == Some(cell.id))?;
+    let word = words.next().map(|word| if word == "plain" { "identity" } else { word });
+    Some((cell.id, nonlinearities(cell).into_iter().find(|&nonlinearity| word == Some(nonlinearity))))
 }
 
 /// A model; the nonlinearity is that of an Elman network or of a candidate.
@@ -349,11 +344,31 @@ impl Case {
     }
 }
 
-/// The cases of one kernel at a size.
-pub type Cases = fn(usize) -> Vec<Case>;
+/// The nonlinearities that a cell offers, in the order of their numbers; none where it has no choice.
+pub fn nonlinearities(cell: &Cell) -> Vec<&'static str> {
+    match cell.options.iter().find(|option| option.name == "nonlinearity").map(|option| option.kind) {
+        Some(Kind::Choice { among, .. }) => among.iter().map(|(id, _)| *id).collect(),
+        _ => Vec::new(),
+    }
+}
 
-/// The cases of every kernel, by its stem, at one of the sizes that the twins walk through.
-pub static CASES: &[(&str, Cases)] = &[
+/// The cases of a kernel at one of the sizes that the tests walk through: a time loop with each of its nonlinearities, or what is written
+/// below.
+pub fn cases(stem: &str, size: usize) -> Vec<Case> {
+    if let Some(cell) = CELLS.iter().find(|cell| cell.id == stem) {
+        let numbers: Vec<u32> = (0..nonlinearities(cell).len().max(1) as u32).collect();
+        return recurrence_cases(cell, &numbers, None, size);
+    }
+    let of = |(name, _): &&(&str, Cases)| *name == stem;
+    let (_, cases) = CASES.iter().find(of).unwrap_or_else(|| panic!("{stem}: write cases in tests/suite/support.rs"));
+    cases(size)
+}
+
+/// The cases of one kernel at a size.
+type Cases = fn(usize) -> Vec<Case>;
+
+/// The cases of every kernel that is no time loop of a cell, by its stem.
+static CASES: &[(&str, Cases)] = &[
     ("activation", activation_cases),
     ("adam", |size| {
         [false, true].map(|decoupled| optimiser_case(if decoupled { "adamw" } else { "adam" }, &[0.03], size)).into()
@@ -364,7 +379,6 @@ pub static CASES: &[(&str, Cases)] = &[
     ("causal_conv", causal_conv_cases),
     ("copy", copy_cases),
     ("cross_entropy", cross_entropy_cases),
-    ("elman", |size| recurrence_cases(&elman::CELL, &[0, 1, 2], None, size)),
     ("fill", |size| {
         let mut case = Case::new("strided");
         let y = case.fixed(&[3, size + 2], vec![7.0; 3 * (size + 2)]).columns(1, size);
@@ -372,9 +386,7 @@ pub static CASES: &[(&str, Cases)] = &[
         vec![case]
     }),
     ("gather", gather_cases),
-    ("gru", |size| recurrence_cases(&gru::CELL, &[0], None, size)),
     ("layer_norm", layer_norm_cases),
-    ("lstm", |size| recurrence_cases(&lstm::CELL, &[0], None, size)),
     ("mean_squared_error", |size| {
         let cases = [[size, 3], [4, size]].map(|[rows, columns]| {
             let mut case = Case::new(format!("{rows} rows of {columns}"));
@@ -384,8 +396,6 @@ pub static CASES: &[(&str, Cases)] = &[
         });
         cases.into()
     }),
-    ("mingru", |size| recurrence_cases(&mingru::CELL, &[0, 1], None, size)),
-    ("minlstm", |size| recurrence_cases(&minlstm::CELL, &[0, 1], None, size)),
     ("norm", |size| {
         let kinds = [(0.1, update::UNLIMITED, false), (update::UNLIMITED, 0.01, false), (0.1, update::UNLIMITED, true)];
         let mut cases = vec![norm_case(size * size + 2, update::UNLIMITED, update::UNLIMITED, false)];

@@ -1,5 +1,7 @@
 // A recurrent layer that PyTorch has no module for, as a Python class that is called as one, with the same names of tensors.
 
+import type { Architecture } from "unroll-types";
+
 /** What a timestep does: lines that need `a`, the input part [T, B, blocks · H], and make `h` of `h` at `t`. */
 interface Cell {
   name: string;
@@ -12,45 +14,62 @@ interface Cell {
   step: string;
 }
 
-const POSITIVE = "torch.where(v >= 0, v + 0.5, torch.sigmoid(v))";
+const LINEAR: Cell = {
+  name: "LinearRNN",
+  blocks: 1,
+  isRecurrent: true,
+  prepare: [],
+  step: 'a[t] + F.linear(h, part("weight_hh"), part("bias_hh"))',
+};
 
-function cellOf(model: string, nonlinearity: string | null): Cell | null {
-  const v = nonlinearity === "identity" ? "v" : POSITIVE;
-  const scan = { isRecurrent: false, step: "keep[t] * h + (1 - keep[t]) * v[t]" };
-  switch (model) {
-    case "elman":
-      return {
-        name: "LinearRNN",
-        blocks: 1,
-        isRecurrent: true,
-        prepare: [],
-        step: 'a[t] + F.linear(h, part("weight_hh"), part("bias_hh"))',
-      };
-    case "mingru":
-      return {
-        ...scan,
-        name: "MinGRU",
-        blocks: 2,
-        prepare: ["z, v = a.chunk(2, dim=-1)", `keep, v = torch.sigmoid(-z), ${v}`],
-      };
-    case "minlstm":
-      return {
-        ...scan,
-        name: "MinLSTM",
-        blocks: 3,
-        prepare: [
-          "f, i, v = a.chunk(3, dim=-1)",
-          `keep, v = torch.sigmoid(F.logsigmoid(f) - F.logsigmoid(i)), ${v}  # f / (f + i)`,
-        ],
-      };
-    default:
-      return null;
-  }
+/** Python for what the equations of the cells are written with; `g` is the function that its choice names. */
+const FUNCTIONS: Record<string, (x: string) => string> = {
+  "\\sigma": (x) => `torch.sigmoid(${x})`,
+  "\\tanh": (x) => `torch.tanh(${x})`,
+  g: (x) => `torch.where(${x} >= 0, ${x} + 0.5, torch.sigmoid(${x}))`,
+  identity: (x) => x,
+};
+
+/**
+ * A cell whose gates read the input alone, from its equations: each names something at time t, the last one h_t, of functions of
+ * W x_t + b and of what was named before. Null where they have another form.
+ */
+function cellOf({ title, equations, gates }: Architecture, nonlinearity: string | null): Cell | null {
+  const python = (latex: string, at: string): string =>
+    latex
+      .replace(/(\\?[a-z]+)\(W_(\w) x_t \+ b_\w\)/g, (whole, f: string, gate: string) => {
+        const known = FUNCTIONS[f === "g" ? (nonlinearity ?? f) : f];
+        return known === undefined || !gates.includes(gate) ? whole : known(`a_${gate}`);
+      })
+      .replaceAll("\\odot", "*")
+      .replaceAll("h_{t-1}", "h")
+      .replace(/([a-z])('?)_t\b/g, (_, name: string, prime: string) => `${name}${prime && "_share"}${at}`);
+  const named = equations
+    .flatMap((line) => line.split(", \\quad "))
+    .flatMap((line) => {
+      const [, name, value] = /^(\w'?_t) = (.+)$/.exec(line) ?? [];
+      return name === undefined || value === undefined ? [] : [{ name, value }];
+    });
+  const last = named.pop();
+  if (last?.name !== "h_t") return null;
+  const lines = [
+    `${gates.map((gate) => `a_${gate}`).join(", ")} = a.chunk(${String(gates.length)}, dim=-1)`,
+    ...named.map(({ name, value }) => `${python(name, "")} = ${python(value, "")}`),
+  ];
+  const step = python(last.value, "[t]");
+  if ([...lines, step].some((line) => /[\\{}^]|\bW_/.test(line))) return null;
+  const name = title.charAt(0).toUpperCase() + title.slice(1);
+  return { name, blocks: gates.length, isRecurrent: false, prepare: lines, step };
 }
 
-/** The name of the class and its lines, or null for an architecture that is not known here. */
-export function recurrentClass(model: string, nonlinearity: string | null): { name: string; lines: string[] } | null {
-  const cell = cellOf(model, nonlinearity);
+/** The name of the class and its lines, or null for an architecture that has none here. */
+export function recurrentClass(
+  architecture: Architecture | null,
+  nonlinearity: string | null,
+): { name: string; lines: string[] } | null {
+  if (architecture === null || architecture.residual) return null;
+  const linear = architecture.id === "elman" ? LINEAR : null;
+  const cell = architecture.recurrent ? linear : cellOf(architecture, nonlinearity);
   if (cell === null) return null;
   const rows = `${String(cell.blocks)} * hidden`;
   return {

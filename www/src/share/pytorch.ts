@@ -1,5 +1,6 @@
 // A Python program that reads a saved network with PyTorch. Sizes come from the file itself, so that they fit.
 
+import type { Architecture } from "unroll-types";
 import { equationsOf } from "./equations";
 import { recurrentClass } from "./pytorch.recurrent";
 import { transformerModules } from "./pytorch.transformer";
@@ -20,7 +21,9 @@ export function shapesOf(weights: Uint8Array): Map<string, number[]> {
 export interface Network {
   /** Id of the architecture in the catalogue. */
   model: string;
-  /** Of an Elman network, or of the candidate of a minGRU or minLSTM; else null. */
+  /** Its entry there, if it has one. */
+  architecture: Architecture | null;
+  /** Of an Elman network, or of a candidate that offers a choice; else null. */
   nonlinearity: string | null;
   /** Of a Mamba network: the exact step instead of Euler's. */
   exact: boolean;
@@ -51,11 +54,11 @@ interface Layer {
 }
 
 /** The layer of an architecture, or null where there is none. */
-function layerOf({ model, nonlinearity }: Network): Layer | null {
+function layerOf({ model, architecture, nonlinearity }: Network): Layer | null {
   if (model === "lstm" || model === "gru") return { name: `torch.nn.${model.toUpperCase()}`, extra: "", lines: [] };
   if (model === "elman" && nonlinearity !== "identity")
     return { name: "torch.nn.RNN", extra: `, nonlinearity="${nonlinearity ?? "tanh"}"`, lines: [] };
-  const own = recurrentClass(model, nonlinearity);
+  const own = recurrentClass(architecture, nonlinearity);
   return own === null ? null : { ...own, extra: "" };
 }
 

@@ -2,6 +2,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { beforeAll, describe as group, expect, test } from "vitest";
+import init, { catalog as packaged } from "../../../pkg/unroll.js";
 import * as draw from "../../src/draw/index.js";
 import { describe, fromHash, HIDEABLE } from "../../src/settings";
 import { hideOf, iframeOf, linkOf } from "../../src/share/link";
@@ -256,6 +257,7 @@ group("networks", () => {
   }
   const shapes = shapesOf(file({ "rnn.weight_ih_l0": [64, 18], "rnn.weight_hh_l0": [64, 16], "head.weight": [2, 16] }));
   const common = {
+    architecture: null,
     nonlinearity: null,
     exact: false,
     decay: 3,
@@ -364,19 +366,43 @@ group("networks", () => {
     expect(text).not.toContain("rsqrt");
   });
 
+  const architectureOf = (id: string) => packaged().architectures.find((one) => one.id === id) ?? null;
+
+  beforeAll(async () => {
+    await init({ module_or_path: readFileSync(new URL("../../../pkg/unroll_bg.wasm", import.meta.url)) });
+  });
+
+  test("share_program_writes_the_equations_of_every_cell_without_recurrent_weights_in_python", () => {
+    const cells = packaged().architectures.filter(({ recurrent, residual }) => !recurrent && !residual);
+    expect(cells.length).toBeGreaterThan(1);
+    for (const architecture of cells) {
+      const { id: model, gates } = architecture;
+      const text = pytorchScript({ ...common, model, architecture }, shapes);
+      expect(text).toContain(`.chunk(${String(gates.length)}, dim=-1)`);
+      expect(text).toMatch(/\n {20}h = .*\[t\]\)? \* h \+ .*\[t\]\n/);
+      expect(text).toContain("network.load_state_dict(weights)");
+      // A function that it does not know is not guessed.
+      const equations = architecture.equations.map((line) => line.replaceAll("\\sigma", "\\arctan"));
+      const unknown = { ...architecture, equations };
+      expect(pytorchScript({ ...common, model, architecture: unknown }, shapes)).toContain("PyTorch has no module");
+    }
+  });
+
   test.each([
-    ["mingru", null, "class MinGRU", "v + 0.5"],
-    ["mingru", "identity", "class MinGRU", "torch.sigmoid(-z), v\n"],
-    ["minlstm", "g", "class MinLSTM", "v + 0.5"],
+    ["mingru", null, "class MinGRU", "v = torch.where(a_h >= 0, a_h + 0.5, torch.sigmoid(a_h))\n"],
+    ["mingru", "identity", "class MinGRU", "v = a_h\n"],
+    ["mingru", "g", "class MinGRU", "h = (1 - z[t]) * h + z[t] * v[t]\n"],
+    ["minlstm", "g", "class MinLSTM", "f_share = f / (f + i)\n"],
     ["elman", "identity", "class LinearRNN", 'a[t] + F.linear(h, part("weight_hh"), part("bias_hh"))'],
   ])("share_program_has_a_class_where_pytorch_has_no_module_%s_%s", (model, nonlinearity, name, line) => {
-    const text = pytorchScript({ ...common, model, nonlinearity }, shapes);
+    const network = { ...common, model, architecture: architectureOf(model), nonlinearity };
+    const text = pytorchScript(network, shapes);
     expect(text).toContain("import torch.nn.functional as F\n");
     expect(text).toContain(`${name}(torch.nn.Module):`);
     expect(text).toContain(line);
     expect(text).toContain("(18, 16, num_layers=2)");
     const decodes = new Map([...shapes, ["decoder.weight_ih_l0", [64, 18]]]);
-    expect(pytorchScript({ ...common, model, nonlinearity, source: 5 }, decodes)).toContain(
+    expect(pytorchScript({ ...network, source: 5 }, decodes)).toContain(
       `self.decoder = ${name.slice(6)}(18, 16, num_layers=2)`,
     );
   });
