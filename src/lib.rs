@@ -72,8 +72,10 @@
 //!
 //! **A stream** (`train::session::stream`) is a program of one timestep: what it hands on is read after each run and written before the
 //! next, with the weights of now. A residual block says what that is while it records itself (`Scribe::hand_on`, `residual::behind`): the
-//! states of a scan, the latest inputs of a convolution, the state of a retention in its recurrent form, all of constant size; or the
-//! keys and values of all timesteps so far, whose program is made anew as they grow, until the learnt positions end.
+//! states of a scan, the latest inputs of a convolution, the state of a retention, all of constant size; or the keys and values of all
+//! timesteps so far, whose program is made anew as they grow, until the learnt positions end. The same program of C timesteps reads a
+//! sequence in chunks (`Session::in_chunks`): C = 1 is the recurrent form, C = T the parallel one, and the proof compares them
+//! ([`lens::inspect`]); for RetNet that is its chunkwise form.
 //!
 //! **What a pass costs** (`train::session::pace`) is counted in the program that runs: the longest chain of calls that wait for one another
 //! ([`graph::Graph::depth`]), a loop over time as long as its timesteps, operations, numbers handed on; and it is timed.

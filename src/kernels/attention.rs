@@ -93,7 +93,7 @@ impl Params {
     }
 }
 
-/// Attends; `memory` is `None` for packed queries, keys and values.
+/// Attends; `memory` is `None` for packed queries, keys and values. Debug builds check the shapes.
 pub fn forward(heads: Heads, queries: Tensor, memory: Option<Tensor>, weights: Tensor, y: Tensor) -> Call {
     let (columns, keys) = (y.shape.columns(), memory.unwrap_or(queries));
     let [n_queries, n_keys, batch] = [queries.shape.extent(0), keys.shape.extent(0), queries.shape.extent(1)];
@@ -102,22 +102,22 @@ pub fn forward(heads: Heads, queries: Tensor, memory: Option<Tensor>, weights: T
         Some(memory) => (0, memory.shape.columns() - columns),
     };
     let wide = if memory.is_none() { 3 * columns } else { columns };
-    assert_eq!(queries.shape.columns(), wide, "attention: queries are {}, y is {}", queries.shape, y.shape);
-    assert_eq!(batch, keys.shape.extent(1), "attention: queries are {}, keys are {}", queries.shape, keys.shape);
-    assert!(
+    debug_assert_eq!(queries.shape.columns(), wide, "attention: queries are {}, y is {}", queries.shape, y.shape);
+    debug_assert_eq!(batch, keys.shape.extent(1), "attention: queries are {}, keys are {}", queries.shape, keys.shape);
+    debug_assert!(
         value_at % columns == 0 && value_at <= 2 * columns,
         "attention: memory is {}, y is {}",
         keys.shape,
         y.shape
     );
-    assert_eq!(columns % heads.count, 0, "attention: {} heads of {columns} columns", heads.count);
-    assert_eq!(
+    debug_assert_eq!(columns % heads.count, 0, "attention: {} heads of {columns} columns", heads.count);
+    debug_assert_eq!(
         weights.shape.len(),
         n_queries * batch * heads.count * n_keys,
         "attention: weights are {}",
         weights.shape
     );
-    assert!(!heads.causal || n_keys >= n_queries, "attention: {n_queries} causal queries of {n_keys} keys");
+    debug_assert!(!heads.causal || n_keys >= n_queries, "attention: {n_queries} causal queries of {n_keys} keys");
     let params = Params {
         n_queries: n_queries as u32,
         n_keys: n_keys as u32,

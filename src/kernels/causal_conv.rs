@@ -73,12 +73,18 @@ impl Params {
 /// Columns and strands of rows of a workgroup of the backward shader.
 const COLUMNS: u32 = 16;
 
-/// y = b + w ∗ x.
+/// y = b + w ∗ x. Debug builds check the shapes.
 pub fn forward(x: Tensor, weight: Tensor, bias: Option<Tensor>, y: Tensor) -> Call {
-    assert_eq!(x.shape, y.shape, "causal_conv: x is {}, y is {}", x.shape, y.shape);
+    debug_assert_eq!(x.shape, y.shape, "causal_conv: x is {}, y is {}", x.shape, y.shape);
     let [n_steps, batch, channels] = [0, 1, 2].map(|axis| x.shape.extent(axis) as u32);
     let taps = (weight.shape.len() / x.shape.columns()) as u32;
-    assert_eq!(weight.shape.len() as u32, channels * taps, "causal_conv: weight is {}, x is {}", weight.shape, x.shape);
+    debug_assert_eq!(
+        weight.shape.len() as u32,
+        channels * taps,
+        "causal_conv: weight is {}, x is {}",
+        weight.shape,
+        x.shape
+    );
     let params = Params { n_steps, batch, channels, taps, later: 0, accumulate: 0, shift: 0 };
     Call::new(&FORWARD, params, &[Some(x), Some(weight), bias, Some(y)])
 }

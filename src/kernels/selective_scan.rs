@@ -61,14 +61,14 @@ pub struct Operands {
     pub y: Tensor,
 }
 
-/// The loop over all timesteps from zero states.
+/// The loop over all timesteps from zero states. Debug builds check the shapes.
 pub fn forward(operands: Operands, exact: bool) -> Call {
     let Operands { inputs, projected, a_log, states, kept, y } = operands;
     let [n_steps, batch, channels] = [0, 1, 2].map(|axis| y.shape.extent(axis));
     let n = a_log.shape.columns();
-    assert!(n <= MOST_STATES, "selective_scan: {n} states, at most {MOST_STATES}");
-    assert_eq!(inputs.shape.columns(), 2 * channels, "selective_scan: inputs is {}", inputs.shape);
-    assert_eq!(states.shape.columns(), n * channels, "selective_scan: states is {}", states.shape);
+    debug_assert!(n <= MOST_STATES, "selective_scan: {n} states, at most {MOST_STATES}");
+    debug_assert_eq!(inputs.shape.columns(), 2 * channels, "selective_scan: inputs is {}", inputs.shape);
+    debug_assert_eq!(states.shape.columns(), n * channels, "selective_scan: states is {}", states.shape);
     let skipped = projected.shape.columns() - 2 * n;
     let [n_steps, batch, channels, states_of, skipped] = [n_steps, batch, channels, n, skipped].map(|n| n as u32);
     let params =

@@ -74,13 +74,18 @@ pub struct Operands {
     pub y: Tensor,
 }
 
-/// The loop over all timesteps from nothing.
+/// The loop over all timesteps from nothing. Debug builds check the shapes.
 pub fn forward(operands: Operands) -> Call {
     let Operands { w, u, k, v, means, shares, y } = operands;
     let [n_steps, batch, channels] = [0, 1, 2].map(|axis| y.shape.extent(axis) as u32);
-    assert_eq!(shares.shape.len(), 4 * y.shape.len(), "wkv: shares is {}, y is {}", shares.shape, y.shape);
-    assert!([k, v, means].iter().all(|of| of.shape == y.shape), "wkv: k is {}, y is {}", k.shape, y.shape);
-    assert!([w, u].iter().all(|of| of.shape.len() == channels as usize), "wkv: w is {}, y is {}", w.shape, y.shape);
+    debug_assert_eq!(shares.shape.len(), 4 * y.shape.len(), "wkv: shares is {}, y is {}", shares.shape, y.shape);
+    debug_assert!([k, v, means].iter().all(|of| of.shape == y.shape), "wkv: k is {}, y is {}", k.shape, y.shape);
+    debug_assert!(
+        [w, u].iter().all(|of| of.shape.len() == channels as usize),
+        "wkv: w is {}, y is {}",
+        w.shape,
+        y.shape
+    );
     Call::new(&FORWARD, Params { n_steps, batch, channels, first: 0 }, &[w, u, k, v, means, shares, y].map(Some))
 }
 

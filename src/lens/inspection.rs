@@ -178,6 +178,14 @@ impl Inspection {
         self.header.series.push(Series { id, title: title.to_owned(), shape: shape.to_vec(), offset });
     }
 
+    /// Appends series, ids with their titles, from rows that have a number for each.
+    #[inline(never)]
+    pub fn add_columns(&mut self, series: &[[&'static str; 2]], rows: &[Vec<f64>]) {
+        for (at, [id, title]) in series.iter().enumerate() {
+            self.add(id, title, &[rows.len()], &rows.iter().map(|row| row[at]).collect::<Vec<_>>());
+        }
+    }
+
     /// The numbers of a series, if there is one of that id.
     pub fn series(&self, id: &str) -> Option<&[f32]> {
         let series = self.header.series.iter().find(|series| series.id == id)?;

@@ -18,17 +18,13 @@ pub(super) fn pace(session: &mut Session, now: fn() -> f64, to: &mut Inspection)
     let mut lengths = vec![whole.div_ceil(4), whole.div_ceil(2), whole];
     lengths.retain(|&n_steps| n_steps > source);
     lengths.dedup();
-    let mut series: [Vec<f64>; 7] = Default::default();
+    let mut rows = Vec::new();
     for n_steps in lengths {
         let pace = session.pace(n_steps, now)?;
         let [depth, in_tree, apart] = [pace.depth, pace.in_tree, pace.apart].map(|n| n as f64);
         let memory = pace.handed_on.map_or(f64::NAN, |n| n as f64);
-        let values = [n_steps as f64, depth, in_tree, apart, pace.flop, memory, pace.ms];
-        series.iter_mut().zip(values).for_each(|(series, value)| series.push(value));
+        rows.push(vec![n_steps as f64, depth, in_tree, apart, pace.flop, memory, pace.ms]);
     }
-    let names = ["lengths", "depth", "tree", "apart", "work", "memory", "time"];
-    for (id, values) in names.into_iter().zip(series) {
-        to.add(id, id, &[values.len()], &values);
-    }
+    to.add_columns(&["lengths", "depth", "tree", "apart", "work", "memory", "time"].map(|id| [id; 2]), &rows);
     Ok(())
 }

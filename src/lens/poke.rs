@@ -89,15 +89,8 @@ impl Following {
     #[inline(never)]
     pub fn new(session: &Session, sequence: usize, steps: Range<usize>, copies: usize) -> Self {
         let (probe, hidden) = (session.probe_batch(), session.model().hidden);
-        let (mut features, mut symbols, mut state0) = (Vec::new(), Vec::new(), Vec::new());
-        for at in steps.clone().map(|t| t * probe.batch + sequence) {
-            for _ in 0..copies {
-                match session.form().input {
-                    Input::Features(n) => features.extend_from_slice(&probe.features[at * n..][..n]),
-                    Input::Symbols(_) => symbols.push(probe.symbols[at]),
-                }
-            }
-        }
+        let (features, symbols) = session.probe_inputs(steps.clone(), &vec![sequence; copies]);
+        let mut state0 = Vec::new();
         for row in &session.probe_program().rows {
             let t = if row.reverse { steps.end } else { steps.start.wrapping_sub(1) };
             let mut before = Vec::new();

@@ -1,7 +1,7 @@
 //! The proof: is what training follows the gradient of the loss?
 
 use super::inspection::Inspection;
-use super::vectors::{dot, norm};
+use super::vectors::{add, dot, norm};
 use crate::error::{Error, Result};
 use crate::rng::{Rng, Stream};
 use crate::train::{Session, Trial};
@@ -14,6 +14,9 @@ const WORK: f64 = 2e10;
 
 /// Halvings of the step, at most: from 1 to 2⁻¹⁹, which the norm of a small stream needs; rounding ends most checks earlier.
 const STEPS: i32 = 20;
+
+/// The most timesteps of which forms are compared.
+const LONGEST: usize = 256;
 
 /// The derivative of the loss along one direction in the space of one parameter.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +134,7 @@ pub fn agreements(session: &mut Session, trial: &Trial, gradient: &[f64]) -> Vec
 /// Per parameter p, in the order of `header.names`: `backpropagation` `[P]` is ⟨∂L/∂p, v⟩, `differences` the same from finite
 /// differences of the loss, `relative` their distance over the larger one, `tolerance` what it may be, `verdict` 1 where they agree,
 /// 0 where that cannot be told, −1 where they differ; `sizes` numbers of elements. See [`agreements`]. `fingerprint` `[4]` holds the
-/// four 16-bit words of [`Session::fingerprint`], the highest first.
+/// four 16-bit words of [`Session::fingerprint`], the highest first. Then see [`forms`].
 ///
 /// # Errors
 /// [`Error::Invalid`] when that would take seconds.
@@ -153,18 +156,47 @@ pub(super) fn proof(session: &mut Session, to: &mut Inspection) -> Result<()> {
     to.header.sequences = SEQUENCES;
     let trial = session.trial(SEQUENCES)?;
     let gradient = session.trial_gradient(&trial);
-    let all = agreements(session, &trial, &gradient);
-    let mut add = |id: &'static str, title: &str, of: &dyn Fn(&Agreement) -> f64| {
-        to.add(id, title, &[all.len()], &all.iter().map(of).collect::<Vec<_>>());
+    let row = |of: &Agreement| {
+        vec![of.backpropagation, of.differences, of.relative(), of.tolerance(), f64::from(of.verdict() as i8)]
     };
-    add("backpropagation", "⟨∂L/∂p, v⟩", &|of| of.backpropagation);
-    add("differences", "dL/dh along v", &|of| of.differences);
-    add("relative", "relative difference", &Agreement::relative);
-    add("tolerance", "expected below", &Agreement::tolerance);
-    add("verdict", "verdict", &|of| f64::from(of.verdict() as i8));
+    let rows: Vec<_> = agreements(session, &trial, &gradient).iter().map(row).collect();
+    let series = [
+        ["backpropagation", "⟨∂L/∂p, v⟩"],
+        ["differences", "dL/dh along v"],
+        ["relative", "relative difference"],
+        ["tolerance", "expected below"],
+        ["verdict"; 2],
+    ];
+    to.add_columns(&series, &rows);
     to.add("sizes", "elements", &[sizes.len()], &sizes);
     let words = session.fingerprint();
     let words = [48, 32, 16, 0].map(|shift| f64::from((words >> shift) as u16));
     to.add("fingerprint", "fingerprint", &[4], &words);
+    forms(session, to)
+}
+
+/// Forms of one network: for n lengths C = 1, 2, 4, … below T, the first probe sequence (256 timesteps at most) in chunks of C timesteps,
+/// each from what the chunk before has handed on, beside all timesteps at once. `chunks` `[n]` is C, `apart` `[n]` the largest difference
+/// of their outputs over the largest output, `carried` `[n]` how many numbers the last chunk hands on. Without these series for a network
+/// that has to see the end of a sequence first.
+fn forms(session: &mut Session, to: &mut Inspection) -> Result<()> {
+    if !session.model().streams() {
+        return Ok(());
+    }
+    let n_steps = session.probe_batch().n_steps.min(LONGEST);
+    let (features, symbols) = session.probe_inputs(0..n_steps, &[0]);
+    let program = session.run_stretch([n_steps, 1], &features, &symbols, &[])?;
+    let whole = session.engine().read_f64(program.output);
+    // A comparison with NaN is false, so that one of them is the largest.
+    let larger = |most: f64, x: &f64| if most >= x.abs() || most.is_nan() { most } else { x.abs() };
+    let largest = |of: &[f64]| of.iter().fold(0.0, larger);
+    let (mut rows, mut chunk) = (Vec::new(), 1);
+    while chunk < n_steps {
+        let (mut outputs, carried) = session.in_chunks(&features, &symbols, chunk);
+        add(&mut outputs, -1.0, &whole);
+        rows.push(vec![chunk as f64, largest(&outputs) / largest(&whole), carried as f64]);
+        chunk *= 2;
+    }
+    to.add_columns(&["chunks", "apart", "carried"].map(|id| [id; 2]), &rows);
     Ok(())
 }

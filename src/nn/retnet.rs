@@ -132,11 +132,10 @@ fn record(scribe: &mut dyn Scribe, sizes: &Sizes, x: Tensor, y: Tensor) -> Vec<T
     linear(scribe, normed, "retention.qkv.weight", packed);
     linear(scribe, normed, "retention.gate.weight", gate);
     let decay = sizes.options.integer("decay");
+    let how = Heads { count: heads, variance: width / heads, causal: true };
+    scribe.record(attention::retention(how, decay, packed, weights, read));
     if sizes.read.is_some() {
-        step(scribe, packed, read, heads, decay);
-    } else {
-        let how = Heads { count: heads, variance: width / heads, causal: true };
-        scribe.record(attention::retention(how, decay, packed, weights, read));
+        carry(scribe, packed, read, heads, decay);
     }
     // Each head is a row.
     let rows = |tensor: Tensor| {
@@ -156,26 +155,49 @@ fn record(scribe: &mut dyn Scribe, sizes: &Sizes, x: Tensor, y: Tensor) -> Vec<T
     vec![weights, read, gated]
 }
 
-/// One timestep of one sequence in the recurrent form: S ← γ S + kᵀ v / √d, o = q S for each head, whose S `[d, d]` is handed on.
-fn step(scribe: &mut dyn Scribe, packed: Tensor, read: Tensor, heads: usize, decay: usize) {
-    let width = read.shape.columns();
+/// What the retention of a chunk of C timesteps of one sequence misses, and what it hands on: the state S of each head,
+///
+/// o_t += γ^t q_t S / √d with t = 1 … C,   S ← γ^C S + Σ_t γ^{C−t} k_tᵀ v_t.
+///
+/// Chunks of one timestep are the recurrent form, a chunk of all of them the parallel one.
+fn carry(scribe: &mut dyn Scribe, packed: Tensor, read: Tensor, heads: usize, decay: usize) {
+    let (n_steps, width) = (read.shape.extent(0), read.shape.columns());
     let size = width / heads;
-    // y = w ⊙ x is a convolution with one tap.
-    let scaled = |scribe: &mut dyn Scribe, x: Tensor, by: f64, y: Tensor| {
-        let weight = scribe.activation("factor", &[x.shape.columns()]);
-        scribe.record(fill::forward(weight, by as f32));
-        scribe.record(causal_conv::forward(x, weight, None, y));
+    // y = w ⊙ x, the same w at every step, is a convolution with one tap.
+    let scaled = |scribe: &mut dyn Scribe, x: Tensor, by: Tensor, y: Tensor| {
+        scribe.record(causal_conv::forward(x, by.flat(), None, y));
     };
-    let keys = scribe.activation("keys", &[1, 1, width]);
-    scaled(scribe, packed.columns(width, width), 1.0 / libm::sqrt(size as f64), keys);
+    let [gamma, scale] = ["γ", "1/√d"].map(|name| scribe.activation(name, &[1, width]));
+    let of_head = |of: Tensor, head: usize| of.columns(head * size, size);
+    for head in 0..heads {
+        let value = 1.0 - libm::ldexp(1.0, -((decay + head) as i32));
+        scribe.record(fill::forward(of_head(gamma, head), value as f32));
+    }
+    scribe.record(fill::forward(scale, (1.0 / libm::sqrt(size as f64)) as f32));
+    // γ^0 … γ^C.
+    let powers = scribe.activation("powers of γ", &[n_steps + 1, 1, width]);
+    let [keys, queries, scaled_queries] =
+        ["keys", "queries", "queries / √d"].map(|name| scribe.activation(name, &[n_steps, 1, width]));
+    scribe.record(fill::forward(powers.outer(0, 1), 1.0));
+    for t in 0..n_steps {
+        scaled(scribe, powers.outer(t, 1), gamma, powers.outer(t + 1, 1));
+    }
+    let weighted = |scribe: &mut dyn Scribe, x: Tensor, by: Tensor, y: Tensor| {
+        scribe.record(activation::forward(Phi::Identity, x, Some(by), y));
+    };
+    for t in 0..n_steps {
+        let key = packed.columns(width, width).outer(t, 1);
+        weighted(scribe, key, powers.outer(n_steps - 1 - t, 1), keys.outer(t, 1));
+    }
+    scaled(scribe, packed.columns(0, width), scale, scaled_queries);
+    weighted(scribe, scaled_queries, powers.outer(1, n_steps), queries);
     for head in 0..heads {
         let [before, after] = ["S", "S after"].map(|name| scribe.activation(name, &[size, 1, size]));
-        scaled(scribe, before, 1.0 - libm::ldexp(1.0, -((decay + head) as i32)), after);
-        let part = |of: Tensor, first: usize| of.columns(first + head * size, size).flat();
-        let (key, value) = (product::transposed(part(keys, 0)), product::plain(part(packed, 2 * width)));
-        scribe.record(product::forward(key, value, after.flat(), true));
-        let query = product::plain(part(packed, 0));
-        scribe.record(product::forward(query, product::plain(after.flat()), part(read, 0), false));
+        let part = |of: Tensor| product::plain(of_head(of, head).flat());
+        scribe.record(product::forward(part(queries), product::plain(before.flat()), of_head(read, head).flat(), true));
+        scaled(scribe, before, of_head(powers.outer(n_steps, 1), head), after);
+        let key = product::transposed(of_head(keys, head).flat());
+        scribe.record(product::forward(key, part(packed.columns(2 * width, width)), after.flat(), true));
         scribe.hand_on(before, after);
     }
 }

@@ -5,7 +5,7 @@
 //! the blank and the marker; output classes are the A items and the blank. The loss is the mean over all T steps.
 //! Here T is given and L derived from it, since T is what every task's length means.
 
-use super::{Baseline, Batch, Draw, Form, Input, Recipe, Solved, Target, Task, TaskSpec, length, letters};
+use super::{Baseline, Batch, Draw, Form, Recipe, Solved, Task, TaskSpec, length, letters};
 use crate::error::{Error, Result};
 use crate::options::{Chosen, Kind, OptionSpec};
 use crate::rng::Rng;
@@ -73,18 +73,12 @@ pub(super) fn sizes(chosen: &Chosen) -> Result<[usize; 3]> {
 impl Copy {
     fn new(chosen: &Chosen) -> Result<Self> {
         let [n_steps, items, alphabet] = sizes(chosen)?;
-        let form = Form {
+        let form = Form::of_symbols(
             n_steps,
-            input: Input::Symbols(alphabet + 2),
-            target: Target::Class(alphabet + 1),
-            last_only: false,
-            streams: false,
-            ahead: false,
-            source: None,
-            input_names: letters(alphabet).chain(["·".to_owned(), "?".to_owned()]).collect(),
-            target_names: letters(alphabet).chain(["·".to_owned()]).collect(),
-            tolerance: 0.0,
-        };
+            false,
+            letters(alphabet).chain(["·".to_owned(), "?".to_owned()]).collect(),
+            letters(alphabet).chain(["·".to_owned()]).collect(),
+        );
         Ok(Self { form, items, alphabet })
     }
 }

@@ -5,7 +5,7 @@
 //! With one distractor the steps between are a blank tape and the network only has to hold on; with several, each step
 //! also pushes the state about.
 
-use super::{Baseline, Batch, Draw, Form, Input, Recipe, Solved, Target, Task, TaskSpec, length, letters};
+use super::{Baseline, Batch, Draw, Form, Recipe, Solved, Task, TaskSpec, guesses, length, letters};
 use crate::options::{Chosen, Kind, OptionSpec};
 use crate::rng::Rng;
 
@@ -55,18 +55,12 @@ impl FirstSymbol {
     fn new(chosen: &Chosen) -> Self {
         let (symbols, distractors) = (chosen.integer("symbols"), chosen.integer("distractors"));
         let between = (0..distractors).map(|at| if distractors == 1 { "·".to_owned() } else { (at + 1).to_string() });
-        let form = Form {
-            n_steps: chosen.integer("length"),
-            input: Input::Symbols(symbols + distractors),
-            target: Target::Class(symbols),
-            last_only: true,
-            streams: false,
-            ahead: false,
-            source: None,
-            input_names: letters(symbols).chain(between).collect(),
-            target_names: letters(symbols).collect(),
-            tolerance: 0.0,
-        };
+        let form = Form::of_symbols(
+            chosen.integer("length"),
+            true,
+            letters(symbols).chain(between).collect(),
+            letters(symbols).collect(),
+        );
         Self { form, symbols, distractors }
     }
 }
@@ -93,7 +87,7 @@ impl Task for FirstSymbol {
     }
 
     fn baseline(&self) -> Baseline {
-        Baseline { loss: libm::log(self.symbols as f64), what: format!("guesses among {} symbols", self.symbols) }
+        guesses(self.symbols, "symbols")
     }
 
     fn solved(&self) -> Solved {

@@ -4,7 +4,7 @@
 //! the symbol that followed it the first time. Attention solves it in two steps, looking up where the special symbol stood and
 //! reading one place further; a recurrence must keep one symbol from the place on that it could not know ahead.
 
-use super::{Baseline, Batch, Draw, Form, Input, Recipe, Solved, Target, Task, TaskSpec, length, letters};
+use super::{Baseline, Batch, Draw, Form, Recipe, Solved, Task, TaskSpec, guesses, length, letters};
 use crate::options::{Chosen, Kind, OptionSpec};
 use crate::rng::Rng;
 
@@ -51,18 +51,12 @@ struct InductionHeads {
 impl InductionHeads {
     fn new(chosen: &Chosen) -> Self {
         let symbols = chosen.integer("symbols");
-        let form = Form {
-            n_steps: chosen.integer("length"),
-            input: Input::Symbols(symbols + 1),
-            target: Target::Class(symbols),
-            last_only: true,
-            streams: false,
-            ahead: false,
-            source: None,
-            input_names: letters(symbols).chain(["*".to_owned()]).collect(),
-            target_names: letters(symbols).collect(),
-            tolerance: 0.0,
-        };
+        let form = Form::of_symbols(
+            chosen.integer("length"),
+            true,
+            letters(symbols).chain(["*".to_owned()]).collect(),
+            letters(symbols).collect(),
+        );
         Self { form, symbols }
     }
 }
@@ -91,7 +85,7 @@ impl Task for InductionHeads {
     }
 
     fn baseline(&self) -> Baseline {
-        Baseline { loss: libm::log(self.symbols as f64), what: format!("guesses among {} symbols", self.symbols) }
+        guesses(self.symbols, "symbols")
     }
 
     fn solved(&self) -> Solved {

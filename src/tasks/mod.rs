@@ -9,6 +9,7 @@ use crate::rng::Stream;
 
 mod adding;
 mod addition;
+mod associative_recall;
 mod copy;
 mod dates;
 mod first_symbol;
@@ -90,6 +91,25 @@ pub struct Form {
     pub target_names: Vec<String>,
     /// For values: an answer within this distance of the target counts as right.
     pub tolerance: f32,
+}
+
+impl Form {
+    /// That of symbols to be classified.
+    #[inline(never)]
+    fn of_symbols(n_steps: usize, last_only: bool, input_names: Vec<String>, target_names: Vec<String>) -> Self {
+        Self {
+            n_steps,
+            input: Input::Symbols(input_names.len()),
+            target: Target::Class(target_names.len()),
+            last_only,
+            streams: false,
+            ahead: false,
+            source: None,
+            input_names,
+            target_names,
+            tolerance: 0.0,
+        }
+    }
 }
 
 /// One batch, time-major.
@@ -276,6 +296,12 @@ fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
+/// That of even guesses among `n` answers.
+#[inline(never)]
+fn guesses(n: usize, answers: &str) -> Baseline {
+    Baseline { loss: libm::log(n as f64), what: format!("guesses among {n} {answers}") }
+}
+
 /// Names of `n` symbols, at most 62: capital letters, then small ones, then digits.
 fn letters(n: usize) -> impl Iterator<Item = String> {
     ('A'..='Z').chain('a'..='z').chain('0'..='9').take(n).map(String::from)
@@ -289,6 +315,7 @@ pub static TASKS: &[TaskSpec] = &[
     copy::SPEC,
     selective_copying::SPEC,
     induction_heads::SPEC,
+    associative_recall::SPEC,
     parity::SPEC,
     reber::SPEC,
     sine::SPEC,

@@ -4,7 +4,7 @@
 //! symbol late: the network reads the true symbol before the one that it must say (teacher forcing). Only the U = T − S steps of the
 //! answer are scored. Class k is symbol k, so that an answer can be fed back.
 
-use super::{Baseline, Batch, Form, Input, Target};
+use super::{Baseline, Batch, Form};
 use crate::error::{Error, Result};
 use crate::rng::Stream;
 
@@ -38,16 +38,9 @@ impl Pairs {
         let marks = ["·", "»"].map(str::to_owned);
         let input_names: Vec<String> = classes.iter().cloned().chain(others).chain(marks).collect();
         let form = Form {
-            n_steps,
-            input: Input::Symbols(input_names.len()),
-            target: Target::Class(classes.len()),
-            last_only: false,
-            streams: false,
             ahead: true,
             source: Some(source),
-            input_names,
-            target_names: classes.clone(),
-            tolerance: 0.0,
+            ..Form::of_symbols(n_steps, false, input_names, classes.clone())
         };
         Ok(Self { form, source, classes: classes.len() })
     }

@@ -4,7 +4,7 @@
 //! recurrent network learns within seconds; asked at the end alone it is much harder to find, though no harder to compute.
 //! A single layer of a linear recurrence with positive diagonal cannot represent it at any length.
 
-use super::{Baseline, Batch, Draw, Form, Input, Recipe, Solved, Target, Task, TaskSpec, length, names};
+use super::{Baseline, Batch, Draw, Form, Recipe, Solved, Task, TaskSpec, length, names};
 use crate::options::{Chosen, Kind, OptionSpec};
 use crate::rng::Rng;
 
@@ -48,18 +48,12 @@ struct Parity {
 impl Parity {
     fn new(chosen: &Chosen) -> Self {
         Self {
-            form: Form {
-                n_steps: chosen.integer("length"),
-                input: Input::Symbols(2),
-                target: Target::Class(2),
-                last_only: !chosen.switch("everyStep"),
-                streams: false,
-                ahead: false,
-                source: None,
-                input_names: names(&["0", "1"]),
-                target_names: names(&["even", "odd"]),
-                tolerance: 0.0,
-            },
+            form: Form::of_symbols(
+                chosen.integer("length"),
+                !chosen.switch("everyStep"),
+                names(&["0", "1"]),
+                names(&["even", "odd"]),
+            ),
         }
     }
 }

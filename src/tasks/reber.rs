@@ -9,7 +9,7 @@
 //! ends within r more symbols, the edge to s′ is taken with probability q = ½ p(s′, r − 1) / p(s, r), and the floor is the
 //! expected sum of −q ln q over the edges, divided by the expected number of targets.
 
-use super::{Baseline, Batch, Draw, Form, IGNORED, Input, Recipe, Solved, Target, Task, TaskSpec, length, names};
+use super::{Baseline, Batch, Draw, Form, IGNORED, Recipe, Solved, Task, TaskSpec, length, names};
 use crate::options::{Chosen, Kind, OptionSpec, Value};
 use crate::rng::Rng;
 use std::f64::consts::LN_2;
@@ -127,18 +127,7 @@ impl Reber {
     fn new(chosen: &Chosen) -> Self {
         let n_steps = chosen.integer("length");
         Self {
-            form: Form {
-                n_steps,
-                input: Input::Symbols(SYMBOLS.len()),
-                target: Target::Class(SYMBOLS.len()),
-                last_only: false,
-                streams: false,
-                ahead: true,
-                source: None,
-                input_names: names(SYMBOLS),
-                target_names: names(SYMBOLS),
-                tolerance: 0.0,
-            },
+            form: Form { ahead: true, ..Form::of_symbols(n_steps, false, names(SYMBOLS), names(SYMBOLS)) },
             memory: chosen.choice("score") == "memory",
             statistics: statistics(n_steps + 1 - AROUND),
         }

@@ -4,7 +4,7 @@
 //! one first: with attention, the alignment is the anti-diagonal.
 
 use super::pairs::Pairs;
-use super::{Baseline, Batch, Draw, Form, Recipe, Solved, Task, TaskSpec, length, letters};
+use super::{Baseline, Batch, Draw, Form, Recipe, Solved, Task, TaskSpec, guesses, length, letters};
 use crate::error::Result;
 use crate::options::{Chosen, Kind, OptionSpec};
 use crate::rng::Rng;
@@ -73,7 +73,7 @@ impl Task for Reversal {
     }
 
     fn baseline(&self) -> Baseline {
-        Baseline { loss: libm::log(self.alphabet as f64), what: format!("guesses among {} symbols", self.alphabet) }
+        guesses(self.alphabet, "symbols")
     }
 
     fn solved(&self) -> Solved {

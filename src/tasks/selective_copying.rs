@@ -4,7 +4,7 @@
 //! T = L + 2M. As the spaces between the items vary, what to keep depends on what is read: no recurrence whose decay is the same at every
 //! step solves it. Classes are the A items, asked at the markers alone. Here T is given and L derived from it.
 
-use super::{Baseline, Batch, Draw, Form, Input, Solved, Target, Task, TaskSpec, copy, length, letters};
+use super::{Baseline, Batch, Draw, Form, Solved, Task, TaskSpec, copy, guesses, length, letters};
 use crate::error::Result;
 use crate::options::{Chosen, Kind, OptionSpec};
 use crate::rng::Rng;
@@ -47,18 +47,12 @@ struct SelectiveCopying {
 impl SelectiveCopying {
     fn new(chosen: &Chosen) -> Result<Self> {
         let [n_steps, items, alphabet] = copy::sizes(chosen)?;
-        let form = Form {
+        let form = Form::of_symbols(
             n_steps,
-            input: Input::Symbols(alphabet + 2),
-            target: Target::Class(alphabet),
-            last_only: false,
-            streams: false,
-            ahead: false,
-            source: None,
-            input_names: letters(alphabet).chain(["·".to_owned(), "?".to_owned()]).collect(),
-            target_names: letters(alphabet).collect(),
-            tolerance: 0.0,
-        };
+            false,
+            letters(alphabet).chain(["·".to_owned(), "?".to_owned()]).collect(),
+            letters(alphabet).collect(),
+        );
         Ok(Self { form, items, alphabet })
     }
 }
@@ -92,7 +86,7 @@ impl Task for SelectiveCopying {
     }
 
     fn baseline(&self) -> Baseline {
-        Baseline { loss: libm::log(self.alphabet as f64), what: format!("guesses among {} items", self.alphabet) }
+        guesses(self.alphabet, "items")
     }
 
     fn solved(&self) -> Solved {

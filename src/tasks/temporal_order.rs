@@ -5,7 +5,7 @@
 //! Their text lets the first window begin at step 1; their code, and this one, at ⌊T/10⌋. The class is v₀ + 2·v₁ (+ 4·v₂)
 //! with A = 0 and B = 1. There are no start and trigger symbols as in Hochreiter and Schmidhuber 1997.
 
-use super::{Baseline, Batch, Draw, Form, Input, Recipe, Solved, Target, Task, TaskSpec, length, names};
+use super::{Baseline, Batch, Draw, Form, Recipe, Solved, Task, TaskSpec, guesses, length, names};
 use crate::options::{Chosen, Kind, OptionSpec};
 use crate::rng::Rng;
 
@@ -62,18 +62,12 @@ impl TemporalOrder {
         let n_classes = 1 << tenths.len();
         let class_name =
             |class: usize| (0..tenths.len()).map(|at| if class >> at & 1 == 0 { 'A' } else { 'B' }).collect();
-        let form = Form {
-            n_steps: chosen.integer("length"),
-            input: Input::Symbols(RELEVANT + DISTRACTORS),
-            target: Target::Class(n_classes),
-            last_only: true,
-            streams: false,
-            ahead: false,
-            source: None,
-            input_names: names(&["A", "B", "c", "d", "e", "f"]),
-            target_names: (0..n_classes).map(class_name).collect(),
-            tolerance: 0.0,
-        };
+        let form = Form::of_symbols(
+            chosen.integer("length"),
+            true,
+            names(&["A", "B", "c", "d", "e", "f"]),
+            (0..n_classes).map(class_name).collect(),
+        );
         Self { form, tenths }
     }
 }
@@ -106,7 +100,7 @@ impl Task for TemporalOrder {
 
     fn baseline(&self) -> Baseline {
         let n_classes = self.form.target.size();
-        Baseline { loss: libm::log(n_classes as f64), what: format!("guesses among {n_classes} orders") }
+        guesses(n_classes, "orders")
     }
 
     fn solved(&self) -> Solved {

@@ -52,6 +52,7 @@ fn variants() -> Vec<(String, Box<dyn Task>)> {
             let mut options = vec![("length", number(f64::from(n_steps)))];
             // The smallest lengths hold one item and one wave.
             match spec.id {
+                "associative-recall" if n_steps == min => options.push(("pairs", number(1.0))),
                 "addition" if n_steps == min => options.push(("digits", number(1.0))),
                 "copy" | "selective-copying" if n_steps == min => options.push(("items", number(1.0))),
                 "sine" if n_steps == min => options.push(("waves", number(1.0))),
@@ -67,6 +68,7 @@ fn variants() -> Vec<(String, Box<dyn Task>)> {
         ("addition", vec![("reversed", Value::Bool(false))]),
         ("selective-copying", vec![("items", number(2.0)), ("alphabet", number(3.0)), ("length", number(9.0))]),
         ("induction-heads", vec![("symbols", number(5.0)), ("length", number(6.0))]),
+        ("associative-recall", vec![("pairs", number(5.0)), ("keys", number(5.0)), ("length", number(16.0))]),
         ("parity", vec![("everyStep", Value::Bool(false))]),
         ("reber", vec![("score", Value::Text("memory".to_owned()))]),
         ("sine", vec![("noise", number(0.3)), ("waves", number(3.0)), ("horizon", number(3.0))]),

@@ -138,6 +138,9 @@ fn the_proof_leaves_no_trace_and_equal_runs_have_equal_fingerprints() {
             "{:?}",
             proof.series("verdict")
         );
+        // Chunks of 1, 2, 4 and 8 of the timesteps.
+        assert_eq!(proof.series("chunks").map(<[f32]>::len), proof.series("apart").map(<[f32]>::len));
+        assert!(proof.series("apart").expect("forms").iter().all(|&apart| apart < 1e-5));
         let words = proof.series("fingerprint").expect("a fingerprint").to_vec();
         let whole = words.iter().fold(0, |whole: u64, &word| (whole << 16) | word as u64);
         assert_eq!(whole, plain.fingerprint());

@@ -120,6 +120,56 @@ fn streams_equal_the_parallel_forms_in_double_precision() {
     }
 }
 
+/// Reads a sequence all at once and in chunks; fails where outputs differ by more than `tolerance` of the largest.
+fn compare_in_chunks(task: &str, model: &Json, kind: EngineKind, chunks: &[usize], tolerance: f64) {
+    const T: usize = 60;
+    let config = json!({ "task": { "id": task }, "model": model, "batch": 4, "seed": 3 });
+    let mut session = session(&config, kind);
+    (0..20).for_each(|_| assert!(session.train_step().is_ok()));
+    let (features, read) = signal(task, session.form().input.size() as u32);
+    let (features, read) = (&features[..T.min(features.len())], &read[..T.min(read.len())]);
+    let program = session.run_stretch([T, 1], features, read, &[]).expect("it fits");
+    let whole = session.engine().read_f64(program.output);
+    let largest = whole.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+    let by_one = session.stream(features.get(..1).unwrap_or_default(), read.get(..1).unwrap_or_default());
+    let (_, one_by_one) = session.in_chunks(features, read, 1);
+    for &chunk in chunks {
+        let (outputs, handed_on) = session.in_chunks(features, read, chunk);
+        assert_eq!((outputs.len(), handed_on), (whole.len(), one_by_one), "{model}, chunks of {chunk}");
+        for (at, (of_chunks, whole)) in outputs.iter().zip(&whole).enumerate() {
+            let apart = (of_chunks - whole).abs() / largest;
+            assert!(apart < tolerance, "{model} on {task}, chunks of {chunk}, at {at}: {of_chunks}, {whole}");
+        }
+    }
+    // A stream under way goes on from where it was.
+    let next = session.stream(features.get(1..2).unwrap_or_default(), read.get(1..2).unwrap_or_default());
+    assert_eq!((by_one.expect("an input").n_read, next.expect("an input").n_read), (1, 2));
+}
+
+/// Chunks that divide the 60 timesteps and chunks that do not, one timestep each, and all of them.
+const CHUNKS: &[usize] = &[1, 2, 7, 8, 12, 32, 60, 100];
+
+#[wasm_bindgen_test(unsupported = test)]
+fn chunks_that_hand_on_what_they_carry_say_what_all_timesteps_at_once_say() {
+    for (model, _) in models() {
+        for task in ["sine", "reber"] {
+            compare_in_chunks(task, &model, EngineKind::Cpu, CHUNKS, 1e-5);
+        }
+    }
+}
+
+#[wasm_bindgen_test(unsupported = test)]
+fn chunks_equal_all_timesteps_at_once_in_double_precision() {
+    for (mut model, [handed_on, _]) in models() {
+        // 1/√d is a number of single precision for d = 4 and 1.
+        if model["id"] == "retnet" {
+            model["hidden"] = json!(4);
+            model["heads"] = json!(if handed_on == 2 * 7 * 7 { 1 } else { 4 });
+        }
+        compare_in_chunks("sine", &model, EngineKind::Reference, CHUNKS, 1e-12);
+    }
+}
+
 #[wasm_bindgen_test(unsupported = test)]
 fn inputs_of_a_stream_in_another_form_are_refused_and_change_nothing() {
     let gru = |task: &str, bidirectional: bool| {

@@ -195,6 +195,11 @@ export const GLOSSARY = {
     formula: "L · S · H of states; 2·L·H·n of keys and values",
     text: "What a network carries from one timestep to the next. A recurrent one has S states of H units in each of its L layers, which do not grow with the stream; attention keeps a key and a value for each of n timesteps. Mamba keeps N numbers and the last K − 1 inputs for each of E channels, RetNet a matrix for each head, RWKV five numbers for each feature.",
   },
+  forms: {
+    name: "Distance of two forms",
+    formula: "max |y′ − y| / max |y|",
+    text: "Over all outputs of one sequence, logits or values: y from all timesteps at once, y′ in chunks, each from what the chunk before has handed on. Rounding alone stays below 10⁻⁵.",
+  },
   engines: {
     name: "Distance of two gradients",
     formula: "‖g − g′‖_2 / ‖g‖_2",

@@ -8,8 +8,22 @@ use crate::nn::{Inputs, Model, spectral_radius};
 use crate::options::Value;
 use crate::tasks::Input;
 use nalgebra::DMatrix;
+use std::ops::Range;
 
 impl Session {
+    /// Some timesteps of copies of probe sequences: features `[T, n, I]`, or symbols `[T, n]`. Copy n is sequence `sequences[n]`.
+    #[inline(never)]
+    pub fn probe_inputs(&self, steps: Range<usize>, sequences: &[usize]) -> (Vec<f32>, Vec<u32>) {
+        let (mut features, mut symbols, probe) = (Vec::new(), Vec::new(), &self.probe_batch);
+        for at in steps.flat_map(|t| sequences.iter().map(move |s| t * probe.batch + s)) {
+            match self.task.form().input {
+                Input::Features(width) => features.extend_from_slice(&probe.features[at * width..][..width]),
+                Input::Symbols(_) => symbols.push(probe.symbols[at]),
+            }
+        }
+        (features, symbols)
+    }
+
     /// Forward and backward on copies of probe sequences. Copy n is sequence `sequences[n]`; `d_output` `[T, n, O]` holds the adjoints of
     /// the output, logits or values. The slots can be read until the next run.
     ///
@@ -23,14 +37,7 @@ impl Session {
             self.engine.reserve(&program.plan);
             self.copies = Some(program);
         }
-        let (mut features, mut symbols) = (Vec::new(), Vec::new());
-        let width = self.task.form().input.size();
-        for at in (0..probe.n_steps).flat_map(|t| sequences.iter().map(move |s| t * probe.batch + s)) {
-            match self.task.form().input {
-                Input::Features(_) => features.extend_from_slice(&probe.features[at * width..][..width]),
-                Input::Symbols(_) => symbols.push(probe.symbols[at]),
-            }
-        }
+        let (features, symbols) = self.probe_inputs(0..self.probe_batch.n_steps, sequences);
         self.write_inputs(self.copies_program().inputs, &features, &symbols);
         let program = self.copies.as_ref().expect("compiled above");
         self.engine.write(program.d_output, d_output);
@@ -38,8 +45,8 @@ impl Session {
         Ok(())
     }
 
-    /// Forward alone on `[T, B]` inputs, features or symbols, from given initial states: per row `[S, B, H]`. The slots can be read
-    /// until the next run.
+    /// Forward alone on `[T, B]` inputs, features or symbols, from given initial states: per row `[S, B, H]`, or none for zeros. The
+    /// slots can be read until the next run.
     ///
     /// # Errors
     /// [`Error::Invalid`] when that needs more memory than a session may take.
@@ -60,8 +67,9 @@ impl Session {
     /// As [`Session::run_stretch`], with a program that has been made.
     pub(super) fn run_stretch_of(&mut self, program: &Stretch, features: &[f32], symbols: &[u32], state0: &[Vec<f64>]) {
         self.write_inputs(program.inputs, features, symbols);
-        for (&slot, values) in program.state0.iter().zip(state0) {
-            self.engine.write_f64(slot, values);
+        for (at, &slot) in program.state0.iter().enumerate() {
+            let zeros = || vec![0.0; slot.shape.len()];
+            self.engine.write_f64(slot, &state0.get(at).cloned().unwrap_or_else(zeros));
         }
         self.engine.run(&program.plan, program.plan.range(Mark::Forward, Mark::Forward));
     }

@@ -4,7 +4,6 @@ use super::{SIZES, Session, check_memory};
 use crate::error::Result;
 use crate::graph::Mark;
 use crate::kernels::{additive_attention, attention};
-use crate::tasks::Input;
 
 /// A measurement lasts at least so many milliseconds, for clocks are coarse …
 const LEAST_MS: f64 = 4.0;
@@ -39,15 +38,8 @@ impl Session {
         let program = self.blueprint(n_steps, 1).compile_stretch(None);
         check_memory(SIZES, program.plan.bytes() as u64 + self.bytes())?;
         self.engine.reserve(&program.plan);
-        let (mut features, mut symbols, probe) = (Vec::new(), Vec::new(), &self.probe_batch);
-        for at in (0..n_steps).map(|t| t * probe.batch) {
-            match self.task.form().input {
-                Input::Features(width) => features.extend_from_slice(&probe.features[at * width..][..width]),
-                Input::Symbols(_) => symbols.push(probe.symbols[at]),
-            }
-        }
-        let zeros: Vec<Vec<f64>> = program.state0.iter().map(|state| vec![0.0; state.shape.len()]).collect();
-        self.run_stretch_of(&program, &features, &symbols, &zeros);
+        let (features, symbols) = self.probe_inputs(0..n_steps, &[0]);
+        self.run_stretch_of(&program, &features, &symbols, &[]);
         let range = program.plan.range(Mark::Forward, Mark::Forward);
         let mut passes = 1;
         let ms = loop {

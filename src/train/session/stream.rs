@@ -18,6 +18,12 @@ pub struct Streaming {
     n_read: usize,
 }
 
+impl Streaming {
+    fn n_handed_on(&self) -> usize {
+        self.handed_on.iter().map(Vec::len).sum()
+    }
+}
+
 /// What one timestep of a stream says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Streamed {
@@ -73,44 +79,68 @@ impl Session {
             return Err(Error::invalid("x", expected, got));
         }
         let is_class = matches!(form.target, Target::Class(_));
-        let Streaming { program, mut handed_on, n_read } = self.streaming.take().unwrap_or_default();
-        // A cache that has grown needs a program of its size.
-        let fits = |program: &Stretch| {
-            let mut pairs = program.handed_on.iter().zip(&handed_on);
-            pairs.all(|((before, _), values)| before.shape.len() == values.len())
+        let mut streaming = self.streaming.take().unwrap_or_default();
+        let program = self.read_on(&mut streaming, features, symbols, 1);
+        let mut output = self.engine.read_f64(program.output);
+        if is_class {
+            softmax(&mut output);
+        }
+        let streamed = Streamed {
+            n_read: streaming.n_read as u64,
+            output,
+            hidden: program.rows.iter().map(|row| self.engine.read_f64(row.y)).collect(),
+            n_handed_on: streaming.n_handed_on(),
+            longest: self.model.longest(),
         };
-        let program = program.filter(fits).unwrap_or_else(|| {
-            let program = self.blueprint(1, 1).compile_stretch(Some(n_read));
+        streaming.program = Some(program);
+        self.streaming = Some(streaming);
+        Ok(streamed)
+    }
+    /// Reads the next `n` timesteps of a stream, all at once; the slots of the program can be read until the next run.
+    fn read_on(&mut self, stream: &mut Streaming, features: &[f32], symbols: &[u32], n: usize) -> Stretch {
+        // A cache that has grown, or a last chunk, needs a program of its size.
+        let fits = |program: &Stretch| {
+            let mut pairs = program.handed_on.iter().zip(&stream.handed_on);
+            program.output.shape.rows() == n && pairs.all(|((before, _), values)| before.shape.len() == values.len())
+        };
+        let program = stream.program.take().filter(fits).unwrap_or_else(|| {
+            let program = self.blueprint(n, 1).compile_stretch(Some(stream.n_read));
             self.engine.reserve(&program.plan);
             program
         });
-        if program.handed_on.is_empty() {
-            let expected = "a network that can begin in the middle of a sequence, for a stream";
-            return Err(Error::invalid("session", expected, self.model.cell.title));
-        }
-        handed_on.resize_with(program.handed_on.len(), Vec::new);
-        for ((before, _), values) in program.handed_on.iter().zip(&mut handed_on) {
+        stream.handed_on.resize_with(program.handed_on.len(), Vec::new);
+        for ((before, _), values) in program.handed_on.iter().zip(&mut stream.handed_on) {
             values.resize(before.shape.len(), 0.0);
             self.engine.write_f64(*before, values);
         }
         self.run_stretch_of(&program, features, symbols, &[]);
-        let engine = &self.engine;
-        for ((_, after), values) in program.handed_on.iter().zip(&mut handed_on) {
-            *values = engine.read_f64(*after);
+        for ((_, after), values) in program.handed_on.iter().zip(&mut stream.handed_on) {
+            *values = self.engine.read_f64(*after);
         }
-        let mut output = engine.read_f64(program.output);
-        if is_class {
-            softmax(&mut output);
+        stream.n_read += n;
+        program
+    }
+
+    /// The outputs, logits or values `[T, O]`, of one sequence that is read in chunks of at most `chunk` timesteps, each from what
+    /// the chunk before has handed on, and how many numbers the last one hands on. One chunk of all T is the parallel form, chunks
+    /// of one timestep are the recurrent form. A stream under way stays as it was.
+    ///
+    /// # Panics
+    /// For a network that has to see the end of a sequence first ([`crate::nn::Model::streams`]).
+    pub fn in_chunks(&mut self, features: &[f32], symbols: &[u32], chunk: usize) -> (Vec<f64>, usize) {
+        assert!(self.model.streams(), "it has to see the end of the sequence first");
+        let (mut stream, mut outputs) = (Streaming::default(), Vec::new());
+        let width = self.task.form().input.size();
+        // One of the two is empty.
+        let n_steps = symbols.len() + features.len() / width;
+        while stream.n_read < n_steps {
+            let (first, end) = (stream.n_read, n_steps.min(stream.n_read + chunk));
+            let features = features.get(first * width..end * width).unwrap_or_default();
+            let symbols = symbols.get(first..end).unwrap_or_default();
+            let program = self.read_on(&mut stream, features, symbols, end - first);
+            outputs.extend(self.engine.read_f64(program.output));
+            stream.program = Some(program);
         }
-        let n_read = n_read + 1;
-        let streamed = Streamed {
-            n_read: n_read as u64,
-            output,
-            hidden: program.rows.iter().map(|row| engine.read_f64(row.y)).collect(),
-            n_handed_on: handed_on.iter().map(Vec::len).sum(),
-            longest: self.model.longest(),
-        };
-        self.streaming = Some(Streaming { program: Some(program), handed_on, n_read });
-        Ok(streamed)
+        (outputs, stream.n_handed_on())
     }
 }

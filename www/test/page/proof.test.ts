@@ -63,6 +63,39 @@ test("page_proof_shows_the_gradient_check_of_the_package_and_no_parameter_differ
   expect(errors).toEqual([]);
 });
 
+test("page_proof_computes_a_network_all_at_once_in_chunks_and_one_by_one", async () => {
+  const { page, errors } = await open(
+    "#v=1&pause-at-goal=off&task=sine&task.length=50&lanes=3&a.model=retnet&b.model=mamba&c.model=transformer&panels=proof",
+  );
+  const compare = async (): Promise<void> => {
+    for (const lane of [0, 1, 2]) {
+      const { of } = await numbers(page, lane);
+      expect(of["chunks"]).toEqual([1, 2, 4, 8, 16, 32]);
+      const region = page.getByRole("region", { name: `Forms of lane ${"ABC".charAt(lane)}` });
+      for (const [at, chunk] of [1, 2, 4, 8, 16, 32].entries()) {
+        const row = region.locator(`[data-chunk="${chunk}"]`);
+        const [verdict = "", carried = "", apart = ""] = await row.locator("td").allInnerTexts();
+        const difference = of["apart"]?.[at] ?? Number.NaN;
+        expect(difference).toBeLessThan(1e-5);
+        expect(verdict).toContain("agrees");
+        expect(Number(carried.replaceAll(",", ""))).toBe(of["carried"]?.[at]);
+        expect(Math.abs(read(apart.trim()) - difference)).toBeLessThanOrEqual(0.06 * difference);
+      }
+      // A loop does the same sums in the same order; retention does others.
+      if (lane === 0) expect(Math.max(...(of["apart"] ?? []))).toBeGreaterThan(0);
+      expect(await page.getByTestId("proof-forms").nth(lane).textContent()).toContain("All forms agree");
+    }
+  };
+  await compare();
+  await page.getByRole("button", { name: "Run" }).click();
+  await trained(page, 20);
+  await pause(page);
+  await compare();
+  await page.goto(page.url().replace("a.model=retnet", "a.model=gru&a.bidirectional=on").replace("sine", "adding"));
+  await page.getByText("There is one form only").waitFor();
+  expect(errors).toEqual([]);
+});
+
 test("page_equal_runs_have_equal_fingerprints_and_others_have_others", async () => {
   const { page } = await open(
     "#v=1&pause-at-goal=off&lanes=3&b.model=elman&b.init=pytorch&c.model=elman&c.init=orthogonal&panels=proof",

@@ -335,4 +335,15 @@ group("what lessons claim", { timeout: 60_000 }, () => {
       await train(valuesOf("scans", { task: "parity", "task.length": 20, "b.model": "lstm" }), 1, 600, solved),
     ).toBe(300);
   });
+
+  test("lesson_scans_recalls_eight_values_with_many_states_only", async () => {
+    const recall = { task: "associative-recall", "task.length": 32, "optimiser.lr": 0.005 };
+    const mamba = { ...recall, "a.selective": true, "a.layers": 1, "a.hidden": 32 };
+    expect(await train(valuesOf("scans", mamba), 0, 1200, (accuracy) => accuracy >= 0.95)).not.toBeNull();
+    let most = 0;
+    const lstm = { ...recall, "b.model": "lstm", "b.layers": 1, "b.hidden": 32 };
+    await train(valuesOf("scans", lstm), 1, 1200, (accuracy) => (most = Math.max(most, accuracy)) > 1);
+    expect(most).toBeGreaterThan(0.3);
+    expect(most).toBeLessThan(0.36);
+  });
 });
