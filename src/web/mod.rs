@@ -34,8 +34,8 @@ pub fn simd_limit() -> f64 {
 }
 
 /// How many parameters the network of a configuration has, N = Σ_p |p| over the tensors p that [`crate::nn::Model::parameters`] lists:
-/// weights and biases that training changes, the output layer included. No session is built and no memory taken; whether one would fit is not
-/// looked at. Throws an error that names the field when the configuration cannot be used.
+/// weights and biases that training changes, the output layer included. No session is built and no memory taken; whether one would fit
+/// is not looked at. Throws an error that names the field when the configuration cannot be used.
 #[wasm_bindgen(js_name = countParameters)]
 pub fn count_parameters(
     #[wasm_bindgen(unchecked_param_type = "SessionConfig")] config: &JsValue,
