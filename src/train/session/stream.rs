@@ -96,6 +96,7 @@ impl Session {
         self.streaming = Some(streaming);
         Ok(streamed)
     }
+
     /// Reads the next `n` timesteps of a stream, all at once; the slots of the program can be read until the next run.
     fn read_on(&mut self, stream: &mut Streaming, features: &[f32], symbols: &[u32], n: usize) -> Stretch {
         // A cache that has grown, or a last chunk, needs a program of its size.
