@@ -276,18 +276,20 @@ mod long {
         does_not_learn(&format!("{TEMPORAL_ORDER} model.id=lstm"), &[2, 3, 5], 1.0, 850);
     }
 
-    /// An orthogonal Elman network learns when to answer, but nothing of what: after 3000 steps it is within 1 % of the memoryless
-    /// baseline K ln A / T.
+    /// An orthogonal Elman network learns when to answer, but seldom anything of what: after 3000 steps, five of six seeds are within 1 %
+    /// of the memoryless baseline K ln A / T, and one is a quarter below.
     #[test]
     fn copy_leaves_an_elman_network_at_the_memoryless_baseline() {
-        for seed in 1..=3 {
+        let shares = (1..=6).map(|seed| {
             let mut session = session(&format!("{COPY} model.id=elman model.hidden=32 model.init.id=orthogonal"), seed);
             let baseline = 5.0 * libm::log(8.0) / 30.0;
             assert!((session.baseline().loss / baseline - 1.0).abs() < 1e-12);
             train(&mut session, 3000);
-            let loss = session.evaluate().loss;
-            assert!((loss / baseline - 1.0).abs() < 0.01, "seed {seed}: {loss}, the baseline is {baseline}");
-        }
+            session.evaluate().loss / baseline
+        });
+        let shares: Vec<f64> = shares.collect();
+        assert!(shares.iter().filter(|&share| (share - 1.0).abs() < 0.01).count() >= 5, "{shares:?}");
+        assert!(shares.iter().all(|share| (0.7..1.01).contains(share)), "{shares:?}");
     }
 
     /// Well below the baseline of 0.347, but not solved. Needs about 2000 steps.
