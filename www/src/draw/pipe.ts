@@ -70,8 +70,9 @@ export function drawPipe(ctx: Canvas2D, box: Box, view: InspectionView, palette:
   drawText(ctx, "1", end, middle - half(1) + 4, style);
   drawText(ctx, "0", end, middle, style);
   if (emit !== undefined) drawText(ctx, `out ${emit.title}`, end, plot.y + TAP / 2, style);
+  // Without its spaces "1 − f" has room in the margin.
   if (admit !== undefined)
-    drawText(ctx, `in ${admit.title}`, end, pipe.y + pipe.height + TAP / 2, {
+    drawText(ctx, `in ${admit.title.replaceAll(" ", "")}`, end, pipe.y + pipe.height + TAP / 2, {
       ...style,
       maxWidth: axis.x0 - box.x - 6,
     });

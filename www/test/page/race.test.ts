@@ -26,6 +26,7 @@ test("race_with_the_same_number_of_parameters_runs_and_its_address_brings_the_sa
   await trained(page, 50);
 
   // A restart setting: it says that it waits, and training goes on.
+  await page.getByText("Race settings").click();
   const match = page.getByLabel("Size of the lanes");
   await match.selectOption("parameters");
   const waiting = page.getByText("Changed:").locator("..");
