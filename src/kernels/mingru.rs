@@ -7,10 +7,10 @@
 //! pre-activations. `state0` is `[1, B, H]`, `y` `[T, B, H]`. There is no recurrent weight. Time loop, adjoint and reading of time:
 //! [`super::scan`]. Feng et al. 2024 (arXiv:2410.01201), in the form of its Algorithm 6. Twin: `shaders/mingru.wgsl`.
 
-use super::recurrence::{Body, Cell, Channel, Layer, Role, Slope, Source, parts};
-use super::scan::{self, Gates, positive, positive_lanes, positive_slope, positive_slope_lanes};
+use super::Real;
+use super::recurrence::{Body, Cell, Channel, Role, Slope, Source};
+use super::scan::{Gates, positive, positive_lanes, positive_slope, positive_slope_lanes, time_loop};
 use super::simd::Curves;
-use super::{Arguments, Call, Entry, Kernel, Real, Tolerance};
 use crate::options::{Kind, OptionSpec};
 use wide::f32x4;
 
@@ -103,60 +103,4 @@ impl Gates<G> for MinGru {
     }
 }
 
-fn forward(layer: &Layer) -> Call {
-    scan::forward(&FORWARD, layer)
-}
-
-/// The forward entry.
-pub static FORWARD: Entry = Entry {
-    label: "mingru.forward",
-    operands: scan::FORWARD,
-    reference: reference!(reference_forward),
-    cpu: scan::cpu_forward::<MinGru, G>,
-    scratch: scan::scratch,
-    grid: scan::grid,
-    flop: |_| 0,
-    parts: Some(parts),
-    gradient: Some(|tape, call| scan::gradient(tape, call, &BACKWARD)),
-};
-
-/// The backward entry.
-pub static BACKWARD: Entry = Entry {
-    label: "mingru.backward",
-    operands: scan::BACKWARD,
-    reference: reference!(reference_backward),
-    cpu: scan::cpu_backward::<MinGru, G>,
-    scratch: scan::scratch,
-    grid: scan::grid,
-    flop: |_| 0,
-    parts: Some(parts),
-    gradient: None,
-};
-
-fn reference_forward<F: Real>(args: Arguments<F>) {
-    scan::reference_forward::<MinGru, F, G>(args);
-}
-
-fn reference_backward<F: Real>(args: Arguments<F>) {
-    scan::reference_backward::<MinGru, F, G>(args);
-}
-
-/// The kernel.
-pub static KERNEL: Kernel = Kernel {
-    stem: "mingru",
-    summary: "the time loop of a minGRU layer",
-    shader: shader!(
-        "../../shaders/mingru.wgsl",
-        "../../shaders/helpers/scan.wgsl",
-        "../../shaders/helpers/time_loop.wgsl"
-    ),
-    entries: &[&FORWARD, &BACKWARD],
-    tolerance: Tolerance {
-        relative: 3e-6,
-        reason: "σ within 4 units in the last place, carried through the recurrence",
-    },
-    on_gpu: Tolerance {
-        relative: 1e-5,
-        reason: "exp within a few units in the last place, products and sums fused or not, carried through the recurrence",
-    },
-};
+time_loop!("mingru", "../../shaders/mingru.wgsl", "minGRU", MinGru, G, 3e-6, "σ within 4 units in the last place");

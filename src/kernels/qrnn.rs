@@ -8,10 +8,10 @@
 //! [`super::scan`]. Bradbury et al. 2016 (arXiv:1611.01576), Section 2.1; biases are ours, a wider window is a convolution that is left
 //! out. Twin: `shaders/qrnn.wgsl`.
 
-use super::recurrence::{Body, Cell, Channel, Layer, Role, Slope, Source, parts};
-use super::scan::{self, Gates};
+use super::Real;
+use super::recurrence::{Body, Cell, Channel, Role, Slope, Source};
+use super::scan::{Gates, time_loop};
 use super::simd::Curves;
-use super::{Arguments, Call, Entry, Kernel, Real, Tolerance};
 use wide::f32x4;
 
 /// Number of blocks.
@@ -97,60 +97,12 @@ impl Gates<G> for Qrnn {
     }
 }
 
-fn forward(layer: &Layer) -> Call {
-    scan::forward(&FORWARD, layer)
-}
-
-/// The forward entry.
-pub static FORWARD: Entry = Entry {
-    label: "qrnn.forward",
-    operands: scan::FORWARD,
-    reference: reference!(reference_forward),
-    cpu: scan::cpu_forward::<Qrnn, G>,
-    scratch: scan::scratch,
-    grid: scan::grid,
-    flop: |_| 0,
-    parts: Some(parts),
-    gradient: Some(|tape, call| scan::gradient(tape, call, &BACKWARD)),
-};
-
-/// The backward entry.
-pub static BACKWARD: Entry = Entry {
-    label: "qrnn.backward",
-    operands: scan::BACKWARD,
-    reference: reference!(reference_backward),
-    cpu: scan::cpu_backward::<Qrnn, G>,
-    scratch: scan::scratch,
-    grid: scan::grid,
-    flop: |_| 0,
-    parts: Some(parts),
-    gradient: None,
-};
-
-fn reference_forward<F: Real>(args: Arguments<F>) {
-    scan::reference_forward::<Qrnn, F, G>(args);
-}
-
-fn reference_backward<F: Real>(args: Arguments<F>) {
-    scan::reference_backward::<Qrnn, F, G>(args);
-}
-
-/// The kernel.
-pub static KERNEL: Kernel = Kernel {
-    stem: "qrnn",
-    summary: "the time loop of a QRNN layer",
-    shader: shader!(
-        "../../shaders/qrnn.wgsl",
-        "../../shaders/helpers/scan.wgsl",
-        "../../shaders/helpers/time_loop.wgsl"
-    ),
-    entries: &[&FORWARD, &BACKWARD],
-    tolerance: Tolerance {
-        relative: 4e-6,
-        reason: "tanh within 8 and σ within 4 units in the last place, carried through the recurrence",
-    },
-    on_gpu: Tolerance {
-        relative: 1e-5,
-        reason: "exp within a few units in the last place, products and sums fused or not, carried through the recurrence",
-    },
-};
+time_loop!(
+    "qrnn",
+    "../../shaders/qrnn.wgsl",
+    "QRNN",
+    Qrnn,
+    G,
+    4e-6,
+    "tanh within 8 and σ within 4 units in the last place"
+);

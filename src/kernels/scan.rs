@@ -50,6 +50,68 @@ pub fn positive_slope_lanes(g: f32x4) -> f32x4 {
     g.simd_lt(f32x4::splat(0.5)).select(g * (one - g), one)
 }
 
+/// The entries and the kernel of a cell with this time loop: its stem, its shader, its title, its gates and their number, what its curves
+/// may be off, and why.
+macro_rules! time_loop {
+    ($stem:literal, $shader:literal, $title:literal, $gates:ty, $n:expr, $relative:literal, $reason:literal) => {
+        /// The forward entry.
+        pub static FORWARD: super::Entry = super::Entry {
+            label: concat!($stem, ".forward"),
+            operands: super::scan::FORWARD,
+            reference: reference!(reference_forward),
+            cpu: super::scan::cpu_forward::<$gates, { $n }>,
+            scratch: super::scan::scratch,
+            grid: super::scan::grid,
+            flop: |_| 0,
+            parts: Some(super::recurrence::parts),
+            gradient: Some(|tape, call| super::scan::gradient(tape, call, &BACKWARD)),
+        };
+
+        /// The backward entry.
+        pub static BACKWARD: super::Entry = super::Entry {
+            label: concat!($stem, ".backward"),
+            operands: super::scan::BACKWARD,
+            reference: reference!(reference_backward),
+            cpu: super::scan::cpu_backward::<$gates, { $n }>,
+            scratch: super::scan::scratch,
+            grid: super::scan::grid,
+            flop: |_| 0,
+            parts: Some(super::recurrence::parts),
+            gradient: None,
+        };
+
+        fn forward(layer: &super::recurrence::Layer) -> super::Call {
+            super::scan::forward(&FORWARD, layer)
+        }
+
+        fn reference_forward<F: super::Real>(args: super::Arguments<F>) {
+            super::scan::reference_forward::<$gates, F, { $n }>(args);
+        }
+
+        fn reference_backward<F: super::Real>(args: super::Arguments<F>) {
+            super::scan::reference_backward::<$gates, F, { $n }>(args);
+        }
+
+        /// The kernel.
+        pub static KERNEL: super::Kernel = super::Kernel {
+            stem: $stem,
+            summary: concat!("the time loop of a ", $title, " layer"),
+            shader: shader!($shader, "../../shaders/helpers/scan.wgsl", "../../shaders/helpers/time_loop.wgsl"),
+            entries: &[&FORWARD, &BACKWARD],
+            tolerance: super::Tolerance {
+                relative: $relative,
+                reason: concat!($reason, ", carried through the recurrence"),
+            },
+            on_gpu: super::Tolerance {
+                relative: 1e-5,
+                reason: "exp within a few units in the last place, products and sums fused or not, carried through the recurrence",
+            },
+        };
+    };
+}
+
+pub(super) use time_loop;
+
 /// Operands of a forward entry.
 pub static FORWARD: &[Operand] = &[Operand::update("gates"), Operand::read("state0").optional(), Operand::write("y")];
 
