@@ -9,8 +9,14 @@ import type {} from "../../src/lab/hook";
 const { open } = browsing();
 const onGpu = browsing(SOFTWARE_GPU);
 
+/** The package's numbers of the newest step, once the panel shows them. */
 async function numbers(page: Page, lane: number): Promise<{ names: readonly string[]; of: Record<string, number[]> }> {
-  await page.waitForFunction((at) => window.unroll?.panel("proof", at)?.step === window.unroll?.steps()[at], lane);
+  await page.waitForFunction((at) => {
+    const step = window.unroll?.steps()[at];
+    const shown = document.querySelectorAll("[data-testid=proof-fingerprint]")[at]?.closest("dd")?.textContent;
+    const isShown = shown?.includes(`at step ${String(step?.toLocaleString("en-US"))}`) === true;
+    return isShown && window.unroll?.panel("proof", at)?.step === step;
+  }, lane);
   return page.evaluate((at) => {
     const view = window.unroll?.panel("proof", at);
     return { names: view?.names ?? [], of: view?.series ?? {} };
