@@ -5,7 +5,7 @@
  * page in a browser context of its own; all train on the same weights and batches for five compared steps; then the
  * timed samples go round the engines, so that what else the machine does falls on all of them alike. With `--gpu` the
  * engines are those on WebGPU, beside ours on the processor, and their calls of WebGPU are counted. `--table` measures the
- * shapes and cells of the README's table and writes it there. `--scaling`, `--start` and `--profile` look at ours alone.
+ * shapes and cells of the README's table and writes it there. `--scaling`, `--start`, `--panels` and `--profile` look at ours alone.
  * Ends with status 1 when an engine fails whose losses are compared, losses disagree, or a verdict is not kept.
  */
 
@@ -19,6 +19,7 @@ import { build } from "esbuild";
 import { chromium } from "playwright-core";
 import { openPage, pageDriver, torchDriver } from "./drivers.mjs";
 import { median, table } from "./print.mjs";
+import { panels } from "./panels.mjs";
 import { readmeTable, writeReadme } from "./readme.mjs";
 import { scaling } from "./scaling.mjs";
 import { start } from "./start.mjs";
@@ -111,6 +112,7 @@ function parseOptions(args) {
       write: { type: "boolean", default: false },
       scaling: { type: "boolean", default: false },
       start: { type: "boolean", default: false },
+      panels: { type: "boolean", default: false },
       samples: { type: "string", default: "9" },
       profile: { type: "boolean", default: false },
       json: { type: "string" },
@@ -571,6 +573,7 @@ async function main(args) {
     console.log(`Chromium ${browser.version()}, ${machine}, ${threads}; load ${load()}`);
     const samples = `${options.samples} samples (${FEW_SAMPLES} where a step takes over ${SLOW_STEP_MS / 1000} s)`;
     console.log(`${samples}, engines in turn; × is the ratio to the first row; cpu is processor time`);
+    if (options.panels) return await panels(browser, server.origin);
     if (options.start) return await start(browser, server.origin, workloads);
     if (options.scaling) return await scaling(browser, server.origin, await workloadModule(), options.samples);
     if (options.profile) {

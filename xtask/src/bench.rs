@@ -9,6 +9,7 @@
 //! * `--shapes`, `--cells`, `--engines`: a part; `--samples N` (at least 7), `--json FILE`.
 //! * `--profile`: where a training step of the CPU engine goes, call by call.
 //! * `--scaling`: its cost against T and B, with verdicts. `--start`: the first step after opening the page, and creating a session.
+//!   `--panels`: what all open panels cost the training of one lane.
 //! * `--gpu`: the engines on WebGPU, on the software adapter, or with `--adapter system` on what Chromium finds.
 //! * `--native-gpu` measures WebGPU's engine without a browser, on the Vulkan adapter of this machine, and says where the binary lies.
 
@@ -32,7 +33,7 @@ pub fn command(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
     tools::npm_ci(workspace, FOLDER)?;
     let chromium = tools::browser()?.chromium;
     process::run(tools::npm(&workspace.path(FOLDER)).args(["run", "--silent", "check"]))?;
-    if arguments.iter().any(|option| option == "--start") {
+    if arguments.iter().any(|option| ["--panels", "--start"].contains(&option.as_str())) {
         build::site(workspace)?;
     } else {
         build::package(workspace)?;
@@ -48,7 +49,8 @@ pub fn command(workspace: &Workspace, arguments: &[String]) -> Result<bool> {
 
 /// Whether the engines that were asked for include Burn.
 fn wants_burn(arguments: &[String]) -> bool {
-    if arguments.iter().any(|option| ["--gpu", "--profile", "--scaling", "--start"].contains(&option.as_str())) {
+    let without = ["--gpu", "--panels", "--profile", "--scaling", "--start"];
+    if arguments.iter().any(|option| without.contains(&option.as_str())) {
         return false;
     }
     let engines = arguments.iter().position(|option| option == "--engines").and_then(|at| arguments.get(at + 1));
