@@ -9,7 +9,7 @@ const ROUNDS = 5;
 /** Before the window: every panel has been looked at once, and the code is compiled. */
 const WARM_MS = 5000;
 const WINDOW_MS = 20_000;
-const LANE = "#v=1&pause-at-goal=off&task.length=100&a.hidden=64&a.engine=cpu";
+const LANE = "#v=1&pause-at-goal=off&task.length=100&lanes=1&a.hidden=64&a.engine=cpu";
 
 /**
  * Steps a second of the built page, as its visitor has them.

@@ -9,8 +9,8 @@
 export const SLICE_MS = { cpu: 8, webgpu: 50 } as const;
 /** The share of the worker's time that pictures may take: they slow down before the training does. */
 export const FRAME_SHARE = 0.08;
-/** The share of the worker's time that each open panel may take, beside the pictures. A dear panel is shown less often. */
-export const PANEL_SHARE = 0.008;
+/** The share of the worker's time that all open panels may take together, beside the pictures. A dear panel is shown less often. */
+export const PANELS_SHARE = 0.04;
 /** Nor more often than this, however cheap it is: numbers that change faster cannot be read, and the page would draw for nothing. */
 export const PANEL_MS = 250;
 /** Reports are at least this far apart. */
@@ -63,11 +63,11 @@ export class FrameBudget {
     return nowMs >= this.notBefore;
   }
 
-  /** Tells that a picture was taken. */
-  record(startMs: number, endMs: number): void {
+  /** Tells that a picture was taken, and how many have to live on this share. */
+  record(startMs: number, endMs: number, among = 1): void {
     const cost = Math.max(endMs - startMs, 0);
-    // cost / (cost + pause) = share
-    this.notBefore = Math.max(endMs + cost * (1 / this.share - 1), startMs + this.everyMs);
+    // cost / (cost + pause) = share / among
+    this.notBefore = Math.max(endMs + cost * (among / this.share - 1), startMs + this.everyMs);
   }
 }
 

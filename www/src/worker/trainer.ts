@@ -24,7 +24,7 @@ import {
   FrameBudget,
   LEAD_MS,
   PANEL_MS,
-  PANEL_SHARE,
+  PANELS_SHARE,
   REPORT_MS,
   SLICE_MS,
   SliceSize,
@@ -335,9 +335,11 @@ export class Trainer {
   /** Takes the look that waits longest among those whose budget allows it, or with all the time in the world. */
   private async takeLook(isStanding: boolean): Promise<void> {
     const now = this.around.now();
+    // An open panel asks again as soon as it has its answer.
+    const open = this.wantedLooks.size;
     for (const [panel, request] of this.wantedLooks) {
       let budget = this.looks.get(panel);
-      if (budget === undefined) this.looks.set(panel, (budget = new FrameBudget(PANEL_SHARE, PANEL_MS)));
+      if (budget === undefined) this.looks.set(panel, (budget = new FrameBudget(PANELS_SHARE, PANEL_MS)));
       if (!isStanding && !budget.allows(now)) continue;
       this.wantedLooks.delete(panel);
       try {
@@ -348,7 +350,7 @@ export class Trainer {
       } catch (error) {
         this.refuse(request, error);
       }
-      budget.record(now, this.around.now());
+      budget.record(now, this.around.now(), open);
       return;
     }
   }

@@ -54,6 +54,23 @@ group("schedule", () => {
     expect(pictures / now).toBeGreaterThan(0.05);
   });
 
+  test("budgets_that_share_keep_to_it_together", () => {
+    const budgets = [2, 10, 30].map((cost) => ({ cost, budget: new FrameBudget(0.04) }));
+    let now = 0;
+    let pictures = 0;
+    while (now < 60_000) {
+      const next = budgets.find(({ budget }) => budget.allows(now));
+      if (next !== undefined) {
+        next.budget.record(now, now + next.cost, budgets.length);
+        pictures += next.cost;
+        now += next.cost;
+      }
+      now += 8;
+    }
+    expect(pictures / now).toBeLessThanOrEqual(0.041);
+    expect(pictures / now).toBeGreaterThan(0.03);
+  });
+
   test("throttle_lets_one_through_per_interval", () => {
     const throttle = new Throttle(33);
     const times = [0, 10, 32, 33, 40, 66, 67];
