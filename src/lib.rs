@@ -42,9 +42,10 @@
 //! browser.
 //!
 //! **Cells without recurrent weights** (such as `mingru`) have gates that read the input alone: a step is diagonal and costs O(H). Their
-//! time loop is [`kernels::scan`]; the stem says how gates come from pre-activations. Where a panel is about W_hh, they show what takes its
-//! place: the mean step's eigenvalues, the ledger of W_ih. **In both directions** a model has two rows a layer; a task that asks at the end
-//! reads the final state of each, and tasks whose targets are later inputs refuse them.
+//! time loop is [`kernels::scan`], on WebGPU a parallel scan over eight parts of the time; the stem says how gates come from
+//! pre-activations. Where a panel is about W_hh, they show what takes its place: the mean step's eigenvalues, the ledger of W_ih. **In both
+//! directions** a model has two rows a layer; a task that asks at the end reads the final state of each, and tasks whose targets are later
+//! inputs refuse them.
 //!
 //! **Residual blocks** ([`kernels::residual`]) are the other body that an architecture may have ([`kernels::recurrence::Body`]): a stream
 //! of H features to which each layer adds, y = x + f(x). Its file lies in [`nn`], says which parameters a block has and how they begin,

@@ -24,8 +24,8 @@ pub trait Gates<const G: usize> {
     fn adjoint_lanes(gates: [f32x4; G], d_k: f32x4, d_v: f32x4, nonlinearity: u32) -> [f32x4; G];
 }
 
-/// Units of a row that one workgroup of the shaders owns, for the whole time loop.
-const UNITS: u32 = 64;
+/// Units of a row that one workgroup of the shaders owns, for the whole time loop. It computes parts of the time side by side.
+const UNITS: u32 = 32;
 
 /// g(x) = x + ½ from 0 on and σ(x) below: positive, continuous, and no bound above.
 pub fn positive<F: Real>(x: F) -> F {
@@ -134,7 +134,7 @@ pub fn forward(entry: &'static Entry, layer: &Layer) -> Call {
 /// Workgroups: one for [`UNITS`] units of a row of the batch.
 pub fn grid(call: &Call) -> [u32; 3] {
     let params: Params = call.params();
-    [params.hidden.div_ceil(UNITS), params.batch, 1]
+    [params.hidden.div_ceil(UNITS), 1, params.batch]
 }
 
 /// Elements of scratch memory.

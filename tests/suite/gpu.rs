@@ -195,7 +195,14 @@ async fn time_loops_in_chunks_give_the_same_numbers() {
     for cell in cells() {
         let whole = train(&gpu, &task, cell.id, 2, &adam, None).await;
         let chunked = train(&gpu, &task, cell.id, 2, &adam, Some(16)).await;
-        assert_eq!(whole, chunked, "{}", cell.id);
+        if cell.recurrent.is_empty() {
+            // A scan cuts each chunk into parts of its own, and rounds as these do; over the updates that adds up.
+            let apart = |(whole, chunked): (&f32, &f32)| (whole - chunked).abs() / whole;
+            let most = whole.iter().zip(&chunked).map(apart).fold(0.0, f32::max);
+            assert!(whole.len() == chunked.len() && most <= 1e-4, "{}: {most} apart", cell.id);
+        } else {
+            assert_eq!(whole, chunked, "{}", cell.id);
+        }
     }
 }
 

@@ -82,6 +82,46 @@ test.each(MODELS)("page_%s_trains_on_webgpu_as_on_the_cpu", async (model) => {
   expect(errors).toEqual([]);
 });
 
+test.each([
+  ["cpu", open],
+  ["webgpu", openOnDevice],
+] as const)("page_decoders_with_luongs_and_bahdanaus_attention_show_their_alignment_on_%s", async (engine, openOn) => {
+  const decoders = ["luong", "bahdanau"];
+  const { page, errors } = await openOn(
+    "#v=1&lanes=2&task=reversal&task.length=10&batch=4&pause-at-goal=off&panels=credit&credit-of=attention&" +
+      decoders
+        .map((decoder, at) => {
+          const letter = "ab".charAt(at);
+          return `${letter}.model=gru&${letter}.hidden=8&${letter}.decoder=${decoder}&${letter}.engine=${engine}`;
+        })
+        .join("&"),
+  );
+  const badge = page.locator(".engine summary");
+  const name = { cpu: "CPU", webgpu: "WebGPU" }[engine];
+  await expect.poll(() => badge.allTextContents(), { timeout: 60_000 }).toEqual([name]);
+  await page.getByRole("button", { name: "Run" }).click();
+  await trained(page, 6);
+  await pause(page);
+  // Both end at the same step.
+  await expect.poll(async () => new Set(await steps(page)).size).toBe(1);
+  const [step = 0] = await steps(page);
+  for (const lane of decoders.keys()) {
+    const session = await twin(page, lane);
+    await session.advance(step);
+    const expected = (await said(session, { panel: "attention" }))["matrix"] ?? [];
+    session.free();
+    await page.waitForFunction(([at, n]) => window.unroll?.panel("credit", at)?.step === n, [lane, step] as const);
+    const shown = await page.evaluate((at) => window.unroll?.panel("credit", at)?.series["matrix"] ?? [], lane);
+    expect(shown).toHaveLength(expected.length);
+    const apart = shown.map((weight, at) => Math.abs(weight - (expected[at] ?? Number.NaN)));
+    expect(Math.max(...apart)).toBeLessThanOrEqual(engine === "cpu" ? 0 : 1e-4);
+    // Each step of the answer looks at the whole source, with weights that add up to 1.
+    const total = shown.reduce((sum, weight) => sum + (Number.isFinite(weight) ? weight : 0), 0);
+    expect(total).toBeCloseTo(5, 3);
+  }
+  expect(errors).toEqual([]);
+});
+
 test("page_pace_shows_the_counts_of_the_package_and_times_that_it_measures", async () => {
   const address = lanes("cpu", "panels=pace")
     .replace("task.length=8", "task.length=40")
