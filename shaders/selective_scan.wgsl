@@ -97,11 +97,6 @@ fn softplus(x: f32) -> f32 {
     return max(x, 0.0) + 2.0 * s * sum;
 }
 
-// 0 where |x| is below the smallest normal number.
-fn flush(x: f32) -> f32 {
-    return select(x, 0.0, abs(x) < 0x1p-126f);
-}
-
 @compute @workgroup_size(WIDTH)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
     let uniforms = forward_uniforms;

@@ -54,11 +54,6 @@ struct Backward {
 
 const WIDTH = 64u;
 
-// 0 where |x| is below the smallest normal number.
-fn flush(x: f32) -> f32 {
-    return select(x, 0.0, abs(x) < 0x1p-126f);
-}
-
 // The share of a further term exp(key) in the sum b exp(p) with it, and that sum, as b and p again.
 fn join(b: f32, p: f32, key: f32) -> vec3<f32> {
     let e = exp(-abs(key - p));

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use unroll::engine::group;
 use unroll::kernels::{
-    Access, CELLS, Element, Entry, KERNELS, Kernel, MAX_OPERANDS, WORDS, product, recurrence, update,
+    Access, CELLS, Element, Entry, KERNELS, Kernel, MAX_OPERANDS, WORDS, product, recurrence, scan, update,
 };
 use unroll::nn::{ARCHITECTURES, INITS};
 use unroll::options::OptionSpec;
@@ -207,6 +207,7 @@ fn every_kernel_has_its_shader_and_every_shader_its_kernel() {
     }
     let constants = [
         ("helpers/recurrence", format!("const ROWS = {}u;", recurrence::ROWS)),
+        ("helpers/scan", format!("const UNITS = {}u;", scan::UNITS)),
         ("product", format!("const TILE: u32 = {}u;", product::TILE)),
         ("helpers/update", format!("const PARTS = {}u;", update::PARTS)),
         ("helpers/clip", format!("const PER_WORKGROUP = {}u;", update::PER_WORKGROUP)),

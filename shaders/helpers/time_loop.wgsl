@@ -1,4 +1,4 @@
-// What all time loops share: order of time, truncation, adjoints from outside, curves, the floor of f32.
+// What all time loops share: order of time, truncation, adjoints from outside, curves.
 // Twin: src/kernels/recurrence.rs. It reads backward_uniforms, d_y and d_state, which every time loop binds under these names.
 
 // The offset of an operand that a call leaves out.
@@ -27,11 +27,6 @@ fn time(step: u32, n_steps: u32, reverse: u32) -> u32 {
 // True when the adjoint does not pass from `step` to the one before it.
 fn is_cut(step: u32, n_steps: u32, window: u32) -> bool {
     return window > 0u && step > 0u && (n_steps - step) % max(window, 1u) == 0u;
-}
-
-// 0 where |x| is below the smallest normal number.
-fn flush(x: f32) -> f32 {
-    return select(x, 0.0, abs(x) < 0x1p-126f);
 }
 
 // Within ±bound; what is not a number stays so, which the built-in clamp does not promise.

@@ -359,7 +359,8 @@ pub static KERNEL: Kernel = Kernel {
     shader: shader!(
         "../../shaders/lstm.wgsl",
         "../../shaders/helpers/recurrence.wgsl",
-        "../../shaders/helpers/time_loop.wgsl"
+        "../../shaders/helpers/time_loop.wgsl",
+        "../../shaders/helpers/floor.wgsl"
     ),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance {

@@ -25,7 +25,7 @@ pub trait Gates<const G: usize> {
 }
 
 /// Units of a row that one workgroup of the shaders owns, for the whole time loop. It computes parts of the time side by side.
-const UNITS: u32 = 32;
+pub const UNITS: u32 = 32;
 
 /// g(x) = x + ½ from 0 on and σ(x) below: positive, continuous, and no bound above.
 pub fn positive<F: Real>(x: F) -> F {
@@ -96,7 +96,12 @@ macro_rules! time_loop {
         pub static KERNEL: super::Kernel = super::Kernel {
             stem: $stem,
             summary: concat!("the time loop of a ", $title, " layer"),
-            shader: shader!($shader, "../../shaders/helpers/scan.wgsl", "../../shaders/helpers/time_loop.wgsl"),
+            shader: shader!(
+                $shader,
+                "../../shaders/helpers/scan.wgsl",
+                "../../shaders/helpers/time_loop.wgsl",
+                "../../shaders/helpers/floor.wgsl"
+            ),
             entries: &[&FORWARD, &BACKWARD],
             tolerance: super::Tolerance {
                 relative: $relative,

@@ -428,7 +428,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "selective_scan",
     summary: "the time loop of a selective state space layer",
-    shader: shader!("../../shaders/selective_scan.wgsl"),
+    shader: shader!("../../shaders/selective_scan.wgsl", "../../shaders/helpers/floor.wgsl"),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance {
         relative: 1e-5,

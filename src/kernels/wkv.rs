@@ -328,7 +328,7 @@ fn cpu_backward(mut args: Arguments<f32>) {
 pub static KERNEL: Kernel = Kernel {
     stem: "wkv",
     summary: "the time loop of RWKV-4: means of values whose weights fade",
-    shader: shader!("../../shaders/wkv.wgsl"),
+    shader: shader!("../../shaders/wkv.wgsl", "../../shaders/helpers/floor.wgsl"),
     entries: &[&FORWARD, &BACKWARD],
     tolerance: Tolerance {
         relative: 1e-5,

@@ -27,7 +27,7 @@ pub fn start() {
 /// called some times.
 #[wasm_bindgen(js_name = simdLimit)]
 pub fn simd_limit() -> f64 {
-    const ROUNDS: u32 = 10_000_000;
+    const ROUNDS: u32 = 1_250_000;
     let started = session::now();
     std::hint::black_box(crate::kernels::simd::saturate(ROUNDS));
     f64::from(crate::kernels::simd::SATURATING) * f64::from(ROUNDS) / 1e6 / (session::now() - started)
