@@ -2,6 +2,7 @@
 // belong to the machine.
 
 import { expect, test } from "vitest";
+import { PANELS } from "../../src/settings";
 import { browsing, trained } from "./browser";
 // The hook's type on `window`.
 import type {} from "../../src/lab/hook";
@@ -74,7 +75,7 @@ const at = (sorted: readonly number[], quantile: number): number =>
 
 test.each([
   ["without panels", ""],
-  ["with every panel", "&panels=factors,spectrum,pipe,ledger,credit,poke,portrait,history,cliff,proof"],
+  ["with every panel", `&panels=${PANELS.map(({ id }) => id).join(",")}`],
 ])("page_scripting_of_four_lanes_is_measured_%s", async (what, panels) => {
   const lanes = ["a", "b", "c", "d"].map((lane) => `&${lane}.hidden=64&${lane}.engine=cpu`).join("");
   const { page, errors } = await open(`#v=1&pause-at-goal=off&task.length=100&lanes=4${lanes}${panels}`);
