@@ -28,19 +28,16 @@ async function stepsPerSecond(browser, origin, withPanels) {
       await toggle.click();
   }
   await page.getByRole("button", { name: "Run" }).click();
-  const rate = await page.evaluate(
-    async ([warm, window]) => {
-      const unroll = /** @type {{ unroll: { steps(): number[] } }} */ (/** @type {unknown} */ (globalThis)).unroll;
-      const moment = () => ({ step: unroll.steps()[0] ?? 0, ms: performance.now() });
-      const wait = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
-      await wait(warm);
-      const start = moment();
-      await wait(window);
-      const end = moment();
-      return (1000 * (end.step - start.step)) / (end.ms - start.ms);
-    },
-    /** @type {const} */ ([WARM_MS, WINDOW_MS]),
-  );
+  const rate = await page.evaluate(async ([warm, window]) => {
+    const unroll = /** @type {{ unroll: { steps(): number[] } }} */ (/** @type {unknown} */ (globalThis)).unroll;
+    const moment = () => ({ step: unroll.steps()[0] ?? 0, ms: performance.now() });
+    const wait = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    await wait(warm);
+    const start = moment();
+    await wait(window);
+    const end = moment();
+    return (1000 * (end.step - start.step)) / (end.ms - start.ms);
+  }, /** @type {const} */ ([WARM_MS, WINDOW_MS]));
   await context.close();
   return rate;
 }
