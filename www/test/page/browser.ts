@@ -71,7 +71,10 @@ export const PHONE = {
   isMobile: true,
 } as const satisfies BrowserContextOptions;
 
-/** One browser for all tests of a file, started when the first one asks; what a test has opened is closed behind it. */
+/**
+ * One browser for all tests of a file, started when the first one asks; what a test has opened is closed behind it. With WebGPU each test has its
+ * own: what a page leaves behind on a device in software may keep the next one waiting.
+ */
 export function browsing(gpu?: readonly string[]): {
   browser: () => Promise<Browser>;
   /** As `visit`. */
@@ -79,12 +82,16 @@ export function browsing(gpu?: readonly string[]): {
 } {
   let launched: Promise<Browser> | undefined;
   const browser = (): Promise<Browser> => (launched ??= launch(gpu));
+  const close = async (): Promise<void> => {
+    const closing = launched;
+    launched = undefined;
+    await (await closing)?.close();
+  };
   afterEach(async () => {
+    if (gpu !== undefined) await close();
     for (const context of (await launched)?.contexts() ?? []) await context.close();
   });
-  afterAll(async () => {
-    await (await launched)?.close();
-  });
+  afterAll(close);
   return { browser, open: async (hash, options, before) => visit(await browser(), hash, options, before) };
 }
 

@@ -195,7 +195,7 @@ test("webgpu_cuts_time_loops_that_keep_a_device_too_long", async () => {
   });
   const seen = await page.evaluate(async () => {
     const { Session, counts, config } = window.bare;
-    const changes = { task: { id: "adding", length: 128 }, model: { id: "lstm", hidden: 128 }, batch: 16 };
+    const changes = { task: { id: "adding", length: 512 }, model: { id: "lstm", hidden: 128 }, batch: 16 };
     const [gpu, cpu] = await Promise.all(
       ["webgpu", "cpu"].map((backend) => Session.create(config({ ...changes, backend }))),
     );
