@@ -136,11 +136,18 @@ export class Lab {
   readonly isLookingBack = $derived(this.lanes.some((lane) => lane.lookedAt !== null));
   /** The training step that pictures show. */
   readonly shownTrainingStep = $derived(Math.max(0, ...this.lanes.map((lane) => lane.shownStep)));
-  /** Training steps of the snapshots of all lanes, ascending. They change far less often than the step. */
+  /**
+   * Training steps of snapshots, ascending: those that no lane lacks which has later ones. They change far less often than the step. A lane that
+   * was busy leaves one out; the others have it in vain.
+   */
   readonly snapshotSteps = $derived(
-    [...new Set(this.lanes.flatMap((lane) => lane.snapshots))].sort((one, other) => one - other),
+    [...new Set(this.lanes.flatMap((lane) => lane.snapshots))]
+      .filter((step) =>
+        this.lanes.every(({ snapshots }) => snapshots.includes(step) || step > (snapshots.at(-1) ?? -1)),
+      )
+      .sort((one, other) => one - other),
   );
-  /** Training steps where the handle can stand, ascending: the snapshots of all lanes and the newest state. */
+  /** Training steps where the handle can stand, ascending: the snapshots and the newest state. */
   readonly stops = $derived(
     [...new Set([...this.snapshotSteps, this.step])]
       .filter((step) => step <= this.step)

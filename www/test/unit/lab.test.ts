@@ -168,6 +168,17 @@ async function start(hash = ""): Promise<{ lab: Lab; workers: Answering[]; hashe
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
 group("lab", () => {
+  test("lab_offers_steps_that_no_lane_has_left_out", async () => {
+    const { lab, workers } = await start();
+    lab.run();
+    await settle();
+    for (const worker of workers) for (let step = 1; step <= 500; step++) worker.progress(step);
+    workers[0]?.say({ type: "snapshots", steps: [0, 100, 200, 300, 400] });
+    // It left one out, and then it stood still.
+    workers[1]?.say({ type: "snapshots", steps: [0, 100, 300] });
+    expect(lab.snapshotSteps).toEqual([0, 100, 300, 400]);
+  });
+
   test("lab_looks_back_in_every_lane_and_loses_nothing_until_it_goes_on_from_there", async () => {
     const { lab, workers } = await start();
     lab.run();
