@@ -24,7 +24,7 @@ pub trait Gates<const G: usize> {
     fn adjoint_lanes(gates: [f32x4; G], d_k: f32x4, d_v: f32x4, nonlinearity: u32) -> [f32x4; G];
 }
 
-/// Units of a row that one workgroup of the shaders owns, for the whole time loop. It computes parts of the time side by side.
+/// Units of a row that one workgroup of the shaders owns, for the whole time loop, parts of which it computes side by side.
 pub const UNITS: u32 = 32;
 
 /// g(x) = x + ½ from 0 on and σ(x) below: positive, continuous, and no bound above.

@@ -137,8 +137,8 @@ export class Lab {
   /** The training step that pictures show. */
   readonly shownTrainingStep = $derived(Math.max(0, ...this.lanes.map((lane) => lane.shownStep)));
   /**
-   * Training steps of snapshots, ascending: those that no lane lacks which has later ones. They change far less often than the step. A lane that
-   * was busy leaves one out; the others have it in vain.
+   * Training steps of the snapshots, ascending, without those that a lane has left out on its way: there the others would stand without it. They
+   * change far less often than the step.
    */
   readonly snapshotSteps = $derived(
     [...new Set(this.lanes.flatMap((lane) => lane.snapshots))]
